@@ -1,0 +1,48 @@
+"""Every error that tacit raises on purpose. Each message says who, what, and how to mend it, in one paragraph."""
+
+
+class TacitError(Exception):
+    """The base of all errors that tacit raises on purpose."""
+
+
+class CheatingDetected(TacitError):
+    """A check failed: some party deviated from the protocol. Nothing wrong was revealed; the session's keys are gone."""
+
+
+class PartyLost(TacitError):
+    """A peer died, stalled past the time-out, or never came. `party` is its index (or name), `operation` what waited."""
+
+    def __init__(self, party: "int | str", why: str, operation: str = "") -> None:
+        self.party, self.why, self.operation = party, why, operation
+        where = f" during {operation}" if operation else ""
+        who = f"party {party}" if isinstance(party, int) else f"the {party}"
+        super().__init__(f"lost {who}{where}: {why}")
+
+
+class PeerStopped(TacitError):
+    """Another party stopped with an error of its own and said so. `party` is its index (or name)."""
+
+    def __init__(self, party: "int | str", message: str) -> None:
+        self.party, self.message = party, message
+        who = f"party {party}" if isinstance(party, int) else f"the {party}"
+        super().__init__(f"{who} stopped: {message}")
+
+
+class Mismatch(TacitError):
+    """Parties disagree on what they run: script, options, shapes, order of operations. Names both sides."""
+
+
+class OutOfRange(TacitError):
+    """A value does not fit the declared fixed-point format."""
+
+
+class Unsupported(TacitError):
+    """An operation that tacit does not know how to do in secret. The message names it and what to use instead."""
+
+
+class ConfigurationError(TacitError):
+    """A parties file, certificate, address or option is wrong."""
+
+
+class BadInput(TacitError):
+    """Data of a party is missing, ragged, not numeric, not finite, or of an unexpected shape."""
