@@ -1,0 +1,153 @@
+"""The one interface through which parties talk: rounds of one frame to, and one frame from, each peer.
+
+Time-outs. A wait ends with `PartyLost` when nothing came from, or could be sent to, some awaited peer for `timeout`
+seconds; every byte starts that peer's clock anew, so that a large frame on a slow line is not cut. So that a peer cannot
+hold a round for ever with a byte now and then, a round must also keep an average of `SLOWEST` bytes a second.
+
+A frame that comes before it is expected is kept; how much is kept is bounded, then its sender has to wait.
+A peer that sends its frame and then dies does not take the frame with it: the next wait on that peer fails.
+
+A channel belongs to one thread.
+"""
+
+from __future__ import annotations
+
+import abc
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from tacit.errors import Mismatch, PartyLost, PeerStopped
+from tacit.transport.meter import Label, Meter, label_text
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+else:
+    Buffer = bytes | bytearray | memoryview
+"""Anything with the buffer protocol, C-contiguous: bytes, bytearray, memoryview, NumPy arrays."""
+
+DEFAULT_TIMEOUT = 60.0
+LARGEST_FRAME = 1 << 40
+LONGEST_REASON = 4096
+SLOWEST = 1024
+
+CLOSED = "it closed its connection"
+BROKE_OFF = "its connection broke off; the process died or the network failed"
+
+
+class Channel(abc.ABC):
+    """What one party uses to talk to some others, in rounds."""
+
+    def __init__(
+        self,
+        me: int,
+        peers: Sequence[int],
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        meter: Meter | None = None,
+        names: Mapping[int, str] | None = None,
+    ) -> None:
+        self.me = me
+        self.peers: tuple[int, ...] = tuple(sorted(peers))
+        self.timeout = timeout
+        self.meter = Meter() if meter is None else meter
+        self.names: dict[int, str] = dict(names or {})
+
+    def exchange(
+        self,
+        out: Mapping[int, Sequence[Buffer]],
+        expect: Mapping[int, int],
+        *,
+        label: Label = "",
+        timeout: float | None = None,
+    ) -> dict[int, bytearray]:
+        """One round: send each peer in `out` one frame, and return one frame of each peer in `expect`.
+
+        A frame is the concatenation of the buffers; `expect` gives the most bytes that a frame may have. The buffers must
+        not change until the call returns. Raises PartyLost, PeerStopped, or Mismatch for a frame that is too long.
+        """
+        if not out and not expect:
+            return {}
+        for peer in (*out, *expect):
+            if peer not in self.peers:
+                raise ValueError(f"{peer} is not a peer on this channel; the peers of {self.me} are {self.peers}")
+        pieces = {peer: [view for b in buffers if (view := as_bytes(b)).nbytes] for peer, buffers in out.items()}
+        start = time.monotonic()
+        frames: dict[int, bytearray] = {}
+        try:
+            self._round(pieces, expect, frames, label_text(label), self.timeout if timeout is None else timeout)
+        finally:
+            self.meter.record(
+                label,
+                [(peer, sum(v.nbytes for v in views)) for peer, views in pieces.items()],
+                [(peer, len(frame)) for peer, frame in frames.items()],
+                time.monotonic() - start,
+            )
+        return frames
+
+    @abc.abstractmethod
+    def _round(
+        self,
+        out: Mapping[int, Sequence[memoryview]],
+        expect: Mapping[int, int],
+        frames: dict[int, bytearray],
+        where: str,
+        timeout: float,
+    ) -> None:
+        """Do the work of `exchange`: send `out`, and put what came into `frames`."""
+
+    @abc.abstractmethod
+    def stop(self, message: str) -> None:
+        """Tell every peer why this party stops, as far as that is possible within a second. Does not raise."""
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """End in good order: a peer that still waits gets PartyLost. May be called twice; does not raise."""
+
+    def who(self, peer: int) -> int | str:
+        """What errors call a peer: its name if it has one, else its index."""
+        return self.names.get(peer, peer)
+
+    def lost(self, peer: int, why: str, where: str = "") -> PartyLost:
+        return PartyLost(self.who(peer), why, where)
+
+    def stopped(self, peer: int, message: str) -> PeerStopped:
+        return PeerStopped(self.who(peer), message)
+
+    def too_long(self, peer: int, size: int, limit: int, where: str) -> Mismatch:
+        who = self.who(peer)
+        return Mismatch(
+            f"{f'party {who}' if isinstance(who, int) else f'the {who}'} sent {size} bytes"
+            f"{f' during {where}' if where else ''}, where at most {limit} are due; "
+            "the parties do not run the same operation: compare their scripts, options and versions of tacit"
+        )
+
+    def __enter__(self) -> Channel:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if error is not None:
+            self.stop(f"{kind.__name__ if kind else ''}: {error}")
+        self.close()
+
+
+def as_bytes(buffer: Any) -> memoryview:
+    """The bytes of a C-contiguous buffer, without a copy."""
+    view = memoryview(buffer)
+    if view.nbytes == 0:
+        return memoryview(b"")  # cast refuses views with a zero in their shape
+    if not view.c_contiguous:
+        raise ValueError("a buffer to send is not contiguous; copy it first (numpy.ascontiguousarray)")
+    return view if view.ndim == 1 and view.format == "B" else view.cast("B")
+
+
+def reason_text(message: str) -> bytes:
+    """A stop reason as bytes, cut to LONGEST_REASON."""
+    return message.encode("utf-8", "replace")[:LONGEST_REASON]
+
+
+def reason_from(data: bytes | bytearray) -> str:
+    """A stop reason from a peer: shown to people, so anything but printable text is replaced."""
+    text = bytes(data[:LONGEST_REASON]).decode("utf-8", "replace")
+    return "".join(c if c.isprintable() else " " for c in text).strip() or "no reason given"

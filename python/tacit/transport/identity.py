@@ -1,0 +1,137 @@
+"""Who a party is on the network: a key and a self-signed certificate, which the others pin by its SHA-256."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import os
+import ssl
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tacit.errors import ConfigurationError
+
+YEARS = 10
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A private key (PEM) and its certificate (DER). The key is never printed."""
+
+    certificate: bytes
+    key: bytes = field(repr=False)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the certificate in hex: what the others pin."""
+        return fingerprint(self.certificate)
+
+    @property
+    def pem(self) -> str:
+        """The certificate as text, to be given to the other parties."""
+        return ssl.DER_cert_to_PEM_cert(self.certificate)
+
+    def save(self, certificate: str | os.PathLike[str], key: str | os.PathLike[str]) -> None:
+        """Write both as PEM; only the owner may read the key file. An existing key is not replaced."""
+        try:
+            fd = os.open(key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            raise ConfigurationError(f"there is a key at {os.fspath(key)} already; remove it first") from None
+        with os.fdopen(fd, "wb") as file:
+            os.fchmod(fd, 0o600)
+            file.write(self.key)
+        Path(certificate).write_text(self.pem)
+
+    @classmethod
+    def load(cls, certificate: str | os.PathLike[str], key: str | os.PathLike[str]) -> Identity:
+        """Read what `save` wrote, or any PEM certificate and unencrypted PEM key."""
+        path = Path(key)
+        try:
+            if path.stat().st_mode & 0o077:
+                raise ConfigurationError(f"others may read the key {path}; run: chmod 600 {path}")
+            identity = cls(load_certificate(certificate), path.read_bytes())
+        except OSError as error:
+            raise ConfigurationError(f"cannot read the key {path}: {error.strerror}") from None
+        identity.load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))  # raises if they do not belong together
+        return identity
+
+    def load_into(self, context: ssl.SSLContext) -> None:
+        """Give a TLS context this key. `ssl` reads files only, so the key is in a private one for this moment."""
+        with tempfile.NamedTemporaryFile(prefix="tacit-", dir=_private_directory()) as file:  # created with mode 0600
+            file.write(self.key + b"\n" + self.pem.encode())
+            file.flush()
+            try:
+                context.load_cert_chain(file.name, password=_no_password)
+            except (ssl.SSLError, ValueError) as error:
+                raise ConfigurationError(
+                    f"the key and the certificate {self.fingerprint()} do not belong together, or are no unencrypted "
+                    f"PEM key and certificate ({error}); make both anew"
+                ) from None
+
+
+def _no_password() -> bytes:
+    raise ValueError("the key is encrypted")
+
+
+def _private_directory() -> str | None:
+    """A directory in memory if there is one, so that a key does not reach a disk."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+def fingerprint(certificate: bytes) -> str:
+    return hashlib.sha256(certificate).hexdigest()
+
+
+def pin(value: bytes | str) -> bytes:
+    """The 32 bytes to compare with: from a DER certificate, a SHA-256 digest, or its hex (colons allowed)."""
+    if isinstance(value, str):
+        try:
+            value = bytes.fromhex(value.replace(":", "").strip())
+        except ValueError:
+            raise ConfigurationError(f"{value!r} is no SHA-256 fingerprint: 64 hexadecimal digits are due") from None
+        if len(value) != 32:
+            raise ConfigurationError(f"a fingerprint of {len(value)} bytes: SHA-256 has 32 (64 hexadecimal digits)")
+    return value if len(value) == 32 else hashlib.sha256(value).digest()
+
+
+def load_certificate(path: str | os.PathLike[str]) -> bytes:
+    """The DER bytes of the first certificate in a PEM file."""
+    try:
+        text = Path(path).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"cannot read the certificate {os.fspath(path)}: {error}") from None
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    start, stop = text.find(begin), text.find(end)
+    try:
+        if start < 0 or stop < start:
+            raise ValueError
+        return ssl.PEM_cert_to_DER_cert(text[start : stop + len(end)])
+    except ValueError:
+        raise ConfigurationError(f"{os.fspath(path)} holds no PEM certificate") from None
+
+
+def make_identity(name: str) -> Identity:
+    """A new ECDSA P-256 key and its certificate for ten years. `name` is for people; only the pin counts."""
+    from cryptography import x509  # slow to import, and needed here only
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64] or "tacit")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))  # clocks of parties differ
+        .not_valid_after(now + datetime.timedelta(days=365 * YEARS))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return Identity(
+        certificate.public_bytes(serialization.Encoding.DER),
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
+    )

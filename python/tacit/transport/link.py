@@ -1,0 +1,169 @@
+"""One TLS connection to one peer, without waiting: bytes move when `push` and `pull` are called, as far as they can."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Sequence
+
+from tacit.errors import TacitError
+from tacit.transport.channel import BROKE_OFF, CLOSED, Channel, reason_from
+from tacit.transport.meter import HEADER_SIZE
+from tacit.transport.wire import Kind, Malformed, header, parse_header
+
+JOIN = 1 << 14
+"""Frames up to one TLS record are copied together, so that a small frame is one record and one packet."""
+WRITE = 1 << 16
+TURN = 1 << 19
+"""Bytes moved before the other direction and the other peers get their turn."""
+
+
+class Link:
+    """The state of one connection. A fault is kept: a stream that went wrong cannot be used again."""
+
+    def __init__(self, channel: Channel, peer: int, sock: ssl.SSLSocket) -> None:
+        sock.setblocking(False)
+        self.channel, self.peer, self.sock = channel, peer, sock
+        self.fault: TacitError | None = None
+        self.cannot_send = False
+        self.unsent: list[memoryview] = []  # last piece first
+        self.half_sent = False  # an exchange failed while its frame was under way
+        self._head = bytearray(HEADER_SIZE)
+        self._head_view = memoryview(self._head)
+        self._head_got = 0
+        self._kind: Kind | None = None
+        self.size = 0  # of the frame that is coming in, once its header is there
+        self._body = bytearray()
+        self._body_view: memoryview | None = None
+        self._body_got = 0
+
+    def load(self, pieces: Sequence[memoryview], kind: Kind = Kind.DATA) -> None:
+        """Take one frame to send. The pieces must not change until they are sent."""
+        if self.cannot_send:
+            return
+        size = sum(piece.nbytes for piece in pieces)
+        head = header(kind, size)
+        if size <= JOIN:
+            self.unsent = [memoryview(head + b"".join(pieces))]
+        else:
+            self.unsent = [*reversed(pieces), memoryview(head)]
+
+    def push(self) -> bool:
+        """Send what the connection takes; whether anything moved."""
+        moved = 0
+        unsent = self.unsent
+        while unsent and moved < TURN:
+            piece = unsent[-1]
+            try:
+                # After a refusal OpenSSL wants the same bytes again, which is what the next call gives it.
+                done = self.sock.send(piece if piece.nbytes <= WRITE else piece[:WRITE])
+            except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+                break
+            except (OSError, ValueError):
+                # The peer is gone, but what it sent before is still to be read and may say why.
+                self.cannot_send = True
+                unsent.clear()
+                return True
+            moved += done
+            if done == piece.nbytes:
+                unsent.pop()
+            else:
+                unsent[-1] = piece[done:]
+        return moved > 0
+
+    def pull(self, limit: int, where: str) -> tuple[bool, bytearray | None]:
+        """Receive what is there: whether anything moved, and the frame once it is complete. Sets `fault` on an end."""
+        moved = 0
+        try:
+            if self._kind is None:
+                while self._head_got < HEADER_SIZE:
+                    got = self.sock.recv_into(self._head_view[self._head_got :])
+                    if not got:
+                        return self._fail(BROKE_OFF, where)
+                    self._head_got += got
+                    moved += got
+                self._begin(limit, where)
+            elif self._kind is Kind.DATA and self.size > limit:  # its header came in an earlier, failed exchange
+                self.fault = self.channel.too_long(self.peer, self.size, limit, where)
+            if self.fault is not None:
+                return True, None
+            view, at, size = self._body_view, self._body_got, self.size
+            while at < size and moved < TURN:
+                assert view is not None
+                got = self.sock.recv_into(view[at:])
+                if not got:
+                    return self._fail(BROKE_OFF, where)
+                at += got
+                moved += got
+                self._body_got = at
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return moved > 0, None
+        except ssl.SSLEOFError:
+            return self._fail(BROKE_OFF, where)
+        except ssl.SSLError as error:
+            return self._fail(f"its connection is damaged ({error.reason or error})", where)
+        except Malformed as error:
+            return self._fail(f"it sent {error}", where)
+        except (OSError, ValueError) as error:
+            return self._fail(f"{BROKE_OFF} ({error})" if isinstance(error, TimeoutError) else BROKE_OFF, where)
+        if self._body_got < self.size:
+            return True, None
+        return True, self._finish(where)
+
+    def _begin(self, limit: int, where: str) -> None:
+        """The header is complete: check it before memory is taken."""
+        kind, size = parse_header(self._head)
+        if kind is Kind.DATA and size > limit:
+            self.fault = self.channel.too_long(self.peer, size, limit, where)
+            return
+        self._kind, self.size = kind, size
+        self._body = bytearray(size)
+        self._body_view = memoryview(self._body)
+        self._body_got = 0
+
+    def _finish(self, where: str) -> bytearray | None:
+        kind, body = self._kind, self._body
+        assert self._body_view is not None
+        self._body_view.release()  # else the frame could not be resized by whoever gets it
+        self._kind, self._head_got, self._body_view, self._body, self.size = None, 0, None, bytearray(), 0
+        if kind is Kind.STOP:
+            self.fault = self.channel.stopped(self.peer, reason_from(body))
+        elif kind is Kind.END:
+            self.fault = self.channel.lost(self.peer, CLOSED, where)
+        else:
+            return body
+        return None
+
+    def _fail(self, why: str, where: str) -> tuple[bool, None]:
+        self.fault = self.channel.lost(self.peer, why, where)
+        return True, None
+
+    def drain(self, most: int = 1 << 24) -> None:
+        """Throw away what has arrived: a socket that is closed with unread data takes back what it sent last."""
+        scratch = bytearray(1 << 16)
+        try:
+            while most > 0 and (got := self.sock.recv_into(scratch)):
+                most -= got
+        except (OSError, ValueError):
+            pass
+
+    def last_words(self, where: str) -> TacitError:
+        """After a failed send: the peer's own reason, if it left one behind its data, else that it is lost."""
+        for _ in range(64):
+            moved, _frame = self.pull(1 << 24, where)
+            if self.fault is not None:
+                return self.fault
+            if not moved:
+                break
+        self._fail(BROKE_OFF, where)
+        assert self.fault is not None
+        return self.fault
+
+    def close(self) -> None:
+        try:
+            # No TLS closure alert: the END frame is the orderly end, and unwrap() would wait for the peer.
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+        self.drain()
+        self.sock.close()
