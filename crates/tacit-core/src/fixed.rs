@@ -1,0 +1,102 @@
+//! Fixed-point numbers:  a = round(x 2^s) mod p, and the local part of a truncation by 2^f.
+
+use crate::backend::Backend;
+use crate::error::{same_length, BadShape};
+use crate::field::{self, reduce128, P};
+use crate::threads::{for_rows, map_ranges};
+use crate::vector::signed;
+
+const MIN: usize = 1 << 15;
+
+/// Why [`encode`] refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EncodeError {
+    /// The arguments do not fit together.
+    Shape(BadShape),
+    /// The element at this index is not finite, or too large.
+    Value(usize),
+}
+
+fn power_of_two(scale: i32) -> Result<f64, BadShape> {
+    if !(-1000..=1000).contains(&scale) {
+        return Err(BadShape(format!("scale is {scale}, outside [-1000, 1000]")));
+    }
+    Ok(2f64.powi(scale))
+}
+
+/// out_i = round-half-even(x_i 2^scale) mod p, all |round(x_i 2^scale)| < 2^bits. Whether and where that fails shows.
+pub fn encode(out: &mut [u64], x: &[f64], scale: i32, bits: u32) -> Result<(), EncodeError> {
+    same_length("the operand", out.len(), x.len()).map_err(EncodeError::Shape)?;
+    let factor = power_of_two(scale).map_err(EncodeError::Shape)?;
+    if bits > 60 {
+        return Err(EncodeError::Shape(BadShape(format!("bits is {bits}, more than 60"))));
+    }
+    let limit = (1u64 << bits) as f64;
+    for_rows(out, 1, MIN, |at, out| {
+        for (o, &x) in out.iter_mut().zip(&x[at..]) {
+            let r = (x * factor).round_ties_even() as i64;
+            *o = (r as u64).wrapping_add(P & (r >> 63) as u64);
+        }
+    });
+    let fits = |x: f64| (x * factor).round_ties_even().abs() < limit; // false for NaN
+    let parts = map_ranges(x.len(), MIN, |r| x[r].iter().fold(true, |ok, &x| ok & fits(x)));
+    match parts.into_iter().all(|ok| ok) {
+        true => Ok(()),
+        false => Err(EncodeError::Value(x.iter().position(|&x| !fits(x)).unwrap_or(0))),
+    }
+}
+
+/// out_i = a_i / 2^scale, where a_i > p/2 stands for a_i - p.
+pub fn decode(out: &mut [f64], a: &[u64], scale: i32) -> Result<(), BadShape> {
+    same_length("the operand", out.len(), a.len())?;
+    let factor = power_of_two(-scale)?;
+    for_rows(out, 1, MIN, |at, out| {
+        for (o, &a) in out.iter_mut().zip(&a[at..]) {
+            *o = signed(a) as f64 * factor;
+        }
+    });
+    Ok(())
+}
+
+/// The operands of [`truncation_local`].
+#[derive(Clone, Copy)]
+pub struct Truncation<'a> {
+    /// The opened masked value.
+    pub c: &'a [u64],
+    /// A share of the mask's top bit.
+    pub top: &'a [u64],
+    /// A share of the mask's high part.
+    pub high: &'a [u64],
+    /// This party's part of the public constant one.
+    pub k: u64,
+    /// The number of bits to drop.
+    pub f: u32,
+    /// The constant to take off.
+    pub constant: u64,
+}
+
+/// out = k ((c >> f) - constant) + [c < (p-1)/2] round(p / 2^f) top - high.
+pub fn truncation_local(_: Backend, out: &mut [u64], v: Truncation) -> Result<(), BadShape> {
+    for (name, part) in [("c", v.c), ("top", v.top), ("high", v.high)] {
+        same_length(name, out.len(), part.len())?;
+    }
+    if v.f > 60 {
+        return Err(BadShape(format!("f is {}, more than 60", v.f)));
+    }
+    let wrap = wrap_constant(v.f);
+    let offset = field::neg(field::mul(v.k, v.constant));
+    for_rows(out, 1, MIN, |at, out| {
+        for (i, o) in out.iter_mut().enumerate() {
+            let (c, top, high) = (v.c[at + i], v.top[at + i], v.high[at + i]);
+            let below = ((c < (P - 1) / 2) as u64).wrapping_neg();
+            let wide = v.k as u128 * (c >> v.f) as u128 + (wrap & below) as u128 * top as u128;
+            *o = reduce128(wide + offset as u128 + (P - high) as u128);
+        }
+    });
+    Ok(())
+}
+
+/// round(p / 2^f) mod p.
+pub fn wrap_constant(f: u32) -> u64 {
+    reduce128((2 * P as u128 + (1u128 << f)) >> (f + 1))
+}

@@ -1,0 +1,194 @@
+//! The generator:  block_(j, b) = AES_key(stream, 2^24 j + b), b = 0, 1, ...; chunk j of the output reads block_(j, .).
+//!
+//! Every call takes fresh chunks and cuts its output into them, [`CHUNK`] elements each. A chunk has 2^24 blocks of its
+//! own, far more than its rejections can use, so chunks are independent of each other: any number of threads gives the
+//! same output. Words are little-endian 64-bit halves of blocks. Elements are words cut to the bit length of the bound,
+//! rejected until below it; only rejected words, which nobody uses, influence the time.
+
+use crate::backend::Backend;
+use crate::error::{same_length, BadShape};
+use crate::field::{self, P};
+use crate::threads::{for_rows, map_ranges};
+use crate::vector::dot_part;
+use aes::cipher::{Block, BlockCipherEncrypt, KeyInit};
+use aes::{Aes128, Aes256};
+use zeroize::Zeroize;
+
+/// Elements of one chunk of the output.
+pub const CHUNK: usize = 4096;
+/// Blocks of one batch through AES.
+const BATCH: usize = 64;
+/// Chunks worth a thread.
+const MIN_CHUNKS: usize = 16;
+
+/// The expanded key; `aes` wipes it when it is dropped.
+enum Cipher {
+    Short(Aes128),
+    Long(Aes256),
+}
+
+/// A deterministic stream of field elements, bits and bytes.
+pub struct Prg {
+    cipher: Cipher,
+    stream: u64,
+    next: u64,
+}
+
+impl Prg {
+    /// From a key of 16 bytes (AES-128) or 32 bytes (AES-256), and a stream number.
+    pub fn new(key: &[u8], stream: u64) -> Result<Prg, BadShape> {
+        let cipher = match key.len() {
+            16 => Aes128::new_from_slice(key).ok().map(Cipher::Short),
+            32 => Aes256::new_from_slice(key).ok().map(Cipher::Long),
+            _ => None,
+        };
+        let cipher = cipher.ok_or_else(|| BadShape(format!("the key has {} bytes, not 16 or 32", key.len())))?;
+        Ok(Prg { cipher, stream, next: 0 })
+    }
+
+    /// The first of `count` fresh chunks.
+    fn take(&mut self, count: usize) -> Result<u64, BadShape> {
+        let first = self.next;
+        let end = first.checked_add(count as u64).filter(|&end| end <= 1 << 40);
+        self.next = end.ok_or_else(|| BadShape("this stream is used up; take another".into()))?;
+        Ok(first)
+    }
+
+    /// The words of blocks `block..` of a chunk.
+    fn words(&self, out: &mut [u64], chunk: u64, mut block: u64) {
+        for part in out.chunks_mut(2 * BATCH) {
+            let mut blocks = [[0u8; 16]; BATCH].map(Block::<Aes128>::from);
+            let used = &mut blocks[..part.len().div_ceil(2)];
+            for b in used.iter_mut() {
+                b[..8].copy_from_slice(&((chunk << 24) | block).to_le_bytes());
+                b[8..].copy_from_slice(&self.stream.to_le_bytes());
+                block += 1;
+            }
+            match &self.cipher {
+                Cipher::Short(c) => c.encrypt_blocks(used),
+                Cipher::Long(c) => c.encrypt_blocks(used),
+            }
+            for (i, o) in part.iter_mut().enumerate() {
+                let half = &used[i / 2][i % 2 * 8..][..8];
+                *o = u64::from_le_bytes(half.try_into().expect("half a block has 8 bytes"));
+            }
+        }
+    }
+
+    /// One chunk of elements below `bound`, at most [`CHUNK`] of them.
+    fn chunk_below(&self, out: &mut [u64], chunk: u64, bound: u64) {
+        let mask = u64::MAX.checked_shr((bound - 1).leading_zeros()).unwrap_or(0);
+        self.words(out, chunk, 0);
+        let mut block = out.len().div_ceil(2) as u64;
+        let mut rejected = 0;
+        for o in out.iter_mut() {
+            *o &= mask;
+            rejected |= (*o >= bound) as u64;
+        }
+        if rejected == 0 {
+            return;
+        }
+        let mut filled = 0;
+        for i in 0..out.len() {
+            let v = out[i];
+            out[filled] = v;
+            filled += (v < bound) as usize;
+        }
+        while filled < out.len() {
+            let mut more = [0; 32];
+            self.words(&mut more, chunk, block);
+            block += 16;
+            for v in more.map(|v| v & mask) {
+                if filled < out.len() {
+                    out[filled] = v;
+                    filled += (v < bound) as usize;
+                }
+            }
+            more.zeroize();
+        }
+    }
+
+    /// Uniform elements of [0, bound), 0 < bound <= p.
+    pub fn below(&mut self, out: &mut [u64], bound: u64) -> Result<(), BadShape> {
+        if bound == 0 || bound > P {
+            return Err(BadShape(format!("bound is {bound}, outside [1, p]")));
+        }
+        let first = self.take(out.len().div_ceil(CHUNK))?;
+        self.chunks(out, |this, part, chunk| this.chunk_below(part, first + chunk, bound));
+        Ok(())
+    }
+
+    /// Uniform elements of the field.
+    pub fn field(&mut self, out: &mut [u64]) -> Result<(), BadShape> {
+        self.below(out, P)
+    }
+
+    /// Uniform bits, one 0 or 1 in each element.
+    pub fn bits(&mut self, out: &mut [u64]) -> Result<(), BadShape> {
+        let first = self.take(out.len().div_ceil(CHUNK))?;
+        self.chunks(out, |this, part, chunk| {
+            let mut words = [0; CHUNK / 64];
+            this.words(&mut words[..part.len().div_ceil(64)], first + chunk, 0);
+            for (bits, word) in part.chunks_mut(64).zip(words) {
+                bits.iter_mut().enumerate().for_each(|(i, o)| *o = (word >> i) & 1);
+            }
+            words.zeroize();
+        });
+        Ok(())
+    }
+
+    /// Uniform bytes, 8 of each word.
+    pub fn bytes(&mut self, out: &mut [u8]) -> Result<(), BadShape> {
+        let first = self.take(out.len().div_ceil(CHUNK * 8))?;
+        let mut words = vec![0; CHUNK.min(out.len().div_ceil(8))];
+        for (i, part) in out.chunks_mut(CHUNK * 8).enumerate() {
+            self.words(&mut words[..part.len().div_ceil(8)], first + i as u64, 0);
+            for (eight, word) in part.chunks_mut(8).zip(&words) {
+                eight.copy_from_slice(&word.to_le_bytes()[..eight.len()]);
+            }
+        }
+        words.zeroize();
+        Ok(())
+    }
+
+    /// sum_j chi_j a_j for each of the arrays a, with chi the elements that [`Prg::field`] would give for this length.
+    pub fn combine(&mut self, _: Backend, arrays: &[&[u64]]) -> Result<Vec<u64>, BadShape> {
+        let n = arrays.first().map_or(0, |a| a.len());
+        for (i, a) in arrays.iter().enumerate() {
+            same_length(&format!("array {i}"), n, a.len())?;
+        }
+        let first = self.take(n.div_ceil(CHUNK))?;
+        let parts = map_ranges(n.div_ceil(CHUNK), MIN_CHUNKS, |range| {
+            let mut sums = vec![0; arrays.len()];
+            let mut chi = vec![0; CHUNK.min(n)];
+            for chunk in range {
+                let at = chunk * CHUNK;
+                let chi = &mut chi[..CHUNK.min(n - at)];
+                self.chunk_below(chi, first + chunk as u64, P);
+                for (s, a) in sums.iter_mut().zip(arrays) {
+                    *s = field::add(*s, dot_part(chi, &a[at..at + chi.len()]));
+                }
+            }
+            sums
+        });
+        let mut sums = vec![0; arrays.len()];
+        for part in parts {
+            sums.iter_mut().zip(part).for_each(|(s, v)| *s = field::add(*s, v));
+        }
+        Ok(sums)
+    }
+
+    /// Calls `work(self, part, chunk)` for each chunk of `out`, over threads.
+    fn chunks(&self, out: &mut [u64], work: impl Fn(&Prg, &mut [u64], u64) + Sync) {
+        let (whole, tail) = out.split_at_mut(out.len() / CHUNK * CHUNK);
+        let chunks = (whole.len() / CHUNK) as u64;
+        for_rows(whole, CHUNK, MIN_CHUNKS, |at, rows| {
+            for (i, part) in rows.chunks_mut(CHUNK).enumerate() {
+                work(self, part, (at + i) as u64);
+            }
+        });
+        if !tail.is_empty() {
+            work(self, tail, chunks);
+        }
+    }
+}

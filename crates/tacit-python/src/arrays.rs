@@ -1,0 +1,81 @@
+//! Arrays at the border: what comes in is C-contiguous and of the right dtype; what goes out is new.
+
+use numpy::{Element, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use std::fmt::Display;
+
+/// A readable C-contiguous array of T.
+pub struct In<'py, T: Element>(PyReadonlyArrayDyn<'py, T>);
+
+impl<'py, T: Element> In<'py, T> {
+    pub fn slice(&self) -> &[T] {
+        self.0.as_slice().expect("contiguity was checked")
+    }
+
+    pub fn shape(&self) -> &[usize] {
+        self.0.shape()
+    }
+
+    /// The sizes of an array of exactly N dimensions.
+    pub fn dims<const N: usize>(&self, name: &str) -> PyResult<[usize; N]> {
+        self.shape().try_into().map_err(|_| value(format!("{name} has {} dimensions, not {N}", self.shape().len())))
+    }
+
+    /// An error unless the shape is this one.
+    pub fn expect(&self, name: &str, shape: &[usize]) -> PyResult<()> {
+        if self.shape() == shape {
+            return Ok(());
+        }
+        Err(value(format!("{name} has shape {:?} where {shape:?} is expected", self.shape())))
+    }
+}
+
+impl<'py, T: Element> FromPyObject<'_, 'py> for In<'py, T> {
+    type Error = PyErr;
+
+    fn extract(obj: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        let array = cast::<T>(&obj)?;
+        let readonly = array.try_readonly().map_err(|e| value(format!("the array is being written to: {e}")))?;
+        Ok(In(readonly))
+    }
+}
+
+/// The object as a C-contiguous array of T, or an error that says how to mend it.
+pub fn cast<'a, 'py, T: Element>(obj: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyArrayDyn<T>>> {
+    let wanted = numpy::dtype::<T>(obj.py());
+    let Ok(array) = obj.cast::<PyArrayDyn<T>>() else {
+        let found = match obj.cast::<PyUntypedArray>() {
+            Ok(array) => format!("an array of {}", array.dtype()),
+            Err(_) => format!("a {}", obj.get_type()),
+        };
+        return Err(PyTypeError::new_err(format!("expected a numpy array of {wanted}, got {found}")));
+    };
+    if !array.is_c_contiguous() {
+        return Err(value("the array is not C-contiguous; pass numpy.ascontiguousarray(array)"));
+    }
+    Ok(array)
+}
+
+pub fn value(message: impl Display) -> PyErr {
+    PyValueError::new_err(message.to_string())
+}
+
+/// A new array of this shape, filled by `work` without the GIL.
+pub fn fill<'py, T: Element, E: Display + Send>(
+    py: Python<'py>,
+    shape: &[usize],
+    work: impl FnOnce(&mut [T]) -> Result<(), E> + Send,
+) -> PyResult<Bound<'py, PyArrayDyn<T>>> {
+    let size = shape.iter().try_fold(8usize, |n, &d| n.checked_mul(d));
+    if size.is_none_or(|size| size > isize::MAX as usize) {
+        return Err(value(format!("an array of shape {shape:?} is too large")));
+    }
+    let array = PyArrayDyn::<T>::zeros(py, shape, false);
+    {
+        let mut guard = array.readwrite();
+        let out = guard.as_slice_mut().map_err(value)?;
+        py.detach(|| work(out)).map_err(value)?;
+    }
+    Ok(array)
+}
