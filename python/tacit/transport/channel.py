@@ -1,8 +1,8 @@
 """The one interface through which parties talk: rounds of one frame to, and one frame from, each peer.
 
 Time-outs. A wait ends with `PartyLost` when nothing came from, or could be sent to, some awaited peer for `timeout`
-seconds; every byte starts that peer's clock anew, so that a large frame on a slow line is not cut. So that a peer cannot
-hold a round for ever with a byte now and then, a round must also keep an average of `SLOWEST` bytes a second.
+seconds; every byte starts that peer's clock anew, so that a large frame on a slow line is not cut. A peer that sends a
+byte now and then cannot hold a round for ever: a round must also keep an average of `SLOWEST` bytes a second.
 
 A frame that comes before it is expected is kept; how much is kept is bounded, then its sender has to wait.
 A peer that sends its frame and then dies does not take the frame with it: the next wait on that peer fails.
@@ -53,6 +53,7 @@ class Channel(abc.ABC):
         self.timeout = timeout
         self.meter = Meter() if meter is None else meter
         self.names: dict[int, str] = dict(names or {})
+        self.overhead = 0  # bytes that a channel around this one adds to each frame; messages leave them out
 
     def exchange(
         self,
@@ -64,8 +65,8 @@ class Channel(abc.ABC):
     ) -> dict[int, bytearray]:
         """One round: send each peer in `out` one frame, and return one frame of each peer in `expect`.
 
-        A frame is the concatenation of the buffers; `expect` gives the most bytes that a frame may have. The buffers must
-        not change until the call returns. Raises PartyLost, PeerStopped, or Mismatch for a frame that is too long.
+        A frame is the concatenation of the buffers; `expect` gives the most bytes that a frame may have. The buffers
+        must not change until the call returns. Raises PartyLost, PeerStopped, or Mismatch for a frame that is too long.
         """
         if not out and not expect:
             return {}
@@ -118,8 +119,8 @@ class Channel(abc.ABC):
     def too_long(self, peer: int, size: int, limit: int, where: str) -> Mismatch:
         who = self.who(peer)
         return Mismatch(
-            f"{f'party {who}' if isinstance(who, int) else f'the {who}'} sent {size} bytes"
-            f"{f' during {where}' if where else ''}, where at most {limit} are due; "
+            f"{f'party {who}' if isinstance(who, int) else f'the {who}'} sent {size - self.overhead} bytes"
+            f"{f' during {where}' if where else ''}, where at most {limit - self.overhead} are due; "
             "the parties do not run the same operation: compare their scripts, options and versions of tacit"
         )
 

@@ -1,7 +1,7 @@
-"""A process's place on the network: one listening port, and TLS 1.3 connections to peers whose certificates are pinned.
+"""A process's place on the network: one listening port, and TLS 1.3 connections to peers with pinned certificates.
 
-Between two parties the one with the lower index listens and the other connects. Each connection serves one `purpose`, so
-that two threads of a process can each have a channel over the same port. Whoever is not pinned gets no connection, and
+Between two parties the one with the lower index listens and the other connects. Each connection serves one `purpose`,
+so that two threads of a process can each have a channel over the same port. Whoever is not pinned gets no connection, and
 neither strangers that say nothing nor strangers that send garbage delay the parties: each new connection is greeted by
 a short-lived thread of its own, for a bounded time.
 """
@@ -202,9 +202,7 @@ class Endpoint:
             except Malformed:
                 problem = "what answers there is no tacit party"
             except ssl.SSLError as error:
-                problem = (
-                    f"TLS failed ({error.reason or error}); are the clocks right and the certificates still valid?"
-                )
+                problem = f"TLS failed ({error.reason or error}); are clocks and certificates in order?"
             except (OSError, EOFError) as error:
                 problem = f"the connection broke off ({error})"
             time.sleep(max(0.0, min(pause, deadline - time.monotonic())))

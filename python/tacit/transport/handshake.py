@@ -17,7 +17,7 @@ def handshake(channel: Channel, hello: Mapping[str, str], *, timeout: float | No
     """Compare `hello` with that of every peer; Mismatch at all sides, naming each field that differs and its values."""
     own = encode_hello(hello)
     came = channel.exchange(
-        dict.fromkeys(channel.peers, [own]),
+        {peer: [own] for peer in channel.peers},
         dict.fromkeys(channel.peers, LONGEST_HELLO),
         label="handshake",
         timeout=timeout,

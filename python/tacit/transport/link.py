@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 from collections.abc import Sequence
@@ -141,11 +142,9 @@ class Link:
     def drain(self, most: int = 1 << 24) -> None:
         """Throw away what has arrived: a socket that is closed with unread data takes back what it sent last."""
         scratch = bytearray(1 << 16)
-        try:
+        with contextlib.suppress(OSError, ValueError):
             while most > 0 and (got := self.sock.recv_into(scratch)):
                 most -= got
-        except (OSError, ValueError):
-            pass
 
     def last_words(self, where: str) -> TacitError:
         """After a failed send: the peer's own reason, if it left one behind its data, else that it is lost."""
@@ -160,10 +159,8 @@ class Link:
         return self.fault
 
     def close(self) -> None:
-        try:
+        with contextlib.suppress(OSError):
             # No TLS closure alert: the END frame is the orderly end, and unwrap() would wait for the peer.
             self.sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
         self.drain()
         self.sock.close()

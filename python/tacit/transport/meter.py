@@ -1,7 +1,7 @@
 """What a channel sent, received and waited for, by label. The figures that costs are held against.
 
-Bytes are payload plus the frame header of `HEADER_SIZE` bytes; what TLS and TCP add is left out, so that memory, tcp and
-emulated channels count alike. A round is one exchange that sends or expects something.
+Bytes are payload plus the frame header of `HEADER_SIZE` bytes; what TLS and TCP add is left out, so that memory, tcp
+and emulated channels count alike. A round is one exchange that sends or expects something.
 """
 
 from __future__ import annotations

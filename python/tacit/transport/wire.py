@@ -2,9 +2,9 @@
 
 Frame: 8 bytes, little-endian: length in the low 56 bits, kind in the top 8; then the payload.
 
-Before TLS, the side that connects sends an `Introduction` (who it is, whom it means, its certificate), and the side that
-listens sends an `Answer`. Nothing in them is believed: they tell which certificate TLS has to prove, and let both sides
-say what is wrong in plain words where TLS would only send an alert.
+Before TLS, the side that connects sends an `Introduction` (who it is, whom it means, its certificate), and the side
+that listens sends an `Answer`. Nothing in them is believed: they tell which certificate TLS has to prove, and let both
+sides say what is wrong in plain words where TLS would only send an alert.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Introduction:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the side that listens says: its certificate (`size` bytes) follows. `pinned`: the digest that it expected."""
+    """What the side that listens says: its certificate (`size` bytes) follows; `pinned` is what it expected."""
 
     verdict: Verdict
     size: int

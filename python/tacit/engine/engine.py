@@ -1,0 +1,279 @@
+"""Record, then force.
+
+Operations on secrets are recorded as wires. Forcing some of them, in this order: orders what is pending; lowers it to
+requests and tasks; compares its hash among all parties; takes all material; runs the tasks in rounds. What nobody forces
+is never computed. Wires are forced at a reveal, at a step's end (`step`), and when `limit` elements are recorded: by
+rules that every party applies alike.
+"""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tacit import field as fp
+from tacit.engine import rounds
+from tacit.engine.labels import where
+from tacit.errors import CheatingDetected, Mismatch, OutOfRange
+from tacit.field import Field
+from tacit.sharing.maps import Combine, Shape
+from tacit.sharing.operations import Linear, Operation, OutputMask
+from tacit.sharing.plan import OpeningRecord, Plan, Rounds, Task
+from tacit.sharing.requests import Request
+from tacit.sharing.protocol import Protocol
+from tacit.sharing.source import Source
+from tacit.sharing.wires import Wire
+from tacit.transport.channel import Channel
+
+LISTING = 1 << 16
+"""Bytes of a graph's listing that are sent to find where two parties differ."""
+
+
+@dataclass
+class Costs:
+    """What was declared while lowering, and how long each phase took here."""
+
+    rounds: int = 0
+    sends: int = 0
+    graphs: int = 0
+    requests: list[Request] = field(default_factory=list)
+    by_label: dict[str, int] = field(default_factory=dict)
+    material_seconds: float = 0.0
+    online_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Revealed:
+    """The ledger's line for one reveal: what, how much of it, to whom (None: everyone)."""
+
+    label: str
+    shape: Shape
+    to: tuple[int, ...] | None
+
+
+@dataclass
+class Prepared:
+    """A graph that was lowered, agreed on, and has its material."""
+
+    wires: list[Wire]
+    plan: Plan
+    digest: bytes
+
+
+class Engine:
+    """One party's engine. `channel` and `source` may be None in a dry run, which lowers and prices but computes nothing."""
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        source: Source | None,
+        channel: Channel | None,
+        session: bytes,
+        *,
+        limit: int = 1 << 26,
+        unchecked: int = 1 << 25,
+        debug: bool = False,
+    ) -> None:
+        self.protocol, self.source, self.channel, self.session = protocol, source, channel, session
+        self.limit, self.unchecked, self.debug = limit, unchecked, debug
+        self.dry = channel is None
+        self.costs = Costs()
+        self.reveals: list[Revealed] = []
+        self.scope: list[str] = []
+        self._recorded: list[Wire] = []
+        self._elements = 0
+        self._kept: dict[int, Wire] = {}
+        self._numbered = 0
+
+    # Recording.
+
+    def record(self, operation: Operation, inputs: tuple[Wire, ...], shape: Shape, name: str) -> Wire:
+        """A new pending wire. `name` is the operation's in the user's words; the label adds scope and line."""
+        scope = "/".join(self.scope)
+        wire = Wire(operation, inputs, tuple(shape), f"{where()} {scope and scope + ' '}{name}")
+        self._recorded.append(wire)
+        self._elements += fp.size(shape)
+        if self._elements > self.limit:
+            self.force(*self._recorded)
+        return wire
+
+    def keep(self, key: int, wire: Wire) -> None:
+        """State that lives on (a parameter that was written): forced at the step's end. `key` is its holder's identity."""
+        self._kept[key] = wire
+
+    def step(self) -> None:
+        """The end of a step: force what was written in place since the last one."""
+        kept, self._kept = list(self._kept.values()), {}
+        self.force(*kept)
+
+    # Forcing.
+
+    def force(self, *wires: Wire) -> None:
+        prepared = self.prepare(*wires)
+        if prepared is not None:
+            self.run(prepared)
+
+    def prepare(self, *wires: Wire) -> Prepared | None:
+        """Everything up to the first opening: lower, agree, take the material. None if nothing is pending."""
+        self._recorded, self._elements = [], 0
+        pending = _ordered(wires)
+        if not pending:
+            return None
+        plan = Plan(self._numbered)
+        for wire in pending:
+            assert wire.operation is not None
+            wire.task = wire.operation.lower(self.protocol, wire, plan)
+        self._numbered += len(plan.requests)
+        self._count(plan)
+        if self.dry:
+            for request in plan.requests:
+                plan.release(request)
+            return Prepared(pending, plan, b"")
+        digest = self._agree(pending, plan.requests)
+        if plan.requests:
+            assert self.source is not None
+            started = time.perf_counter()
+            plan.fill(self.source.take(self.source.request(plan.requests)))
+            self.costs.material_seconds += time.perf_counter() - started
+        return Prepared(pending, plan, digest)
+
+    def run(self, prepared: Prepared) -> None:
+        """The online phase of a prepared graph."""
+        started = time.perf_counter()
+        if self.dry:
+            for task in prepared.plan.tasks:
+                task.done = True
+        else:
+            self._rounds(prepared.plan.tasks, prepared.digest)
+            if self.debug:
+                self._watch(prepared.wires)
+        for wire in prepared.wires:
+            wire.settle()
+        if self.protocol.unchecked() > self.unchecked:
+            self._drive(self.protocol.check(), "check")
+        self.costs.online_seconds += time.perf_counter() - started
+
+    def _count(self, plan: Plan) -> None:
+        self.costs.graphs += 1
+        self.costs.rounds += plan.rounds
+        self.costs.sends += plan.sends
+        self.costs.requests += plan.requests if self.dry else []
+        for task in plan.tasks:
+            self.costs.by_label[task.label] = self.costs.by_label.get(task.label, 0) + task.sends
+
+    def _rounds(self, tasks: Sequence[Task], digest: bytes) -> int:
+        assert self.channel is not None
+        try:
+            return rounds.run(tasks, self.channel.exchange, digest)
+        except CheatingDetected:
+            self.protocol.burn()
+            raise
+
+    def _drive(self, steps: Rounds, label: str) -> Any:
+        """Run one interactive primitive by itself."""
+        result: list[Any] = []
+
+        def run() -> Rounds:
+            result.append((yield from steps))
+
+        self._rounds([Task(run, label=label)], hashlib.blake2b(label.encode(), digest_size=8).digest())
+        return result[0]
+
+    def _agree(self, wires: Sequence[Wire], requests: Sequence[Request]) -> bytes:
+        """All parties record the same graph, or `Mismatch` names the first operation in which two of them differ."""
+        assert self.channel is not None
+        number = {id(w): i for i, w in enumerate(wires)}
+        lines = [f"graph {self.costs.graphs}, after {self._numbered - len(requests)} requests"]
+        for w in wires:
+            assert w.operation is not None
+            inputs = ",".join(str(number.get(id(i), i.shape)) for i in w.inputs)
+            lines.append(f"{w.label}: {w.operation.describe()} of ({inputs}), shape {w.shape}")
+        text = "\n".join(lines).encode()
+        digest = hashlib.blake2b(text, key=self.session[:64], person=b"tacit graph", digest_size=32).digest()
+        peers = self.channel.peers
+        came = self.channel.exchange({i: [digest] for i in peers}, dict.fromkeys(peers, LISTING), label="agree")
+        differing = [i for i in peers if came[i] != digest]
+        if differing:
+            mine = text[: LISTING - 1]
+            listings = self.channel.exchange(
+                {i: [mine] for i in differing}, dict.fromkeys(differing, LISTING), label="agree"
+            )
+            for i in differing:
+                raise Mismatch(_difference(self.protocol.me, lines, i, bytes(listings[i]).decode(errors="replace")))
+        return digest
+
+    def _watch(self, wires: Sequence[Wire]) -> None:
+        """The debugging mode: opens every value that has a bound, and names the first that left it."""
+        watched = [w for w in wires if w.bound]
+        values = self._drive(self.protocol.reveal([w.value() for w in watched]), "debug")
+        for wire, value in zip(watched, values, strict=True):
+            if value.size and (largest := int(np.abs(fp.to_signed(value)).max())) >= 1 << wire.bound:
+                raise OutOfRange(
+                    f"{wire.label} (shape {wire.shape}) reached {largest:.3g} = 2^{np.log2(largest):.1f} in units of its last "
+                    f"place, but its contract is below 2^{wire.bound}: scale the data or the learning rate down, or declare a "
+                    "format with more integer bits"
+                )
+
+    # Revealing.
+
+    def reveal(self, wires: Sequence[Wire], to: Sequence[int] | None = None) -> list[Field | None]:
+        """The values of `wires`, at the parties `to` (everyone if None), after all checks; None at the others.
+
+        A value for some parties only is opened under a mask that each of them knows: `to` costs one mask each.
+        """
+        shown: list[Wire] = list(wires)
+        hidden: list[tuple[int, int, Wire]] = []  # (index of the value, receiver, its mask)
+        if to is not None:
+            shown = []
+            for index, wire in enumerate(wires):
+                for receiver in sorted(set(to)):
+                    mask = self.record(OutputMask(receiver), (), wire.shape, f"mask for party {receiver}")
+                    hidden.append((index, receiver, mask))
+                    shown.append(self.record(Linear(Combine((1, 1))), (wire, mask), wire.shape, "masked output"))
+        self.force(*shown)
+        receivers = None if to is None else tuple(sorted(set(to)))
+        self.reveals += [Revealed(w.label, w.shape, receivers) for w in wires]
+        self.protocol.ledger += [OpeningRecord(w.label, w.shape, "output") for w in shown]
+        self.costs.sends += sum(self.protocol.output_bytes(fp.size(w.shape)) for w in shown)
+        self.costs.rounds += self.protocol.output_rounds()
+        if self.dry:
+            mine = to is None or self.protocol.me in to
+            return [np.zeros(w.shape, np.uint64) if mine else None for w in wires]
+        started = time.perf_counter()
+        values = self._drive(self.protocol.reveal([w.value() for w in shown]), "reveal")
+        self.costs.online_seconds += time.perf_counter() - started
+        if to is None:
+            return list(values)
+        results: list[Field | None] = [None] * len(wires)
+        for (index, receiver, mask), value in zip(hidden, values, strict=True):
+            if receiver == self.protocol.me:
+                assert mask.clear is not None
+                results[index] = fp.sub(value, mask.clear)
+        return results
+
+
+def _ordered(wires: Sequence[Wire]) -> list[Wire]:
+    """Pending wires that `wires` need, inputs first, in an order that depends on the graph only."""
+    order: list[Wire] = []
+    seen: set[int] = set()
+    for root in wires:
+        stack = [(root, False)]
+        while stack:
+            wire, expanded = stack.pop()
+            if expanded:
+                order.append(wire)
+            elif wire.pending and id(wire) not in seen:
+                seen.add(id(wire))
+                stack.append((wire, True))
+                stack.extend((i, False) for i in reversed(wire.inputs))
+    return order
+
+
+def _difference(me: int, lines: Sequence[str], peer: int, text: str) -> str:
+    for mine, theirs in zip(lines, text.split("\n"), strict=False):
+        if mine != theirs:
+            return f"party {me} and party {peer} run different programs: here «{mine}», there «{theirs}»"
+    return f"party {me} and party {peer} run different programs: {len(lines) - 1} operations here, another number there"

@@ -1,0 +1,18 @@
+"""Which line of the user's script made an operation: the first frame outside tacit and torch."""
+
+import sys
+from pathlib import Path
+
+_HERE = str(Path(__file__).resolve().parent.parent)
+_INSIDE = (_HERE + "/", "/torch/", "<frozen", "<string>")
+
+
+def where() -> str:
+    """`script.py:14`, or `?` when no frame of the user is on the stack."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not name.startswith(_HERE) and not any(part in name for part in _INSIDE[1:]):
+            return f"{name.rsplit('/', 1)[-1]}:{frame.f_lineno}"
+        frame = frame.f_back  # type: ignore[assignment]
+    return "?"

@@ -1,0 +1,121 @@
+"""Runs the tasks of a graph: all that can run does, then what all of them want to send goes in one frame to each peer."""
+
+import struct
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from tacit.errors import CheatingDetected
+from tacit.sharing.plan import Exchange, Rounds, Task
+
+HEADER = struct.Struct("<8sII")
+"""The graph's digest (8 bytes, agreed on before), the round, the number of messages in the frame."""
+
+
+class Send(Protocol):
+    """A round: `Channel.exchange` bound to its channel."""
+
+    def __call__(
+        self, out: Mapping[int, Sequence[Any]], expect: Mapping[int, int], *, label: Mapping[str, int]
+    ) -> Mapping[int, Any]: ...
+
+
+def run(tasks: Sequence[Task], send: Send, digest: bytes) -> int:
+    """Run all tasks, each after those it names. Returns the number of rounds.
+
+    The order is the same at every party: it follows the list, never timing.
+    """
+    waiting = {id(t): sum(not a.done for a in t.after) for t in tasks}
+    followers: dict[int, list[Task]] = {}
+    for t in tasks:
+        for a in t.after:
+            if not a.done:
+                followers.setdefault(id(a), []).append(t)
+    ready = deque(t for t in tasks if waiting[id(t)] == 0)
+    active: list[tuple[Task, Rounds, Exchange]] = []
+    rounds = 0
+
+    def finish(task: Task) -> None:
+        task.done = True
+        task.run = _done
+        for f in followers.pop(id(task), ()):
+            waiting[id(f)] -= 1
+            if waiting[id(f)] == 0:
+                ready.append(f)
+
+    while ready or active:
+        blocked: list[tuple[Task, Rounds, Exchange]] = []
+        came_by_task = iter(_round(active, send, digest, rounds)) if active and not ready else None
+        if came_by_task is not None:
+            rounds += 1
+            for (task, steps, _), came in zip(active, came_by_task, strict=True):
+                _advance(task, steps, came, blocked, finish)
+            active = blocked
+        else:
+            while ready:
+                task = ready.popleft()
+                steps = task.run()
+                if steps is None:
+                    finish(task)
+                else:
+                    _advance(task, steps, None, blocked, finish)
+            active = active + blocked
+    return rounds
+
+
+def _advance(
+    task: Task,
+    steps: Rounds,
+    came: Mapping[int, memoryview] | None,
+    blocked: list[tuple[Task, Rounds, Exchange]],
+    finish: Callable[[Task], None],
+) -> None:
+    try:
+        wanted = next(steps) if came is None else steps.send(came)
+    except StopIteration:
+        finish(task)
+    else:
+        blocked.append((task, steps, wanted))
+
+
+def _done() -> None:
+    raise AssertionError("a task runs once")
+
+
+def _round(
+    active: Sequence[tuple[Task, Rounds, Exchange]], send: Send, digest: bytes, number: int
+) -> list[dict[int, memoryview]]:
+    """One frame to each peer with the messages of all active tasks, in their order; what came, task by task."""
+    header = HEADER.pack(digest[:8], number, len(active))
+    out: dict[int, list[Any]] = {}
+    expect: dict[int, int] = {}
+    labels: dict[str, int] = {}
+    for task, _, wanted in active:
+        sent = 0
+        for peer, parts in wanted.out.items():
+            frame = out.setdefault(peer, [header])
+            for part in parts:
+                frame.append(part)
+                sent += part.nbytes if hasattr(part, "nbytes") else len(part)
+        labels[task.label] = labels.get(task.label, 0) + sent
+        for peer, count in wanted.expect.items():
+            expect[peer] = expect.get(peer, HEADER.size) + count
+    came = send(out, expect, label=labels)
+    views = {}
+    for peer, count in expect.items():
+        frame = memoryview(came[peer])
+        if len(frame) != count or frame[: HEADER.size] != header:
+            raise CheatingDetected(
+                f"party {peer} sent {len(frame)} bytes in round {number} where {count} were due, or out of order: "
+                "it runs another program than it said"
+            )
+        views[peer] = frame
+    offset = dict.fromkeys(expect, HEADER.size)
+    result = []
+    for _, _, wanted in active:
+        given = {}
+        for peer, count in wanted.expect.items():
+            given[peer] = views[peer][offset[peer] : offset[peer] + count]
+            offset[peer] += count
+        result.append(given)
+    return result

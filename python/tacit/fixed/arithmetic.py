@@ -1,0 +1,317 @@
+"""Arithmetic on secret fixed-point numbers: what is recorded, and how scale and bits follow.
+
+    product:  scales add, bits add (+ log2 of the terms summed);      sum:  the larger bits, + 1;      sum of m:  + log2 m
+    contract: bits <= scale + format.integer, whatever the rule says
+Rescaling is lazy: an operand is truncated to the width of the format only when the next product would not fit 58 bits.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tacit import field as fp
+from tacit.engine.engine import Engine
+from tacit.errors import OutOfRange
+from tacit.field import CAPACITY
+from tacit.fixed.format import Format, constant, constants, decode, encode
+from tacit.sharing.forms import Elementwise, Form, With
+from tacit.sharing.maps import (
+    BoxSpread,
+    BoxSum,
+    Combine,
+    Concat,
+    Expand,
+    Gather,
+    LinearMap,
+    Permute,
+    Place,
+    Reshape,
+    Shape,
+    Slice,
+    Sum,
+)
+from tacit.sharing.operations import Bilinear, Input, Linear, Public, RandomBits, Shift, Truncate
+from tacit.sharing.wires import Wire
+
+
+@dataclass(eq=False)
+class Number:
+    """A secret array of reals: a wire of integers, its scale, and the bits that bound them. Both are public."""
+
+    wire: Wire
+    scale: int
+    bits: int
+    base: "tuple[LinearMap, Number] | None" = None
+    """The number that this is a view of: truncating the base serves all of its views."""
+    rounded: "Number | None" = field(default=None, repr=False)
+    factors: "tuple[Number, Number] | None" = field(default=None, repr=False)
+    """The operands of the pending product that this is: a pooling after a convolution rewrites it."""
+    spread_of: "Number | None" = field(default=None, repr=False)
+    """What this pending number is the pooling gradient of."""
+
+    @property
+    def shape(self) -> Shape:
+        return self.wire.shape
+
+
+class Arithmetic:
+    """Records operations on `Number`s with one engine, under one format."""
+
+    def __init__(self, engine: Engine, format: Format) -> None:
+        self.engine, self.format = engine, format
+
+    # In and out.
+
+    def input(
+        self, owner: int, values: NDArray[np.float64] | None, shape: Shape, format: Format | None, what: str
+    ) -> Number:
+        """A private array; `values` at the owner only. Range-checked there, now."""
+        f = format or self.format
+        encoded = None if values is None else encode(values, f.fraction, f.bits, what)
+        operation = Input(owner, None if encoded is None else lambda: encoded)
+        return self._number(self.engine.record(operation, (), shape, what), f.fraction, f.bits)
+
+    def public(self, values: NDArray[np.float64]) -> Number:
+        f = self.format
+        encoded = encode(values, f.fraction, f.bits, "a public array")
+        return self._number(self.engine.record(Public(encoded), (), values.shape, "public"), f.fraction, f.bits)
+
+    def reveal(self, numbers: Sequence[Number], to: Sequence[int] | None = None) -> list[NDArray[np.float64] | None]:
+        values = self.engine.reveal([n.wire for n in numbers], to)
+        return [None if v is None else decode(v, n.scale) for v, n in zip(values, numbers, strict=True)]
+
+    def uniform(self, low: float, high: float, shape: Shape) -> Number:
+        """Secret, uniform on the multiples of (high - low) 2^-fraction in [low, high). Opens nothing."""
+        f = self.format.fraction
+        bits = self.engine.record(RandomBits(shape), (), (*shape, f), "random")
+        weights = np.broadcast_to(np.uint64(1) << np.arange(f, dtype=np.uint64), bits.shape)
+        weighted = self.engine.record(
+            Linear(With(Elementwise(), np.ascontiguousarray(weights))), (bits,), bits.shape, "random"
+        )
+        unit = self.engine.record(Linear(Sum((len(shape),))), (weighted,), shape, "random")
+        return self.add_public(self.times(self._number(unit, f, f), high - low), np.asarray(low))
+
+    # Linear.
+
+    def add(self, x: Number, y: Number, sign: int = 1, name: str = "add") -> Number:
+        """x + sign y, with broadcasting. The lower scale is lifted if that fits, else the higher is truncated."""
+        shape = np.broadcast_shapes(x.shape, y.shape)
+        x, y = self.expand(x, shape), self.expand(y, shape)
+        low, high = (x, y) if x.scale <= y.scale else (y, x)
+        lift = high.scale - low.scale
+        if (
+            lift
+            and max(low.bits + lift, high.bits) + 1 > CAPACITY
+            and min(low.bits + lift, self._cap(high.scale)) > CAPACITY - 1
+        ):
+            drop = min(lift, low.bits + lift + 1 - CAPACITY)
+            cut = self.truncate(high, drop)
+            x, y = (x, cut) if high is y else (cut, y)
+        scale = max(x.scale, y.scale)
+        k, l = 1 << (scale - x.scale), sign << (scale - y.scale)
+        bits = min(max(x.bits + scale - x.scale, y.bits + scale - y.scale) + 1, self._cap(scale))
+        self._fits(bits, name)
+        if x is y and k + l:
+            return self._linear(Combine((k + l,)), (x,), scale, bits, name)
+        return self._linear(Combine((k, l)), (x, y), scale, bits, name)
+
+    def add_public(self, x: Number, values: NDArray[np.float64], name: str = "add") -> Number:
+        values = np.asarray(values, np.float64)
+        x = self.expand(x, np.broadcast_shapes(x.shape, values.shape))
+        if x.scale < self.format.fraction and not _exact(values, x.scale):
+            x = self.lift(x, self.format.fraction)
+        cap = min(self._cap(x.scale), CAPACITY)
+        shift = encode(np.broadcast_to(values, x.shape), x.scale, cap, "a public addend")
+        bits = min(max(x.bits, int(np.abs(fp.to_signed(shift)).max(initial=0)).bit_length()) + 1, cap)
+        return self._number(self.engine.record(Shift(shift), (x.wire,), x.shape, name), x.scale, bits)
+
+    def lift(self, x: Number, scale: int) -> Number:
+        """The same value at a higher scale."""
+        bits = min(x.bits + scale - x.scale, self._cap(scale))
+        self._fits(bits, "lift")
+        return self._linear(Combine((1 << (scale - x.scale),)), (x,), scale, bits, "lift")
+
+    def negate(self, x: Number) -> Number:
+        return self._linear(Combine((-1,)), (x,), x.scale, x.bits, "neg")
+
+    def times(self, x: Number, value: float, name: str = "mul") -> Number:
+        """x times a public number, which keeps 16 significant bits and a scale of its own. A power of two is free."""
+        m, s = constant(value)
+        if m == 0:
+            return self._linear(Combine((0,)), (x,), x.scale, 1, name)
+        extra = m.bit_length() if abs(m) > 1 else 0
+        x = self._room(x, CAPACITY - extra)
+        bits = self._shrunk(x.bits + extra, x.scale + s, name)
+        if m == 1:
+            return Number(x.wire, x.scale + s, bits, x.base and (x.base[0], self.times(x.base[1], value)))
+        return self._linear(Combine((m,)), (x,), x.scale + s, bits, name)
+
+    def times_public(self, x: Number, values: NDArray[np.float64], name: str = "mul") -> Number:
+        """x times a public array, elementwise with broadcasting."""
+        values = np.asarray(values, np.float64)
+        if values.size == 1:
+            x = self.expand(x, np.broadcast_shapes(x.shape, values.shape))
+            return self.times(x, float(values.reshape(-1)[0]), name)
+        shape = np.broadcast_shapes(x.shape, values.shape)
+        return self.with_public(Elementwise(), self.expand(x, shape), np.broadcast_to(values, shape), False, 1, name)
+
+    def with_public(
+        self, form: Form, x: Number, values: NDArray[np.float64], left: bool, terms: int, name: str
+    ) -> Number:
+        """form(x, values), or form(values, x) if `left`: no opening, no material."""
+        m, s, width = constants(np.asarray(values, np.float64))
+        grow = width + _log2(terms)
+        x = self._room(x, max(CAPACITY - grow, min(self.format.bits, CAPACITY - width)))
+        bits = self._shrunk(x.bits + grow, x.scale + s, name)
+        return self._linear(With(form, fp.from_signed(m), left), (x,), x.scale + s, bits, name)
+
+    def view(self, x: Number, map: LinearMap, name: str = "view") -> Number:
+        number = self._linear(map, (x,), x.scale, x.bits, name)
+        number.base = (map, x)
+        return number
+
+    def reshape(self, x: Number, shape: Shape) -> Number:
+        return x if shape == x.shape else self.view(x, Reshape(shape), "reshape")
+
+    def expand(self, x: Number, shape: Shape) -> Number:
+        return x if shape == x.shape else self.view(x, Expand(tuple(shape)), "expand")
+
+    def permute(self, x: Number, axes: Sequence[int]) -> Number:
+        return x if list(axes) == list(range(len(x.shape))) else self.view(x, Permute(tuple(axes)), "permute")
+
+    def slice(self, x: Number, axis: int, start: int, stop: int, step: int = 1) -> Number:
+        return self.view(x, Slice(axis, start, stop, step), "slice")
+
+    def gather(self, x: Number, axis: int, indices: Sequence[int]) -> Number:
+        """Rows of public `indices` along `axis`."""
+        return self.view(x, Gather(axis, tuple(int(i) for i in indices)), "gather")
+
+    def place(self, x: Number, axis: int, start: int, stop: int, step: int, size: int) -> Number:
+        return self.view(x, Place(axis, start, stop, step, size), "place")
+
+    def concat(self, numbers: Sequence[Number], axis: int) -> Number:
+        """Pooled into one array; all are lifted to the highest scale."""
+        scale = max(n.scale for n in numbers)
+        lifted = [n if n.scale == scale else self.lift(n, scale) for n in numbers]
+        return self._linear(Concat(axis), tuple(lifted), scale, max(n.bits for n in lifted), "concat")
+
+    def sum(self, x: Number, axes: Sequence[int], keepdims: bool = False) -> Number:
+        axes = tuple(sorted(a % len(x.shape) for a in axes))
+        if not axes:
+            return x
+        terms = fp.size([x.shape[a] for a in axes])
+        x, bits = self._summable(x, terms, "sum")
+        return self._linear(Sum(axes, keepdims), (x,), x.scale, bits, "sum")
+
+    def box_sum(self, x: Number, kernel: tuple[int, int], stride: tuple[int, int]) -> Number:
+        x, bits = self._summable(x, kernel[0] * kernel[1], "pool")
+        return self._linear(BoxSum(kernel, stride), (x,), x.scale, bits, "pool")
+
+    def box_spread(self, x: Number, kernel: tuple[int, int], stride: tuple[int, int], size: tuple[int, int]) -> Number:
+        overlap = -(-kernel[0] // stride[0]) * -(-kernel[1] // stride[1])
+        x, bits = self._summable(x, overlap, "pool")
+        return self._linear(BoxSpread(kernel, stride, size), (x,), x.scale, bits, "pool")
+
+    # Products.
+
+    def multiply(self, x: Number, y: Number, name: str = "mul") -> Number:
+        shape = np.broadcast_shapes(x.shape, y.shape)
+        same = x is y
+        x = self.expand(x, shape)
+        return self.bilinear(Elementwise(), x, x if same else self.expand(y, shape), 1, name)
+
+    def bilinear(self, form: Form, x: Number, y: Number, terms: int, name: str) -> Number:
+        """form(x, y), where each output sums `terms` products. Operands are truncated, the wider first, until it fits."""
+        shape = form.shape(x.shape, y.shape)
+        while self._product_bits(x, y, terms) > CAPACITY:
+            wide = x if x.bits >= y.bits else y
+            if wide.bits <= self.format.bits:
+                raise OutOfRange(
+                    f"{name} of shapes {x.shape} and {y.shape} needs {self._product_bits(x, y, terms)} bits, and the field "
+                    f"holds {CAPACITY}: declare a format with fewer bits (now {self.format.fraction} + {self.format.integer})"
+                )
+            cut = self.round(wide)
+            x, y = (cut if x is wide else x), (cut if y is wide else y)
+        bits = self._product_bits(x, y, terms)
+        wire = self.engine.record(Bilinear(form), (x.wire, y.wire), shape, name)
+        product = self._number(wire, x.scale + y.scale, bits)
+        product.factors = (x, y)
+        return product
+
+    def _product_bits(self, x: Number, y: Number, terms: int) -> int:
+        return min(x.bits + y.bits + _log2(terms), self._cap(x.scale + y.scale))
+
+    # Rescaling.
+
+    def round(self, x: Number) -> Number:
+        """x in as many bits as the format has; once for each value, and through the value that x is a view of."""
+        drop = x.bits - self.format.bits
+        return x if drop <= 0 else self.truncate(x, drop)
+
+    def truncate(self, x: Number, drop: int) -> Number:
+        """x at scale - drop, rounded at random: one opening, mean exact, error below one unit (spdz with a dealer)."""
+        if drop <= 0:
+            return x
+        if x.rounded is not None and x.rounded.scale == x.scale - drop:
+            return x.rounded
+        if x.base is not None and fp.size(x.base[1].shape) <= fp.size(x.shape) and x.base[1].scale == x.scale:
+            x.rounded = self.view(self.truncate(x.base[1], drop), x.base[0])
+            return x.rounded
+        wire = self.engine.record(Truncate(drop), (x.wire,), x.shape, "truncate")
+        x.rounded = self._number(wire, x.scale - drop, x.bits - drop)
+        return x.rounded
+
+    def like(self, x: Number, scale: int, bits: int) -> Number:
+        """x for a place that keeps its scale and bits, whatever is written to it."""
+        if x.scale > scale:
+            x = self.truncate(x, x.scale - scale)
+        elif x.scale < scale:
+            x = self._linear(Combine((1 << (scale - x.scale),)), (x,), scale, bits, "write")
+        return x if x.bits == bits else Number(x.wire, scale, bits, None)
+
+    def _room(self, x: Number, bits: int) -> Number:
+        """x in at most `bits` bits."""
+        return x if x.bits <= bits else self.truncate(x, x.bits - bits)
+
+    def _summable(self, x: Number, terms: int, name: str) -> tuple[Number, int]:
+        bits = min(x.bits + _log2(terms), self._cap(x.scale))
+        if bits > CAPACITY:
+            x = self.truncate(x, bits - CAPACITY)
+            bits = CAPACITY
+        return x, bits
+
+    def _shrunk(self, bits: int, scale: int, name: str) -> int:
+        bits = max(1, min(bits, self._cap(scale)))
+        self._fits(bits, name)
+        return bits
+
+    def _cap(self, scale: int) -> int:
+        """The contract: below 2^integer."""
+        return max(1, scale + self.format.integer)
+
+    def _fits(self, bits: int, name: str) -> None:
+        if bits > CAPACITY:
+            raise OutOfRange(
+                f"{name} needs {bits} bits, and the field holds {CAPACITY}: declare a format with fewer bits"
+            )
+
+    def _linear(self, map: LinearMap, inputs: Sequence[Number], scale: int, bits: int, name: str) -> Number:
+        shape = map.shape(*(i.shape for i in inputs))
+        wire = self.engine.record(Linear(map), tuple(i.wire for i in inputs), shape, name)
+        return self._number(wire, scale, bits)
+
+    def _number(self, wire: Wire, scale: int, bits: int) -> Number:
+        wire.bound = bits
+        return Number(wire, scale, bits)
+
+
+def _log2(terms: int) -> int:
+    return max(0, (terms - 1).bit_length())
+
+
+def _exact(values: NDArray[Any], scale: int) -> bool:
+    scaled = np.ldexp(values, scale)
+    return bool((np.rint(scaled) == scaled).all())

@@ -1,0 +1,99 @@
+"""Convolutions and average pooling of secret numbers.
+
+A convolution whose output is only pooled is one form of a quarter of the size (for 2 x 2): with B the box sum,
+    pool_k(conv(x, w)) = conv_{stride k}(B_k(pad x), w),    and its kernel's gradient for an upsampled g likewise:
+    conv_weight(spread_k(g), x) = conv_weight_{stride k}(g, B_k(pad x)).
+B_k(pad x) is a linear map of x, so that it needs no opening of its own.
+"""
+
+from tacit import field
+from tacit.errors import Unsupported
+from tacit.fixed.arithmetic import Arithmetic, Number
+from tacit.sharing.forms import Conv2d, Conv2dInput, Conv2dWeight
+from tacit.sharing.maps import BoxSpread, Place
+from tacit.sharing.operations import Bilinear, Linear
+
+Pair = tuple[int, int]
+
+
+def conv2d(a: Arithmetic, x: Number, w: Number, stride: Pair, padding: Pair) -> Number:
+    """x [N, C, H, W], w [O, C, kh, kw] -> [N, O, H', W']."""
+    return a.bilinear(Conv2d(stride, padding), x, w, field.size(w.shape[1:]), "conv2d")
+
+
+def conv2d_input(a: Arithmetic, g: Number, w: Number, input_size: Pair, stride: Pair, padding: Pair) -> Number:
+    """The gradient for the input, of spatial size `input_size`."""
+    terms = w.shape[0] * w.shape[2] * w.shape[3]
+    return a.bilinear(Conv2dInput(stride, padding, input_size), g, w, terms, "conv2d input gradient")
+
+
+def conv2d_weight(a: Arithmetic, g: Number, x: Number, kernel: Pair, stride: Pair, padding: Pair) -> Number:
+    """The gradient for the kernel."""
+    name = "conv2d weight gradient"
+    operation = g.wire.operation
+    if stride == (1, 1) and isinstance(operation, Linear) and isinstance(operation.map, BoxSpread):
+        spread = operation.map
+        small = g.spread_of
+        if small is not None and spread.kernel == spread.stride and _divides(spread.kernel, g.shape):
+            boxed = a.box_sum(pad(a, x, padding), spread.kernel, (1, 1))
+            form = Conv2dWeight(spread.stride, (0, 0), kernel)
+            return a.bilinear(form, small, boxed, small.shape[0] * small.shape[2] * small.shape[3], name)
+    terms = g.shape[0] * g.shape[2] * g.shape[3]
+    return a.bilinear(Conv2dWeight(stride, padding, kernel), g, x, terms, name)
+
+
+def avg_pool2d(
+    a: Arithmetic, x: Number, kernel: Pair, stride: Pair, padding: Pair, divisor: int | None = None
+) -> Number:
+    """Means of windows; padding counts as zeros in them. `divisor` replaces the window's area."""
+    _check(x, kernel, padding)
+    operation = x.wire.operation
+    if x.wire.pending and isinstance(operation, Bilinear) and isinstance(operation.form, Conv2d) and x.factors:
+        form = operation.form
+        if form.stride == (1, 1) and padding == (0, 0) and kernel == stride:
+            image, weight = x.factors
+            boxed = a.box_sum(pad(a, image, form.padding), kernel, (1, 1))
+            summed = a.bilinear(Conv2d(stride, (0, 0)), boxed, weight, field.size(weight.shape[1:]), "conv2d and pool")
+            return a.times(summed, 1 / (divisor or kernel[0] * kernel[1]), "pool")
+    return a.times(a.box_sum(pad(a, x, padding), kernel, stride), 1 / (divisor or kernel[0] * kernel[1]), "pool")
+
+
+def avg_pool2d_input(
+    a: Arithmetic, g: Number, kernel: Pair, stride: Pair, padding: Pair, size: Pair, divisor: int | None = None
+) -> Number:
+    """The gradient for an input of spatial size `size`."""
+    scaled = a.times(g, 1 / (divisor or kernel[0] * kernel[1]), "pool gradient")
+    padded = (size[0] + 2 * padding[0], size[1] + 2 * padding[1])
+    out = a.box_spread(scaled, kernel, stride, padded)
+    if padding == (0, 0):
+        out.spread_of = scaled if out.scale == scaled.scale else None
+    return crop(a, out, padding)
+
+
+def pad(a: Arithmetic, x: Number, padding: Pair) -> Number:
+    """Zeros around the last two axes."""
+    for axis, p in zip((len(x.shape) - 2, len(x.shape) - 1), padding, strict=True):
+        if p:
+            x = a.view(x, Place(axis, p, p + x.shape[axis], 1, x.shape[axis] + 2 * p), "pad")
+    return x
+
+
+def crop(a: Arithmetic, x: Number, padding: Pair) -> Number:
+    for axis, p in zip((len(x.shape) - 2, len(x.shape) - 1), padding, strict=True):
+        if p:
+            x = a.slice(x, axis, p, x.shape[axis] - p, 1)
+    return x
+
+
+def _divides(kernel: Pair, shape: tuple[int, ...]) -> bool:
+    return shape[-2] % kernel[0] == 0 and shape[-1] % kernel[1] == 0
+
+
+def _check(x: Number, kernel: Pair, padding: Pair) -> None:
+    size = [x.shape[-2 + i] + 2 * padding[i] for i in range(2)]
+    if any(p < 0 or 2 * p > k for p, k in zip(padding, kernel, strict=True)) or any(
+        k < 1 or k > s for k, s in zip(kernel, size, strict=True)
+    ):
+        raise Unsupported(
+            f"average pooling of {x.shape} with kernel {kernel} and padding {padding}: the windows do not fit"
+        )

@@ -1,0 +1,92 @@
+"""Plain arithmetic in the field behind the Protocol interface: the reference that every other protocol is tested against.
+
+NO SECRECY: every party sees every input. For tests, for debugging a script, and for `tacit run --protocol clear`.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tacit import field
+from tacit.errors import Mismatch
+from tacit.field import Field, size
+from tacit.sharing.operations import Bilinear, Input, OutputMask, RandomBits, Truncate
+from tacit.sharing.plan import Exchange, OpeningRecord, Plan, Rounds, Task, elements
+from tacit.sharing.protocol import Protocol
+from tacit.sharing.requests import Share
+from tacit.sharing.wires import Wire
+
+
+class Clear(Protocol):
+    name = "clear"
+
+    def __init__(self, me: int, parties: int, seed: bytes) -> None:
+        self.me, self.parties, self.unit = me, parties, (1,)
+        self.ledger: list[OpeningRecord] = []
+        self._random = np.random.default_rng(list(seed))  # public randomness: there are no secrets here
+
+    def input(self, operation: Input, wire: Wire, plan: Plan) -> Task:
+        owner, count = operation.owner, 8 * size(wire.shape)
+
+        def run() -> Rounds:
+            if owner == self.me:
+                assert operation.value is not None
+                value = operation.value()
+                yield Exchange({i: [value] for i in range(self.parties) if i != owner}, {})
+            else:
+                came = yield Exchange({}, {owner: count})
+                if len(came[owner]) != count:
+                    raise Mismatch(f"party {owner} sent {len(came[owner])} bytes where {count} were due")
+                value = elements(came[owner], wire.shape)
+            wire.share = (value,)
+
+        sends = count * (self.parties - 1) if owner == self.me else 0
+        return plan.task(run, (), wire.label, rounds=int(self.parties > 1), sends=sends)
+
+    def bilinear(self, operation: Bilinear, wire: Wire, plan: Plan) -> Task:
+        x, y = wire.inputs
+
+        def run() -> None:
+            wire.share = (operation.form(x.value()[0], y.value()[0]),)
+
+        return plan.task(run, (x.task, y.task), wire.label)
+
+    def truncate(self, operation: Truncate, wire: Wire, plan: Plan) -> Task:
+        """floor(x / 2^f + 1/2)"""
+        (x,) = wire.inputs
+        f = operation.bits
+
+        def run() -> None:
+            signed = field.to_signed(x.value()[0])
+            wire.share = (field.from_signed((signed + (1 << (f - 1))) >> f),)
+
+        return plan.task(run, (x.task,), wire.label)
+
+    def random_bits(self, operation: RandomBits, wire: Wire, plan: Plan) -> Task:
+        def run() -> None:
+            wire.share = (self._random.integers(0, 2, wire.shape, np.uint64),)
+
+        return plan.task(run, (), wire.label)
+
+    def output_mask(self, operation: OutputMask, wire: Wire, plan: Plan) -> Task:
+        def run() -> None:
+            zero = np.zeros(wire.shape, np.uint64)
+            wire.share, wire.clear = (zero,), zero if operation.owner == self.me else None
+
+        return plan.task(run, (), wire.label)
+
+    def reveal(self, shares: Sequence[Share]) -> Rounds:
+        yield from ()
+        return [share[0] for share in shares]
+
+    def check(self) -> Rounds:
+        yield from ()
+
+    def unchecked(self) -> int:
+        return 0
+
+    def output_bytes(self, count: int) -> int:
+        return 0
+
+    def output_rounds(self) -> int:
+        return 0

@@ -1,0 +1,240 @@
+"""Protocols of masked values: every product is a bilinear form of opened values (Turbospeedz, Ben-Efraim et al. 2019).
+
+    [f(x, y)] = f(D, [y]) + f([x], E) - f(D, E) + [f(A, B)]       x = D + A,  y = E + B
+
+Linear schemes with openings get all of their operations here; a subclass opens and checks.
+A value is opened at most once for each kind of mask; openings follow linear maps (`Wire.known`).
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from itertools import product as pairs
+
+import numpy as np
+
+from tacit import _core, field
+from tacit.field import Field, size
+from tacit.sharing import truncation
+from tacit.sharing.forms import Elementwise
+from tacit.sharing.maps import Combine
+from tacit.sharing.masks import Expression, Late, Masked, Opening
+from tacit.sharing.operations import Bilinear, Input, OutputMask, RandomBits, Truncate
+from tacit.sharing.plan import Exchange, OpeningRecord, Plan, Rounds, Task, elements
+from tacit.sharing.protocol import Protocol
+from tacit.sharing.requests import Material, Share
+from tacit.sharing.wires import Wire
+
+NEGATE = Combine((-1,))
+
+
+class MaskedProtocol(Protocol):
+    """Needs a source of [A] and [f(A, B)]; costs one opening for each value that is multiplied."""
+
+    sealed_products: bool
+
+    @abstractmethod
+    def open(self, share: Share) -> Rounds:
+        """Open to all, to be checked later. Returns the value."""
+
+    @abstractmethod
+    def opening_cost(self, count: int) -> tuple[int, int]:
+        """(rounds, bytes that this party sends) of opening `count` elements."""
+
+    @abstractmethod
+    def received_input(self, value: Field) -> None:
+        """Note a public correction that its owner must have sent alike to all."""
+
+    # Operations.
+
+    def input(self, operation: Input, wire: Wire, plan: Plan) -> Task:
+        """[x] = [A] + D with D = x - A sent by the owner, who knows A: the opening of x comes free."""
+        mask, material = plan.input_mask(wire.shape, operation.owner)
+        opened: list[Field] = []
+
+        def run() -> Rounds:
+            given = material()
+            mask.seal()
+            count = 8 * size(wire.shape)
+            if operation.owner == self.me:
+                assert operation.value is not None and given.clear is not None
+                d = field.sub(operation.value(), given.clear)
+                yield Exchange({peer: [d] for peer in self.others()}, {})
+            else:
+                came = yield Exchange({}, {operation.owner: count})
+                d = self.received(came[operation.owner], wire.shape, operation.owner)
+            self.received_input(d)
+            opened.append(d)
+            wire.share = self.shifted(given.shares[0], d)
+
+        sends = 8 * size(wire.shape) * (self.parties - 1) if operation.owner == self.me else 0
+        task = plan.task(run, (), wire.label, rounds=1, sends=sends)
+        wire.plain = Opening(mask, (), opened.pop, (task,))
+        self._note(wire, "input", plan)
+        return task
+
+    def bilinear(self, operation: Bilinear, wire: Wire, plan: Plan) -> Task:
+        form = operation.form
+        x, y = wire.inputs
+        opened_x = self.opened(x, form.elementwise, plan)
+        opened_y = opened_x if x is y else self.opened(y, form.elementwise, plan)
+        if not self.sealed_products and _sealed(opened_x) and _sealed(opened_y):
+            opened_y = self._open(y, plan, "again")  # a fresh mask can be the encrypted operand
+        if form.elementwise:
+            base, late = self._products(opened_x, opened_y, plan)
+        else:
+            base, late = plan.product(form, opened_x.mask, opened_y.mask), []
+
+        def run() -> None:
+            d, e = opened_x.public(), opened_y.public()
+            z = tuple(
+                form.masked(d, y_k, x_k, e, u, c)
+                for x_k, y_k, c, u in zip(x.value(), y.value(), base().shares[0], self.unit, strict=True)
+            )
+            for coefficient, material in late:
+                k = coefficient()
+                z = tuple(field.add(z_k, field.mul(k, c)) for z_k, c in zip(z, material().shares[0], strict=True))
+            wire.share = z
+
+        return plan.task(run, (x.task, y.task, *opened_x.tasks, *opened_y.tasks), wire.label)
+
+    def _products(
+        self, x: Opening, y: Opening, plan: Plan
+    ) -> tuple[Callable[[], Material], list[tuple[Callable[[], Field], Callable[[], Material]]]]:
+        """[A B], and (e g, [A_i B_j]) for every pair of terms of which one at least is late."""
+        form = Elementwise()
+        base = plan.product(form, x.mask, y.mask)
+        out: list[tuple[Callable[[], Field], Callable[[], Material]]] = []
+        if x is y:  # (A + sum e_i B_i)^2: each mixed term once, doubled
+            terms: list[tuple[Callable[[], Field] | None, Expression]] = [(None, x.mask)]
+            terms += [(t.coefficient, t.mask) for t in x.late]
+            for i, (e, a) in enumerate(terms):
+                for g, b in terms[i:]:
+                    if g is not None:
+                        out.append((_times(e, g, 1 if a is b else 2), plan.product(form, a, b)))
+            return base, out
+        left: list[Late | None] = [None, *x.late]
+        right: list[Late | None] = [None, *y.late]
+        for s, t in pairs(left, right):
+            if s is None and t is None:
+                continue
+            material = plan.product(form, x.mask if s is None else s.mask, y.mask if t is None else t.mask)
+            out.append((_times(s and s.coefficient, t and t.coefficient, 1), material))
+        return base, out
+
+    def truncate(self, operation: Truncate, wire: Wire, plan: Plan) -> Task:
+        """Section `sharing.truncation`. c - 2^58 also opens x under -r; y has an opening with the wrap bit as a late term."""
+        (x,) = wire.inputs
+        f = operation.bits
+        (r, top, high), material = plan.truncation(wire.shape, f)
+        offset = np.full(wire.shape, truncation.OFFSET, np.uint64)
+        k1, constant = truncation.wrap(f), truncation.constant(f)
+        opened: dict[str, Field] = {}
+
+        def run() -> Rounds:
+            share_r, share_top, share_high = material().shares
+            for mask in (r, top, high):
+                mask.seal()
+            c = yield from self.open(_sum(self.shifted(x.value(), offset), share_r))
+            opened["c"] = c
+            wire.share = tuple(
+                _core.truncation_local(c, t, h, u, f, constant)
+                for t, h, u in zip(share_top, share_high, self.unit, strict=True)
+            )
+
+        rounds, sends = self.opening_cost(size(wire.shape))
+        task = plan.task(run, (x.task,), wire.label, rounds, sends)
+        if x.known(False) is None:
+            x.plain = Opening(Masked(NEGATE, (r,)), (), lambda: field.sub(opened["c"], offset), (task,))
+
+        def public() -> Field:
+            return _core.add_scalar(opened["c"] >> np.uint64(f), -constant % field.P)
+
+        def wrapped() -> Field:
+            return (opened["c"] < np.uint64(truncation.M)) * np.uint64(k1)
+
+        wire.decomposed = Opening(Masked(NEGATE, (high,)), (Late(wrapped, top),), public, (task,))
+        self._note(wire, "truncation", plan)
+        return task
+
+    def random_bits(self, operation: RandomBits, wire: Wire, plan: Plan) -> Task:
+        material = plan.bits(wire.shape)
+
+        def run() -> None:
+            wire.share = material().shares[0]
+
+        return plan.task(run, (), wire.label)
+
+    def output_mask(self, operation: OutputMask, wire: Wire, plan: Plan) -> Task:
+        mask, material = plan.input_mask(wire.shape, operation.owner)
+
+        def run() -> None:
+            given = material()
+            mask.seal()
+            wire.share, wire.clear = given.shares[0], given.clear
+
+        return plan.task(run, (), wire.label)
+
+    # Openings.
+
+    def opened(self, wire: Wire, elementwise: bool, plan: Plan) -> Opening:
+        """The opening of `wire`, made now if there is none; a view (or a map that does not shrink) opens what it views."""
+        if (found := wire.known(elementwise)) is not None:
+            return found
+        map, _ = wire.linear()
+        if map is not None and (map.view or len(wire.inputs) == 1):
+            roots = wire.inputs
+            if map.view or sum(size(w.shape) for w in roots) <= size(wire.shape):
+                for root in roots:
+                    self.opened(root, False, plan)
+                if (found := wire.known(False)) is not None:
+                    return found
+        return self._open(wire, plan, "plain")
+
+    def _open(self, wire: Wire, plan: Plan, kind: str) -> Opening:
+        mask, material = plan.mask(wire.shape)
+        opened: list[Field] = []
+
+        def run() -> Rounds:
+            a = material().shares[0]
+            mask.seal()
+            d = yield from self.open(tuple(field.sub(x_k, a_k) for x_k, a_k in zip(wire.value(), a, strict=True)))
+            opened.append(d)
+
+        rounds, sends = self.opening_cost(size(wire.shape))
+        task = plan.task(run, (wire.task,), wire.label, rounds, sends)
+        wire.plain = Opening(mask, (), opened.pop, (task,))
+        self._note(wire, kind, plan)
+        return wire.plain
+
+    def _note(self, wire: Wire, kind: str, plan: Plan) -> None:
+        record = OpeningRecord(wire.label, wire.shape, kind)
+        plan.openings.append(record)
+        self.ledger.append(record)
+
+    def others(self) -> list[int]:
+        return [i for i in range(self.parties) if i != self.me]
+
+    @staticmethod
+    @abstractmethod
+    def received(data: memoryview, shape: tuple[int, ...], sender: int) -> Field:
+        """Received field elements; `CheatingDetected` unless canonical."""
+
+
+def _sum(x: Share, y: Share) -> Share:
+    return tuple(field.add(x_k, y_k) for x_k, y_k in zip(x, y, strict=True))
+
+
+def _sealed(opening: Opening) -> bool:
+    masks = (opening.mask, *(t.mask for t in opening.late))
+    return any(leaf.sealed for mask in masks for leaf in mask.leaves())
+
+
+def _times(e: Callable[[], Field] | None, g: Callable[[], Field] | None, k: int) -> Callable[[], Field]:
+    def coefficient() -> Field:
+        out = None if e is None else e()
+        if g is not None:
+            out = g() if out is None else field.mul(out, g())
+        assert out is not None
+        return out if k == 1 else field.scale(out, k)
+
+    return coefficient

@@ -1,0 +1,137 @@
+"""Masks and openings: x = D + sum_j e_j * A_j, with D public and the A_j random and secret-shared.
+
+A `Mask` opens one value, once: fresh -> leased (products of it are being made) -> sealed (a value was opened under it).
+Only a `Source` makes masks, only an opening seals them. Linear maps of masks are `Masked` expressions, so that an opening
+follows every view of its value. `late` coefficients e_j are public but known only online (the wrap bits of a truncation,
+later the results of comparisons): such an opening serves elementwise products only.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tacit import field as fp
+from tacit.errors import TacitError
+from tacit.field import Field
+from tacit.sharing.maps import Combine, LinearMap, Shape
+
+if TYPE_CHECKING:
+    from tacit.sharing.requests import Request
+
+MAX_TERMS = 4
+"""An opening of more terms is not carried further: the value gets a mask of its own."""
+
+
+class MaskReused(TacitError):
+    """A value would have been opened under a mask that already opened another, or whose products are not yet verified."""
+
+
+class Mask:
+    """One random secret-shared array: the share number `place` of the material of `request`."""
+
+    __slots__ = ("leases", "place", "request", "sealed")
+
+    def __init__(self, request: "Request", place: int = 0) -> None:
+        self.request, self.place, self.leases, self.sealed = request, place, 0, False
+
+    @property
+    def id(self) -> tuple[int, int]:
+        return self.request.number, self.place
+
+    @property
+    def shape(self) -> Shape:
+        return self.request.shape
+
+    @property
+    def state(self) -> str:
+        return "sealed" if self.sealed else "leased" if self.leases else "fresh"
+
+    def seal(self) -> None:
+        """Called by the opening under this mask, before anything is sent."""
+        if self.state != "fresh":
+            raise MaskReused(f"mask {self.id} is {self.state}: a mask opens one value, after its products are verified")
+        self.sealed = True
+
+    def leaves(self) -> "tuple[Mask, ...]":
+        return (self,)
+
+
+@dataclass(frozen=True)
+class Masked:
+    """A public linear map of masks: known by every party and by the source before anything is opened."""
+
+    map: LinearMap
+    inputs: "tuple[Mask | Masked, ...]"
+
+    @property
+    def shape(self) -> Shape:
+        return self.map.shape(*(i.shape for i in self.inputs))
+
+    def leaves(self) -> tuple[Mask, ...]:
+        return tuple(leaf for i in self.inputs for leaf in i.leaves())
+
+
+Expression = Mask | Masked
+
+
+@dataclass(frozen=True)
+class Late:
+    """e * A: a mask with a public elementwise coefficient that is known once the opening is done."""
+
+    coefficient: Callable[[], Field]
+    mask: Expression
+
+
+@dataclass
+class Opening:
+    """x = D + mask + sum(late). `tasks` are what must have run before `public()` may be called."""
+
+    mask: Expression
+    late: tuple[Late, ...]
+    compute: Callable[[], Field]
+    tasks: "tuple[object, ...]" = ()
+    _public: Field | None = field(default=None, repr=False)
+
+    def public(self) -> Field:
+        """D, by the opened values that it follows from."""
+        if self._public is None:
+            self._public = self.compute()
+            self.compute = _spent
+        return self._public
+
+
+def _spent() -> Field:
+    raise AssertionError("an opening's value is computed once")
+
+
+def carry(map: LinearMap, openings: tuple[Opening, ...], shift: Field | None = None) -> Opening | None:
+    """The opening of map(x_1, ...) + shift from those of the x_i, or None if it does not follow (or has too many terms)."""
+    late: list[Late] = []
+    for index, opening in enumerate(openings):
+        for term in opening.late:
+            if isinstance(map, Combine):
+                k = map.coefficients[index]
+                late.append(Late(_scaled(term.coefficient, k), term.mask))
+            elif map.view and len(openings) == 1:
+                late.append(Late(_mapped(map, term.coefficient), Masked(map, (term.mask,))))
+            else:
+                return None
+    if len(late) > MAX_TERMS:
+        return None
+
+    def compute() -> Field:
+        out = map(*(o.public() for o in openings))
+        return out if shift is None else fp.add(out, shift)
+
+    tasks = tuple(task for o in openings for task in o.tasks)
+    return Opening(Masked(map, tuple(o.mask for o in openings)), tuple(late), compute, tasks)
+
+
+def _scaled(coefficient: Callable[[], Field], k: int) -> Callable[[], Field]:
+    return lambda: fp.scale(coefficient(), k)
+
+
+def _mapped(map: LinearMap, coefficient: Callable[[], Field]) -> Callable[[], Field]:
+    return lambda: np.ascontiguousarray(map(coefficient()))

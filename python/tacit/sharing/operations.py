@@ -1,0 +1,143 @@
+"""What can be recorded on secrets. Each operation lowers itself through one method of the `Protocol`."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tacit.field import Field
+from tacit.sharing.forms import Form
+from tacit.sharing.maps import Combine, LinearMap, Shape
+from tacit.sharing.wires import Wire
+
+if TYPE_CHECKING:
+    from tacit.sharing.plan import Plan, Task
+    from tacit.sharing.protocol import Protocol
+
+
+class Operation(ABC):
+    @abstractmethod
+    def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
+        """Record what `wire`, made by this operation, needs and does."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """What all parties must agree on: compared by hash before a graph runs."""
+
+    def linear(self) -> tuple[LinearMap | None, Field | None]:
+        return None, None
+
+
+def digest(array: Field) -> str:
+    return hashlib.blake2b(array.tobytes(), digest_size=8, person=b"tacit public").hexdigest()
+
+
+@dataclass(eq=False)
+class Input(Operation):
+    """A private array of `owner`; `value` gives it there."""
+
+    owner: int
+    value: Callable[[], Field] | None
+
+    def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
+        return protocol.input(self, wire, plan)
+
+    def describe(self) -> str:
+        return f"input of party {self.owner}"
+
+
+@dataclass(eq=False)
+class Public(Operation):
+    """A public array as a secret-shared one."""
+
+    value: Field
+
+    def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
+        return protocol.public(self, wire, plan)
+
+    def describe(self) -> str:
+        return f"public {digest(self.value)}"
+
+
+@dataclass(eq=False)
+class Linear(Operation):
+    """map(inputs)."""
+
+    map: LinearMap
+
+    def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
+        return protocol.linear(self, wire, plan)
+
+    def describe(self) -> str:
+        constant = getattr(self.map, "constant", None)
+        return str(self.map) if constant is None else f"{type(self.map).__name__} {digest(constant)}"
+
+    def linear(self) -> tuple[LinearMap | None, Field | None]:
+        return (None if hasattr(self.map, "constant") else self.map), None
+
+
+@dataclass(eq=False)
+class Shift(Operation):
+    """x + constant, for a public array."""
+
+    constant: Field
+
+    def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
+        return protocol.shift(self, wire, plan)
+
+    def describe(self) -> str:
+        return f"shift {digest(self.constant)}"
+
+    def linear(self) -> tuple[LinearMap | None, Field | None]:
+        return Combine((1,)), self.constant
+
+
+@dataclass(eq=False)
+class Bilinear(Operation):
+    form: Form
+
+    def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
+        return protocol.bilinear(self, wire, plan)
+
+    def describe(self) -> str:
+        return str(self.form)
+
+
+@dataclass(eq=False)
+class Truncate(Operation):
+    """x / 2^bits, rounded at random."""
+
+    bits: int
+
+    def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
+        return protocol.truncate(self, wire, plan)
+
+    def describe(self) -> str:
+        return f"truncate by {self.bits}"
+
+
+@dataclass(eq=False)
+class RandomBits(Operation):
+    """Uniform secret bits that nobody knows."""
+
+    shape: Shape
+
+    def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
+        return protocol.random_bits(self, wire, plan)
+
+    def describe(self) -> str:
+        return "random bits"
+
+
+@dataclass(eq=False)
+class OutputMask(Operation):
+    """A uniform secret array that only `owner` knows (`wire.clear` there): hides an output from the others."""
+
+    owner: int
+
+    def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
+        return protocol.output_mask(self, wire, plan)
+
+    def describe(self) -> str:
+        return f"output mask of party {self.owner}"

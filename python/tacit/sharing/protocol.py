@@ -1,0 +1,101 @@
+"""What a protocol is: it lowers each recorded operation to requests and tasks, and it alone opens values.
+
+A share is a tuple of components that are each linear in the secret. `unit` is this party's share of the public constant 1,
+component by component; with it, everything local is written once:
+
+    [x] + c = [x] + c unit,      L([x]) component by component.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from tacit import field
+from tacit.field import Field
+from tacit.sharing.operations import Bilinear, Input, Linear, OutputMask, Public, RandomBits, Shift, Truncate
+from tacit.sharing.plan import OpeningRecord, Plan, Rounds, Task
+from tacit.sharing.requests import Share
+from tacit.sharing.wires import Wire
+
+
+class Protocol(ABC):
+    """One party's side of a protocol. Its state is its own: many parties live in one process in the tests."""
+
+    name: str
+    me: int
+    parties: int
+    unit: tuple[int, ...]
+    ledger: list[OpeningRecord]
+    """Every opening made, in order: which value, how many elements, under which kind of mask."""
+
+    # Operations: each fills wire.share in a task.
+
+    @abstractmethod
+    def input(self, operation: Input, wire: Wire, plan: Plan) -> Task: ...
+
+    @abstractmethod
+    def bilinear(self, operation: Bilinear, wire: Wire, plan: Plan) -> Task: ...
+
+    @abstractmethod
+    def truncate(self, operation: Truncate, wire: Wire, plan: Plan) -> Task:
+        """floor(x / 2^f) or one more, with the probability that makes the mean x / 2^f, for |x| < 2^58 - 2^22."""
+
+    @abstractmethod
+    def random_bits(self, operation: RandomBits, wire: Wire, plan: Plan) -> Task: ...
+
+    @abstractmethod
+    def output_mask(self, operation: OutputMask, wire: Wire, plan: Plan) -> Task: ...
+
+    def public(self, operation: Public, wire: Wire, plan: Plan) -> Task:
+        def run() -> None:
+            wire.share = self.constant(operation.value)
+
+        return plan.task(run, (), wire.label)
+
+    def linear(self, operation: Linear, wire: Wire, plan: Plan) -> Task:
+        def run() -> None:
+            inputs = [w.value() for w in wire.inputs]
+            wire.share = tuple(operation.map(*parts) for parts in zip(*inputs, strict=True))
+
+        return plan.task(run, [w.task for w in wire.inputs], wire.label)
+
+    def shift(self, operation: Shift, wire: Wire, plan: Plan) -> Task:
+        (x,) = wire.inputs
+
+        def run() -> None:
+            wire.share = self.shifted(x.value(), operation.constant)
+
+        return plan.task(run, (x.task,), wire.label)
+
+    def constant(self, value: Field) -> Share:
+        return tuple(field.scale(value, k) for k in self.unit)
+
+    def shifted(self, x: Share, constant: Field) -> Share:
+        """[x] + constant."""
+        return tuple(
+            x_k if u == 0 else field.add(x_k, field.scale(constant, u)) for x_k, u in zip(x, self.unit, strict=True)
+        )
+
+    # Interaction outside graphs.
+
+    @abstractmethod
+    def reveal(self, shares: Sequence[Share]) -> Rounds:
+        """Check everything opened so far, open `shares` to all, check these too: list of arrays, or `CheatingDetected`."""
+
+    @abstractmethod
+    def check(self) -> Rounds:
+        """Check everything opened so far."""
+
+    @abstractmethod
+    def unchecked(self) -> int:
+        """Elements opened and not yet checked: the engine bounds them."""
+
+    @abstractmethod
+    def output_bytes(self, count: int) -> int:
+        """Bytes of shares that this party sends to reveal `count` elements, checks aside."""
+
+    @abstractmethod
+    def output_rounds(self) -> int:
+        """Rounds of one `reveal`, its checks included."""
+
+    def burn(self) -> None:  # noqa: B027  (a protocol without keys has nothing to forget)
+        """Forget keys: a check failed."""

@@ -1,0 +1,147 @@
+"""The list that a source of correlations is asked for, and what it gives.
+
+Requests are numbered through a session; `pack` and `unpack` carry a list of them to a source in another process.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from tacit.errors import Mismatch
+from tacit.field import Field, size
+from tacit.sharing.forms import Form
+from tacit.sharing.forms import pack as pack_item
+from tacit.sharing.forms import unpack as unpack_item
+from tacit.sharing.maps import LinearMap, Shape
+from tacit.sharing.masks import Expression, Mask, Masked
+
+Share = tuple[Field, ...]
+"""This party's share of a value: components that are each linear in the secret (for SPDZ: value share, MAC share)."""
+
+LARGEST = 1 << 31
+"""Elements of one request at most: a longer one is refused before memory is taken."""
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """An entry of the list that a source is asked for. Material: one share for each mask of `masks`, or one share."""
+
+    number: int
+    shape: Shape
+
+    count: ClassVar[int] = 1
+    """Shares that the material holds."""
+
+
+@dataclass(frozen=True, eq=False)
+class MaskRequest(Request):
+    """[A], uniform over F_p."""
+
+
+@dataclass(frozen=True, eq=False)
+class InputMask(Request):
+    """[A], uniform over F_p and known to `owner`."""
+
+    owner: int
+
+
+@dataclass(frozen=True, eq=False)
+class ProductRequest(Request):
+    """[f(A, B)] for masks that exist."""
+
+    form: Form
+    x: Expression
+    y: Expression
+
+
+@dataclass(frozen=True, eq=False)
+class BitsRequest(Request):
+    """[b], b in {0, 1} uniform."""
+
+
+@dataclass(frozen=True, eq=False)
+class TruncationRequest(Request):
+    """[r], [b], [h] for a truncation by f = `bits`: r = b M + rho, h = r >> f (`sharing.truncation`)."""
+
+    bits: int
+    count: ClassVar[int] = 3
+
+
+@dataclass
+class Material:
+    """What a source gives for one request. `clear` is the mask itself, at the owner of an input mask."""
+
+    shares: tuple[Share, ...]
+    clear: Field | None = None
+
+
+def pack(requests: Sequence[Request]) -> list[Any]:
+    """Plain lists for msgpack: [kind, shape, ...], numbers left out."""
+    return [_pack(r) for r in requests]
+
+
+def _pack(r: Request) -> list[Any]:
+    shape = list(r.shape)
+    match r:
+        case MaskRequest():
+            return ["mask", shape]
+        case InputMask():
+            return ["input", shape, r.owner]
+        case BitsRequest():
+            return ["bits", shape]
+        case TruncationRequest():
+            return ["truncation", shape, r.bits]
+        case ProductRequest():
+            return ["product", shape, pack_item(r.form), _pack_expression(r.x), _pack_expression(r.y)]
+    raise AssertionError(f"no packing of {type(r).__name__}")
+
+
+def _pack_expression(e: Expression) -> list[Any]:
+    if isinstance(e, Mask):  # self-contained, so that a source needs no memory of old requests
+        return ["leaf", e.request.number, e.place, _pack(e.request)]
+    return ["map", pack_item(e.map), [_pack_expression(i) for i in e.inputs]]
+
+
+def unpack(packed: Any, first: int) -> list[Request]:
+    """The inverse of `pack`, for requests numbered from `first`; refuses what is malformed."""
+    if not isinstance(packed, list):
+        raise Mismatch("a list of requests is malformed; do all parties run one version of tacit?")
+    return [_unpack(p, first + i) for i, p in enumerate(packed)]
+
+
+def _unpack(packed: Any, number: int) -> Request:
+    match packed:
+        case ["mask", shape]:
+            return MaskRequest(number, _shape(shape))
+        case ["input", shape, int(owner)]:
+            return InputMask(number, _shape(shape), owner)
+        case ["bits", shape]:
+            return BitsRequest(number, _shape(shape))
+        case ["truncation", shape, int(bits)] if 0 < bits < 58:
+            return TruncationRequest(number, _shape(shape), bits)
+        case ["product", shape, form, x, y]:
+            f, left, right = unpack_item(form), _unpack_expression(x, number), _unpack_expression(y, number)
+            if isinstance(f, Form) and f.shape(left.shape, right.shape) == _shape(shape):
+                return ProductRequest(number, _shape(shape), f, left, right)
+    raise Mismatch(f"request {number} is malformed; do all parties run one version of tacit?")
+
+
+def _unpack_expression(packed: Any, number: int) -> Expression:
+    match packed:
+        case ["leaf", int(of), int(place), request] if 0 <= of < number:
+            made = _unpack(request, of)
+            if not isinstance(made, ProductRequest | BitsRequest) and 0 <= place < made.count:
+                return Mask(made, place)
+        case ["map", item, list(inputs)] if inputs:
+            map = unpack_item(item)
+            if isinstance(map, LinearMap):
+                masked = Masked(map, tuple(_unpack_expression(i, number) for i in inputs))
+                _shape(list(masked.shape))
+                return masked
+    raise Mismatch(f"request {number} has a malformed expression; do all parties run one version of tacit?")
+
+
+def _shape(shape: Any) -> Shape:
+    if not isinstance(shape, list) or not all(isinstance(n, int) and n >= 0 for n in shape) or size(shape) > LARGEST:
+        raise Mismatch(f"a request has the shape {str(shape)[:60]}: no list of sizes, or more than {LARGEST} elements")
+    return tuple(shape)

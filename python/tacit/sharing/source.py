@@ -1,0 +1,42 @@
+"""A source of correlated randomness: the only thing that a protocol of masked values needs from outside."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tacit.sharing.requests import Material, Request
+
+
+@dataclass(frozen=True, eq=False)
+class Ticket:
+    """A batch of requests that was handed in and not yet taken."""
+
+    requests: Sequence[Request]
+
+
+class Source(ABC):
+    """One party's side. Every party hands in the same requests in the same order (the engine has compared their hash).
+
+    Material is verified when `take` returns it: products may be opened under, masks may be sealed.
+    """
+
+    name: str
+    key: int
+    """This party's share of the MAC key alpha."""
+    sealed_products: bool
+    """Whether a product of two sealed masks can be made. If not, one operand is masked anew before."""
+
+    @abstractmethod
+    def request(self, requests: Sequence[Request]) -> Ticket:
+        """Hand in requests. Does not wait."""
+
+    @abstractmethod
+    def take(self, ticket: Ticket) -> list[Material]:
+        """The material of a ticket, in the order of its requests. Waits; raises `PartyLost` or `CheatingDetected`."""
+
+    def burn(self) -> None:
+        """Forget the key and all material: a check failed, and what was opened then may determine alpha."""
+        self.key = 0
+
+    def close(self) -> None:  # noqa: B027  (a source that holds nothing has nothing to close)
+        """Release what the source holds."""

@@ -1,0 +1,148 @@
+"""SPDZ (Damgard et al. 2012, 2013): additive shares with a MAC, secure against n - 1 active cheaters.
+
+    x = sum x_i,    alpha x = sum m_i,    alpha = sum alpha_i;          unit_i = ([i = 0], alpha_i)
+
+Opening D: everyone sends its share of D. Check of D_1 ... D_k (2013, figure 10), after all are opened: a coin gives chi_j;
+    a = sum chi_j D_j,    sigma_i = sum chi_j m_ij - alpha_i a,    committed, opened:  sum sigma_i = 0.
+An altered opening passes with probability 2^-60.9. Parties that were shown different D fail the same check, since their
+alpha_i a differ; whatever else must be the same at all parties is echoed (`coins`).
+"""
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import numpy as np
+
+from tacit import _core, field
+from tacit.errors import CheatingDetected
+from tacit.field import Field, P, size
+from tacit.sharing.coins import Transcript
+from tacit.sharing.masked import MaskedProtocol
+from tacit.sharing.plan import Exchange, OpeningRecord, Rounds, elements
+from tacit.sharing.source import Source
+from tacit.sharing.requests import Share
+
+
+class Spdz(MaskedProtocol):
+    """`hub`: openings go through this party (2 rounds, fewer bytes for many parties); None: everyone to everyone (1 round)."""
+
+    name = "spdz"
+
+    def __init__(self, me: int, parties: int, source: Source, session: bytes, hub: int | None = None) -> None:
+        if parties < 2 or not 0 <= me < parties:
+            raise ValueError(f"party {me} of {parties}: spdz needs two parties or more, numbered from 0")
+        self.me, self.parties, self.hub = me, parties, hub
+        self._source = source
+        self.sealed_products = source.sealed_products
+        self.unit = (int(me == 0), source.key)
+        self.ledger: list[OpeningRecord] = []
+        self._transcript = Transcript(session, me, parties)
+        self._values: list[Field] = []
+        self._macs: list[Field] = []
+        self._unchecked = 0
+
+    def opening_cost(self, count: int) -> tuple[int, int]:
+        if self.hub is None:
+            return 1, 8 * count * (self.parties - 1)
+        return 2, 8 * count * (self.parties - 1 if self.me == self.hub else 1)
+
+    def open(self, share: Share) -> Rounds:
+        value, mac = share
+        shape, count = value.shape, 8 * value.size
+        others = self.others()
+        if self.hub is None:
+            came = yield Exchange({i: [value] for i in others}, dict.fromkeys(others, count))
+            opened = self._added(value, came, shape)
+        elif self.me == self.hub:
+            came = yield Exchange({}, dict.fromkeys(others, count))
+            opened = self._added(value, came, shape)
+            yield Exchange({i: [opened] for i in others}, {})
+        else:
+            yield Exchange({self.hub: [value]}, {})
+            came = yield Exchange({}, {self.hub: count})
+            opened = self.received(came[self.hub], shape, self.hub)
+        self._values.append(opened)
+        self._macs.append(mac)
+        self._unchecked += opened.size
+        return opened
+
+    def _added(self, mine: Field, came: Any, shape: tuple[int, ...]) -> Field:
+        for i in self.others():
+            mine = field.add(mine, self.received(came[i], shape, i))
+        return mine
+
+    @staticmethod
+    def received(data: memoryview, shape: tuple[int, ...], sender: int) -> Field:
+        if len(data) != 8 * size(shape):
+            raise CheatingDetected(f"party {sender} sent {len(data)} bytes where {8 * size(shape)} were due")
+        value = elements(data, shape)
+        if not _core.is_canonical(value):
+            raise CheatingDetected(f"party {sender} sent a number outside the field")
+        return value
+
+    def received_input(self, value: Field) -> None:
+        self._transcript.note(memoryview(np.ascontiguousarray(value)).cast("B"))
+
+    def unchecked(self) -> int:
+        return self._unchecked
+
+    def check(self) -> Rounds:
+        """Four rounds, about 200 bytes to each peer."""
+        coin = yield from self._transcript.coin()
+        prg = _core.Prg(coin, 0)
+        a = gamma = 0
+        for value, mac in zip(self._values, self._macs, strict=True):
+            da, dg = prg.combine([np.ascontiguousarray(value).reshape(-1), np.ascontiguousarray(mac).reshape(-1)])
+            a, gamma = (a + da) % P, (gamma + dg) % P
+        self._values, self._macs, self._unchecked = [], [], 0
+        sigma = (gamma - self.unit[1] * a) % P
+        sigmas = yield from self._transcript.committed(sigma.to_bytes(8, "little"))
+        if sum(int.from_bytes(s, "little") for s in sigmas) % P:
+            raise CheatingDetected(
+                "the MAC check failed: some party altered a value that was opened. Nothing was revealed after it; "
+                "the session's keys are destroyed. Start again, without that party if you know it"
+            )
+
+    def reveal(self, shares: Sequence[Share]) -> Generator[Exchange, Any, list[Field]]:
+        yield from self.check()  # before the shares of an output are sent
+        values = yield from _together([self.open(share) for share in shares])
+        yield from self.check()
+        return values
+
+    def output_bytes(self, count: int) -> int:
+        return self.opening_cost(count)[1]
+
+    def output_rounds(self) -> int:
+        return 2 * 4 + self.opening_cost(1)[0]
+
+    def burn(self) -> None:
+        self._source.burn()
+        self.unit = (self.unit[0], 0)
+
+
+def _together(openings: Sequence[Rounds]) -> Generator[Exchange, Any, list[Field]]:
+    """Openings of one kind in the same rounds."""
+    results: list[Field] = []
+    wanted = [next(o) for o in openings]
+    while wanted:
+        out: dict[int, list[Any]] = {}
+        expect: dict[int, int] = {}
+        for e in wanted:
+            for peer, parts in e.out.items():
+                out.setdefault(peer, []).extend(parts)
+            for peer, count in e.expect.items():
+                expect[peer] = expect.get(peer, 0) + count
+        came = yield Exchange(out, expect)
+        offset = dict.fromkeys(expect, 0)
+        following = []
+        for opening, e in zip(openings, wanted, strict=True):
+            given = {}
+            for peer, count in e.expect.items():
+                given[peer] = came[peer][offset[peer] : offset[peer] + count]
+                offset[peer] += count
+            try:
+                following.append(opening.send(given))
+            except StopIteration as end:
+                results.append(end.value)
+        wanted = following
+    return results

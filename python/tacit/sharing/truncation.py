@@ -1,0 +1,27 @@
+"""Truncation without a gap in the field (Catrina and Saxena 2010, with the wrap removed by one shared bit).
+
+    M = (p - 1) / 2,  r = b M + rho,  rho uniform in [0, M)          r is uniform on [0, p - 1), at distance 2^-61 from F_p
+    c = open(x + 2^58 + r),     e = [c < M]                           the sum wraps exactly when b = 1 and e = 1
+    y = (c >> f) - 2^(58 - f) + e b round(p / 2^f) - h,   h = r >> f
+
+For |x| < 2^58: 0 < x + 2^58 < 2^59, so x + 2^58 + rho < p and only b = 1 can wrap; then c < 2^59 < M, and without a wrap
+c >= M. So e b counts the wraps, y = floor(x / 2^f) + [x mod 2^f + r mod 2^f >= 2^f], up to the rounding of p / 2^f, which is
+exact for f <= 21 and off by less than 1/2 (in one value of eight) above. The mean is x / 2^f.
+
+This is the case of one dealer's rho; parties that make r themselves add one rho each, and two or more shared bits.
+"""
+
+from tacit.field import CAPACITY, P
+
+M = (P - 1) // 2
+OFFSET = 1 << CAPACITY
+
+
+def wrap(bits: int) -> int:
+    """round(p / 2^f)"""
+    return (P + (1 << (bits - 1))) >> bits
+
+
+def constant(bits: int) -> int:
+    """2^(58 - f): what the offset has become."""
+    return OFFSET >> bits

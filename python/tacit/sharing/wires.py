@@ -1,0 +1,70 @@
+"""A `Wire` is one recorded value: the operation that makes it, and later this party's share and the value's openings."""
+
+from typing import TYPE_CHECKING
+
+from tacit.field import Field
+from tacit.sharing.maps import LinearMap, Shape
+from tacit.sharing.masks import Opening, carry
+from tacit.sharing.requests import Share
+
+if TYPE_CHECKING:
+    from tacit.sharing.operations import Operation
+    from tacit.sharing.plan import Task
+
+
+class Wire:
+    """A secret array. Pending until forced; then `share` is set and what made it is forgotten, but for views."""
+
+    __slots__ = ("bound", "clear", "decomposed", "inputs", "label", "operation", "plain", "share", "shape", "task")
+
+    def __init__(self, operation: "Operation", inputs: "tuple[Wire, ...]", shape: Shape, label: str) -> None:
+        self.operation: Operation | None = operation
+        self.inputs = inputs
+        self.shape = shape
+        self.label = label
+        self.share: Share | None = None
+        self.task: Task | None = None
+        self.plain: Opening | None = None  # good for any form
+        self.decomposed: Opening | None = None  # has late terms: good for elementwise forms
+        self.bound = 0  # |value| < 2^bound by contract, in units of the last place; 0: not stated
+        self.clear: Field | None = None  # the value itself, where this party owns it
+
+    @property
+    def pending(self) -> bool:
+        return self.task is None
+
+    def value(self) -> Share:
+        assert self.share is not None, f"{self.label} was not forced"
+        return self.share
+
+    def known(self, elementwise: bool) -> Opening | None:
+        """The opening of this value that exists already or follows from those of the values it is a linear map of."""
+        if self.plain is None and (found := self._follow(False)) is not None:
+            self.plain = found
+        if self.plain is not None or not elementwise:
+            return self.plain
+        if self.decomposed is None:
+            self.decomposed = self._follow(True)
+        return self.decomposed
+
+    def _follow(self, elementwise: bool) -> Opening | None:
+        map, shift = self.linear()
+        if map is None:
+            return None
+        openings = []
+        for wire in self.inputs:
+            if (opening := wire.known(elementwise)) is None:
+                return None
+            openings.append(opening)
+        return carry(map, tuple(openings), shift)
+
+    def linear(self) -> tuple[LinearMap | None, Field | None]:
+        """(L, c) if this value is L(inputs) + c for a map that carries openings."""
+        return (None, None) if self.operation is None else self.operation.linear()
+
+    def settle(self) -> None:
+        """After forcing: keep the openings that follow by now; forget what made the value, unless it is a view."""
+        self.known(True)
+        map, _ = self.linear()
+        if map is None or not map.view or self.plain is not None:
+            self.operation, self.inputs = None, ()

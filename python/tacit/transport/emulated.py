@@ -1,0 +1,67 @@
+"""A slow, distant network in user space: any channel, with a one-way delay and a bandwidth for each party.
+
+Model: a party has one line out. A frame goes onto it when it is sent and the line is free, occupies it for
+size / bandwidth seconds, and is seen by its receiver `latency` seconds later. Frames to several peers follow one another.
+The receiving line is not a bottleneck. The moment of arrival travels in the frame, so all parties have to be on one
+machine (its monotonic clock is common to all processes on Linux) and all of them have to be emulated.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Mapping, Sequence
+
+from tacit.transport.channel import Channel
+
+_STAMP = struct.Struct("<Q")
+LONGEST_DELAY = 3600.0
+
+
+class Emulated(Channel):
+    """`channel` behind a line of `latency` seconds one way and `bandwidth` bytes a second. Its meter goes on counting."""
+
+    def __init__(self, channel: Channel, latency: float, bandwidth: float) -> None:
+        if latency < 0 or not bandwidth > 0:
+            raise ValueError("a latency of at least 0 seconds and a bandwidth above 0 bytes a second are needed")
+        super().__init__(channel.me, channel.peers, timeout=channel.timeout, meter=channel.meter, names=channel.names)
+        channel.overhead += _STAMP.size
+        self._inner, self._latency, self._bandwidth = channel, latency, bandwidth
+        self._free = 0.0
+
+    def _round(
+        self,
+        out: Mapping[int, Sequence[memoryview]],
+        expect: Mapping[int, int],
+        frames: dict[int, bytearray],
+        where: str,
+        timeout: float,
+    ) -> None:
+        stamped: dict[int, list[memoryview]] = {}
+        self._free = max(self._free, time.monotonic())
+        for peer, pieces in out.items():
+            self._free += sum(piece.nbytes for piece in pieces) / self._bandwidth
+            stamp = _STAMP.pack(int((self._free + self._latency) * 1e9))
+            stamped[peer] = [memoryview(stamp), *pieces]
+        limits = {peer: limit + _STAMP.size for peer, limit in expect.items()}
+        came: dict[int, bytearray] = {}
+        seen = 0.0
+        try:
+            self._inner._round(stamped, limits, came, where, timeout)
+        finally:
+            for peer, frame in came.items():
+                if len(frame) >= _STAMP.size:
+                    seen = max(seen, _STAMP.unpack_from(frame)[0] / 1e9)
+                    del frame[: _STAMP.size]
+                    frames[peer] = frame
+        for peer in came:
+            if peer not in frames:
+                raise self.lost(peer, "its channel is not emulated", where)
+        if (left := seen - time.monotonic()) > 0:
+            time.sleep(min(left, LONGEST_DELAY))
+
+    def stop(self, message: str) -> None:
+        self._inner.stop(message)
+
+    def close(self) -> None:
+        self._inner.close()
