@@ -1,9 +1,9 @@
 """A slow, distant network in user space: any channel, with a one-way delay and a bandwidth for each party.
 
-Model: a party has one line out. A frame goes onto it when it is sent and the line is free, occupies it for
-size / bandwidth seconds, and is seen by its receiver `latency` seconds later. Frames to several peers follow one another.
-The receiving line is not a bottleneck. The moment of arrival travels in the frame, so all parties have to be on one
-machine (its monotonic clock is common to all processes on Linux) and all of them have to be emulated.
+Model: a party has one line out. The frames of a round go onto it when the line is free, share it for
+bytes / bandwidth seconds (bytes to all peers together), and are seen `latency` seconds later, all at once. The
+receiving line is not a bottleneck. The moment of arrival travels in the frame, so all parties have to be on one machine (its
+monotonic clock is common to all processes on Linux) and all of them have to be emulated.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import time
 from collections.abc import Mapping, Sequence
 
 from tacit.transport.channel import Channel
+from tacit.transport.meter import HEADER_SIZE
 
 _STAMP = struct.Struct("<Q")
 LONGEST_DELAY = 3600.0
 
 
 class Emulated(Channel):
-    """`channel` behind a line of `latency` seconds one way and `bandwidth` bytes a second. Its meter goes on counting."""
+    """`channel` behind a line of `latency` seconds one way and `bandwidth` bytes a second; its meter counts on."""
 
     def __init__(self, channel: Channel, latency: float, bandwidth: float) -> None:
         if latency < 0 or not bandwidth > 0:
@@ -39,10 +40,11 @@ class Emulated(Channel):
     ) -> None:
         stamped: dict[int, list[memoryview]] = {}
         self._free = max(self._free, time.monotonic())
+        size = sum(piece.nbytes for pieces in out.values() for piece in pieces)
+        self._free += (size + HEADER_SIZE * len(out)) / self._bandwidth
+        stamp = memoryview(_STAMP.pack(int((self._free + self._latency) * 1e9)))
         for peer, pieces in out.items():
-            self._free += sum(piece.nbytes for piece in pieces) / self._bandwidth
-            stamp = _STAMP.pack(int((self._free + self._latency) * 1e9))
-            stamped[peer] = [memoryview(stamp), *pieces]
+            stamped[peer] = [stamp, *pieces]
         limits = {peer: limit + _STAMP.size for peer, limit in expect.items()}
         came: dict[int, bytearray] = {}
         seen = 0.0

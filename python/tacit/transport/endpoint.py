@@ -1,9 +1,9 @@
 """A process's place on the network: one listening port, and TLS 1.3 connections to peers with pinned certificates.
 
 Between two parties the one with the lower index listens and the other connects. Each connection serves one `purpose`,
-so that two threads of a process can each have a channel over the same port. Whoever is not pinned gets no connection, and
-neither strangers that say nothing nor strangers that send garbage delay the parties: each new connection is greeted by
-a short-lived thread of its own, for a bounded time.
+so that two threads of a process can each have a channel over the same port. Whoever is not pinned gets no connection,
+and neither strangers that say nothing nor strangers that send garbage delay the parties: each new connection is greeted
+by a short-lived thread of its own, for a bounded time.
 """
 
 from __future__ import annotations
@@ -165,9 +165,10 @@ class Endpoint:
             if self._closed:
                 return
             self._closed = True
-            left = [*self._waiting.values(), *self._greeting.values()]
+            left = list(self._waiting.values())
             self._waiting.clear()
-            self._greeting.clear()
+            for sock in self._greeting.values():
+                _cut(sock)
             self._arrived.notify_all()
         if self._listener is not None:
             with contextlib.suppress(OSError):
@@ -225,7 +226,8 @@ class Endpoint:
             self._judge_answer(answer, peer, f"{host}:{port}")
             if not self._is_pinned(peer, theirs):
                 raise ConfigurationError(self._wrong(peer, theirs, f"at {host}:{port} "))
-            sock = secure = self._wrap(sock, theirs, peer, end, server=False)
+            sock = secure = self._wrap(sock, theirs, peer, server=False)
+            self._prove(secure, peer, end)
             name = purpose.encode()
             secure.sendall(bytes([len(name)]) + name)
             if _read(secure, 1, end) != b"\1":
@@ -288,9 +290,7 @@ class Endpoint:
             with self._arrived:
                 if len(self._greeting) >= MOST_GREETINGS:
                     # Strangers must not fill the queue: the one that has been silent the longest goes.
-                    _, oldest = self._greeting.popitem(last=False)
-                    with contextlib.suppress(OSError):
-                        oldest.shutdown(socket.SHUT_RDWR)
+                    _cut(self._greeting.popitem(last=False)[1])
                 self._greeting[id(sock)] = sock
             threading.Thread(target=self._greet, args=(sock, address), name="tacit-greet", daemon=True).start()
 
@@ -298,7 +298,7 @@ class Endpoint:
         key = id(sock)
         kept: ssl.SSLSocket | None = None
         try:
-            kept = self._admit(sock)
+            kept = self._admit(sock, key)
         except (OSError, EOFError, ValueError) as error:
             log.info("a connection from %s was no party: %s", address[0], error)
         except ConfigurationError as error:
@@ -309,7 +309,7 @@ class Endpoint:
             if kept is None:
                 sock.close()
 
-    def _admit(self, sock: socket.socket) -> ssl.SSLSocket:
+    def _admit(self, sock: socket.socket, key: int) -> ssl.SSLSocket:
         end = time.monotonic() + GREETING
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         intro = Introduction.decode(_read(sock, INTRODUCTION_SIZE, end))
@@ -333,12 +333,17 @@ class Endpoint:
                 # Anybody can claim an index, so this stops nobody: it is told if the right one never comes.
                 self._refused[intro.me] = message
             raise ConfigurationError(message)
-        secure = self._wrap(sock, theirs, intro.me, end, server=True)
+        secure = self._wrap(sock, theirs, intro.me, server=True)
         try:
+            with self._arrived:
+                if key not in self._greeting:
+                    raise EOFError("crowded out")
+                self._greeting[key] = secure
+            self._prove(secure, intro.me, end)
             (length,) = _read(secure, 1, end)
             purpose = _read(secure, min(length, LONGEST_PURPOSE), end).decode()
             with self._arrived:
-                mine = [key for key in self._waiting if key[0] == intro.me]
+                mine = [waiting for waiting in self._waiting if waiting[0] == intro.me]
                 if self._closed or len(mine) >= 16:
                     raise EOFError("not now")
                 secure.sendall(b"\1")
@@ -354,12 +359,13 @@ class Endpoint:
 
     # Both sides
 
-    def _wrap(self, sock: socket.socket, theirs: bytes, peer: int, end: float, *, server: bool) -> ssl.SSLSocket:
-        """TLS 1.3, both sides with certificates, the peer's being exactly the one that was checked against its pin."""
+    def _wrap(self, sock: socket.socket, theirs: bytes, peer: int, *, server: bool) -> ssl.SSLSocket:
+        """TLS 1.3, both sides with certificates; `theirs` was checked against the pin and is all that is trusted."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if server else ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.check_hostname = False  # the pin says more than a name could
         context.verify_mode = ssl.CERT_REQUIRED
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # a pinned certificate needs no issuer
         if server:
             context.num_tickets = 0
         try:
@@ -367,17 +373,15 @@ class Endpoint:
         except ssl.SSLError:
             raise ConfigurationError(f"the pinned certificate of {self._who(peer)} is no X.509 certificate") from None
         self._identity.load_into(context)
-        sock.settimeout(_left(end))
-        secure = context.wrap_socket(sock, server_side=server, do_handshake_on_connect=False)
-        try:
-            secure.do_handshake()
-            # Being the trust anchor, the pinned certificate could have signed another one: only itself will do.
-            if not self._is_pinned(peer, secure.getpeercert(binary_form=True) or b""):
-                raise ConfigurationError(self._wrong(peer, secure.getpeercert(binary_form=True) or b"", ""))
-        except BaseException:
-            secure.close()
-            raise
-        return secure
+        return context.wrap_socket(sock, server_side=server, do_handshake_on_connect=False)
+
+    def _prove(self, secure: ssl.SSLSocket, peer: int, end: float) -> None:
+        secure.settimeout(_left(end))
+        secure.do_handshake()
+        # Being the trust anchor, the pinned certificate could have signed another one: only itself will do.
+        certificate = secure.getpeercert(binary_form=True) or b""
+        if not self._is_pinned(peer, certificate):
+            raise ConfigurationError(self._wrong(peer, certificate, ""))
 
     def _is_pinned(self, peer: int, certificate: bytes) -> bool:
         return hmac.compare_digest(pin(certificate) if len(certificate) != 32 else b"", self._pins[peer])
@@ -392,6 +396,12 @@ class Endpoint:
     def _who(self, peer: int) -> str:
         name = self.names.get(peer)
         return f"party {peer}" if name is None else f"the {name}"
+
+
+def _cut(sock: socket.socket) -> None:
+    """End a connection that another thread is using; that thread closes it."""
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)  # SSLSocket's own would pull TLS from under that thread
 
 
 def _left(end: float) -> float:

@@ -54,7 +54,7 @@ class MemoryChannel(Channel):
         timeout: float,
     ) -> None:
         if self._closed:
-            raise self.lost(self.me, "this channel was closed", where)
+            raise TacitError("this channel was closed; open a new one")
         for peer, views in out.items():
             if not self._put(peer, bytearray().join(views), where, timeout) and peer not in expect:
                 raise self._gone(peer, where)

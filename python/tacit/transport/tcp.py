@@ -44,7 +44,7 @@ class TcpChannel(Channel):
         timeout: float,
     ) -> None:
         if self._closed:
-            raise self.lost(self.me, "this channel was closed", where)
+            raise TacitError("this channel was closed; open a new one")
         for peer, pieces in out.items():
             if sum(piece.nbytes for piece in pieces) > LARGEST_FRAME:
                 raise ValueError(f"a frame to party {peer} of more than {LARGEST_FRAME} bytes; send it in parts")

@@ -1,0 +1,107 @@
+"""The meter's arithmetic, identities on disk, the emulated line, the attacker's hook, and what an import costs."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from networks import identity
+from tacit.errors import ConfigurationError, PartyLost
+from tacit.testing.transport import Tampered, run, swap
+from tacit.transport import HEADER_SIZE, Identity, Meter, Totals, load_certificate, make_identity, network
+from tacit.transport.emulated import Emulated
+from tacit.transport.meter import label_text, split
+
+
+def test_a_split_adds_up_exactly() -> None:
+    whole = Totals(1001, 77, 1, 2.0)
+    parts = split(whole, {"a": 3, "b": 0, "c": 10, "d": 7})
+    assert sum(part.sent for part in parts.values()) == 1001 and sum(part.received for part in parts.values()) == 77
+    assert abs(sum(part.seconds for part in parts.values()) - 2.0) < 1e-12
+    assert {part.rounds for part in parts.values()} == {1} and parts["b"].sent == 0
+    assert split(whole, {}) == {"": whole}
+    assert sum(part.sent for part in split(whole, {"a": 0, "b": 0}).values()) == 1001
+    assert label_text({"a": 1, "b": 1, "c": 1, "d": 1}) == "a + b + c + 1 more"
+
+
+def test_a_meter_may_serve_two_channels() -> None:
+    meter = Meter()
+    channels = [network(2), network(2)]
+    for one in channels:
+        one[0].meter = meter
+        run(one, lambda c: swap(c, 10))
+    assert meter.total().sent == 2 * (10 + HEADER_SIZE) and meter.by_label()["swap"].rounds == 2
+
+
+def test_identities_are_kept_on_disk(tmp_path: Path) -> None:
+    own = make_identity("hospital a")
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    own.save(certificate, key)
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert Identity.load(certificate, key) == own and load_certificate(certificate) == own.certificate
+    assert len(own.fingerprint()) == 64 and "PRIVATE" not in repr(own) and "PRIVATE" not in own.pem
+    with pytest.raises(ConfigurationError, match="already"):
+        own.save(certificate, key)
+    os.chmod(key, 0o644)
+    with pytest.raises(ConfigurationError, match="chmod 600"):
+        Identity.load(certificate, key)
+    os.chmod(key, 0o600)
+    certificate.write_text(identity(0).pem)
+    with pytest.raises(ConfigurationError, match="do not belong together"):
+        Identity.load(certificate, key)
+    with pytest.raises(ConfigurationError, match="no PEM certificate"):
+        load_certificate(key)
+    with pytest.raises(ConfigurationError, match="cannot read"):
+        Identity.load(certificate, tmp_path / "none")
+    key.write_bytes(b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n")
+    with pytest.raises(ConfigurationError):
+        Identity.load(certificate, key)
+
+
+def test_the_emulated_line_takes_the_time_of_its_model() -> None:
+    channels = [Emulated(channel, 0.05, 1e6) for channel in network(3)]
+
+    def work(channel: Emulated) -> tuple[float, float]:
+        start = time.monotonic()
+        swap(channel, 10)
+        short = time.monotonic() - start
+        swap(channel, 50_000)
+        return short, time.monotonic() - start - short
+
+    for short, long in run(channels, work):
+        assert 0.05 <= short < 0.05 + 0.1
+        assert 0.05 + 0.1 - 0.01 <= long < 0.05 + 0.1 + 0.2  # two frames of 50 kB share the line
+    assert channels[0].meter.total().sent == 2 * (10 + 50_000 + 2 * HEADER_SIZE)
+    assert channels[0].meter.total().seconds >= 0.19
+
+
+def test_an_attacker_changes_drops_and_repeats() -> None:
+    def tamper(peer: int, k: int, data: bytearray, label: str) -> object:
+        return {0: bytearray(b"evil"), 1: [data, data], 2: None}.get(k, data) if label == "open" else data
+
+    channels = network(2, timeout=0.2)
+    evil = Tampered(channels[0], tamper)  # type: ignore[arg-type]
+
+    def work(channel: object) -> list[bytes]:
+        return [
+            bytes(channel.exchange({1 - channel.me: [b"good"]}, {1 - channel.me: 4}, label="open").popitem()[1])
+            for _ in range(4)
+        ]  # type: ignore[attr-defined]
+
+    victim = run([evil, channels[1]], work)[1]
+    assert isinstance(victim, PartyLost) or victim == [b"evil", b"good", b"good", b"good"]
+
+
+def test_importing_is_quick_and_leaves_cryptography_out() -> None:
+    code = "import sys, tacit.transport; sys.exit('cryptography' in sys.modules)"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        ).returncode
+        == 0
+    )
