@@ -6,22 +6,63 @@ use std::sync::OnceLock;
 /// A family of instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Backend {
-    /// Plain Rust, any machine.
+    /// Plain Rust, any machine: 64 x 64 -> 128-bit products.
     Portable,
+    /// AVX2 and BMI2: large matrix products on 21-bit limbs; elsewhere what the compiler makes of plain Rust with them.
+    Avx2,
+    /// AVX-512 with the 52-bit multiply-add: every kernel that counts.
+    Avx512Ifma,
 }
 
 impl Backend {
+    const BEST_FIRST: [Backend; 3] = [Backend::Avx512Ifma, Backend::Avx2, Backend::Portable];
+
     /// The name that Python and `TACIT_BACKEND` use.
     pub const fn name(self) -> &'static str {
         match self {
             Backend::Portable => "portable",
+            Backend::Avx2 => "avx2",
+            Backend::Avx512Ifma => "avx512ifma",
+        }
+    }
+
+    /// Whether this machine has the instructions.
+    pub fn is_available(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx2 = || is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi2");
+            let avx512 = || {
+                is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512ifma")
+            };
+            match self {
+                Backend::Portable => true,
+                Backend::Avx2 => avx2(),
+                Backend::Avx512Ifma => avx2() && avx512(),
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            self == Backend::Portable
+        }
+    }
+
+    /// This backend if the machine has it, else the portable one. Every dispatch into SIMD code asks this first.
+    #[inline]
+    pub(crate) fn checked(self) -> Backend {
+        if self.is_available() {
+            self
+        } else {
+            Backend::Portable
         }
     }
 
     /// What this machine can run, best first.
     pub fn available() -> &'static [Backend] {
         static FOUND: OnceLock<Vec<Backend>> = OnceLock::new();
-        FOUND.get_or_init(|| vec![Backend::Portable])
+        FOUND.get_or_init(|| Self::BEST_FIRST.into_iter().filter(|b| b.is_available()).collect())
     }
 
     /// The backend called `name`, if this machine has it.
@@ -40,5 +81,20 @@ impl Backend {
             let asked = std::env::var("TACIT_BACKEND").ok();
             asked.and_then(|n| Backend::named(&n).ok()).unwrap_or(Backend::available()[0])
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_back() {
+        for &b in Backend::available() {
+            assert_eq!(Backend::named(b.name()), Ok(b));
+            assert_eq!(b.checked(), b);
+        }
+        assert!(Backend::named("abacus").is_err());
+        assert_eq!(Backend::available().last(), Some(&Backend::Portable));
     }
 }

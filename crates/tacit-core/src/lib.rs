@@ -3,14 +3,20 @@
 //! Elements are canonical: `u64` in `[0, p)`. Every kernel takes a [`Backend`]; all backends give equal results.
 //! No branch and no index depends on an element's value, except where a doc comment says so by name.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 pub mod backend;
 pub mod conv;
 pub mod error;
 pub mod field;
 pub mod fixed;
+#[cfg(target_arch = "x86_64")]
+mod ifma;
+mod kernel;
 pub mod matmul;
 pub mod prg;
 pub mod threads;
+mod toom;
 pub mod vector;
 
 pub use backend::Backend;

@@ -3,8 +3,9 @@
 use crate::backend::Backend;
 use crate::error::{same_length, BadShape};
 use crate::field;
+use crate::kernel::{kernels, Kernels, Left, Packed, MAX_K};
 use crate::threads::for_rows;
-use crate::vector::dot_part;
+use crate::toom::{self, Source, POINTS};
 
 /// A matrix in row-major order, or the transpose of one.
 #[derive(Clone, Copy)]
@@ -51,26 +52,176 @@ pub(crate) fn transpose(out: &mut [u64], a: &[u64], rows: usize, cols: usize) {
     }
 }
 
+/// Terms of one panel: 256 rows of 16 columns fill most of a first-level cache.
+const DEPTH: usize = 256;
+/// Terms of one block of dot products.
+const DOT_DEPTH: usize = 1024;
+/// Rows of one block of Toom tiles.
+const TOOM_BLOCK: usize = 48;
+/// Terms of one block of Toom tiles.
+const TOOM_DEPTH: usize = 256;
+/// Products worth a thread.
+const MIN_WORK: usize = 1 << 18;
+
+const _: () = assert!(DEPTH <= MAX_K && DOT_DEPTH <= MAX_K && TOOM_DEPTH <= toom::MAX_TERMS);
+
 /// out += a b.
-pub fn matmul(_: Backend, out: &mut [u64], a: Matrix, b: Matrix) -> Result<(), BadShape> {
+pub fn matmul(be: Backend, out: &mut [u64], a: Matrix, b: Matrix) -> Result<(), BadShape> {
     if a.cols != b.rows {
         return Err(BadShape(format!("a is {}x{} and b is {}x{}: inner sizes differ", a.rows, a.cols, b.rows, b.cols)));
     }
     same_length("the output", a.rows.saturating_mul(b.cols), out.len())?;
-    let (k, n) = (a.cols, b.cols);
-    if out.is_empty() || k == 0 {
+    if out.is_empty() || a.cols == 0 {
         return Ok(());
     }
-    let left = a.row_major();
-    let right = Matrix { transposed: !b.transposed, rows: b.cols, cols: b.rows, data: b.data };
-    let right = right.row_major();
-    for_rows(out, n, ((1 << 17) / (n * k)).max(1), |at, out| {
-        for (i, row) in out.chunks_exact_mut(n).enumerate() {
-            let a = &left[(at + i) * k..][..k];
-            for (o, b) in row.iter_mut().zip(right.chunks_exact(k)) {
-                *o = field::add(*o, dot_part(a, b));
+    let kernels = kernels(be);
+    let (m, k, n) = (a.rows, a.cols, b.cols);
+    let waste = n.next_multiple_of(kernels.width) * 4 > n * 5;
+    match kernels.packed {
+        Some(packed) if worth_packing(m, k, n, &packed) => by_packing(packed, out, a, b),
+        _ if waste && k >= 128 && kernels.width > 8 => by_dots(kernels, out, a, b),
+        _ => by_panels(kernels, out, a, b),
+    }
+    Ok(())
+}
+
+/// Whether there are enough products for each value that packing computes.
+fn worth_packing(m: usize, k: usize, n: usize, packed: &Packed) -> bool {
+    let useful = |x: usize, tile: usize| x * 8 >= x.next_multiple_of(tile) * 7;
+    m >= 64 && n >= 64 && k >= 32 && useful(m, packed.rows) && useful(n, packed.width)
+}
+
+/// How many rows of an m x k x n product are worth a thread.
+fn min_rows(k: usize, n: usize) -> usize {
+    (MIN_WORK / (k * n)).max(1)
+}
+
+/// Steps between rows and between columns of the matrix that is meant.
+fn steps(a: &Matrix) -> (usize, usize) {
+    if a.transposed {
+        (1, a.rows)
+    } else {
+        (a.cols, 1)
+    }
+}
+
+/// Columns of b in packed panels, each against blocks of rows of a as they lie.
+fn by_panels(kernels: Kernels, out: &mut [u64], a: Matrix, b: Matrix) {
+    let (k, n, width) = (a.cols, b.cols, kernels.width);
+    let mut panels = vec![0; n.div_ceil(width) * k * width];
+    let (line, step) = steps(&b);
+    for_rows(&mut panels, k * width, min_rows(k, width), |first, panels| {
+        for (p, panel) in panels.chunks_exact_mut(k * width).enumerate() {
+            let j0 = (first + p) * width;
+            let cols = width.min(n - j0);
+            if step == 1 {
+                for (i, row) in panel.chunks_exact_mut(width).enumerate() {
+                    row[..cols].copy_from_slice(&b.data[i * line + j0..][..cols]);
+                }
+            } else {
+                for j in 0..cols {
+                    let column = b.data[(j0 + j) * step..].iter().step_by(line);
+                    panel[j..].iter_mut().step_by(width).zip(column).for_each(|(o, &v)| *o = v);
+                }
             }
         }
     });
-    Ok(())
+    let (row_step, col_step) = steps(&a);
+    for_rows(out, n, min_rows(k, n), |at, out| {
+        let mut tile = vec![0; kernels.rows * width];
+        for k0 in (0..k).step_by(DEPTH) {
+            let depth = DEPTH.min(k - k0);
+            for (p, panel) in panels.chunks_exact(k * width).enumerate() {
+                let (j0, cols) = (p * width, width.min(n - p * width));
+                for (i, rows) in out.chunks_mut(kernels.rows * n).enumerate() {
+                    let data = &a.data[(at + i * kernels.rows) * row_step + k0 * col_step..];
+                    let count = rows.len() / n;
+                    (kernels.panel)(&mut tile, Left { data, row_step, col_step }, count, &panel[k0 * width..], depth);
+                    for (row, tile) in rows.chunks_exact_mut(n).zip(tile.chunks_exact(width)) {
+                        add_to(&mut row[j0..j0 + cols], tile);
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// Rows of a against columns of b, both contiguous: for few columns.
+fn by_dots(kernels: Kernels, out: &mut [u64], a: Matrix, b: Matrix) {
+    let (k, n) = (a.cols, b.cols);
+    let left = a.row_major();
+    let right = Matrix { transposed: !b.transposed, rows: b.cols, cols: b.rows, data: b.data };
+    let right = right.row_major();
+    for_rows(out, n, min_rows(k, n), |at, out| {
+        let mut tile = vec![0; ROW_BLOCK * n];
+        for k0 in (0..k).step_by(DOT_DEPTH) {
+            let depth = DOT_DEPTH.min(k - k0);
+            for (i, rows) in out.chunks_mut(ROW_BLOCK * n).enumerate() {
+                let left = &left[(at + i * ROW_BLOCK) * k + k0..];
+                (kernels.dots)(&mut tile, left, rows.len() / n, &right[k0..], n, depth, k);
+                add_to(rows, &tile);
+            }
+        }
+    });
+}
+
+/// Rows of one block of dot products.
+const ROW_BLOCK: usize = 4;
+
+/// Both factors as Toom values in tiles.
+fn by_packing(packed: Packed, out: &mut [u64], a: Matrix, b: Matrix) {
+    let (k, n, width, height) = (a.cols, b.cols, packed.width, packed.rows);
+    let (row_step, a_depth) = steps(&a);
+    let (b_depth, col_step) = steps(&b);
+    let panels = n.div_ceil(width);
+    let mut right = vec![0; panels * POINTS * TOOM_DEPTH.min(k) * width];
+    for k0 in (0..k).step_by(TOOM_DEPTH) {
+        let depth = TOOM_DEPTH.min(k - k0);
+        let size = POINTS * depth * width;
+        let right = &mut right[..panels * size];
+        for_rows(right, size, MIN_WORK / 16 / size, |first, right| {
+            for (p, panel) in right.chunks_exact_mut(size).enumerate() {
+                let j0 = (first + p) * width;
+                let data = &b.data[j0 * col_step + k0 * b_depth..];
+                let source = Source { data, line_step: col_step, depth_step: b_depth };
+                (packed.pack)(panel, source, width.min(n - j0), depth, width);
+            }
+        });
+        let right = &*right;
+        for_rows(out, n, min_rows(k, n).max(height), |at, out| {
+            let tiles = TOOM_BLOCK / height;
+            let mut left = vec![0; tiles * POINTS * depth * height];
+            let mut sums = vec![0; POINTS * height * width];
+            let mut tile = vec![0; height * width];
+            for (block, out) in out.chunks_mut(TOOM_BLOCK * n).enumerate() {
+                let rows = out.len() / n;
+                for (t, left) in left.chunks_exact_mut(POINTS * depth * height).enumerate() {
+                    let i0 = (at + block * TOOM_BLOCK + t * height).min(a.rows - 1);
+                    let data = &a.data[i0 * row_step + k0 * a_depth..];
+                    let source = Source { data, line_step: row_step, depth_step: a_depth };
+                    (packed.pack)(left, source, rows.saturating_sub(t * height).min(height), depth, height);
+                }
+                for (p, right) in right.chunks_exact(size).enumerate() {
+                    let (j0, cols) = (p * width, width.min(n - p * width));
+                    let lefts = left.chunks_exact(POINTS * depth * height);
+                    for (rows, left) in out.chunks_mut(height * n).zip(lefts) {
+                        for point in 0..POINTS {
+                            let (l, r) = (&left[point * depth * height..], &right[point * depth * width..]);
+                            (packed.point)(&mut sums[point * height * width..], l, r, depth);
+                        }
+                        (packed.finish)(&mut tile, &sums);
+                        for (row, tile) in rows.chunks_exact_mut(n).zip(tile.chunks_exact(width)) {
+                            add_to(&mut row[j0..j0 + cols], tile);
+                        }
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// out += tile, as many as `out` has.
+#[inline]
+pub(crate) fn add_to(out: &mut [u64], tile: &[u64]) {
+    out.iter_mut().zip(tile).for_each(|(o, &v)| *o = field::add(*o, v));
 }

@@ -8,8 +8,8 @@
 use crate::backend::Backend;
 use crate::error::{same_length, BadShape};
 use crate::field::{self, P};
+use crate::kernel::kernels;
 use crate::threads::{for_rows, map_ranges};
-use crate::vector::dot_part;
 use aes::cipher::{Block, BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Aes256};
 use zeroize::Zeroize;
@@ -152,12 +152,13 @@ impl Prg {
     }
 
     /// sum_j chi_j a_j for each of the arrays a, with chi the elements that [`Prg::field`] would give for this length.
-    pub fn combine(&mut self, _: Backend, arrays: &[&[u64]]) -> Result<Vec<u64>, BadShape> {
+    pub fn combine(&mut self, be: Backend, arrays: &[&[u64]]) -> Result<Vec<u64>, BadShape> {
         let n = arrays.first().map_or(0, |a| a.len());
         for (i, a) in arrays.iter().enumerate() {
             same_length(&format!("array {i}"), n, a.len())?;
         }
         let first = self.take(n.div_ceil(CHUNK))?;
+        let dot = kernels(be).dot;
         let parts = map_ranges(n.div_ceil(CHUNK), MIN_CHUNKS, |range| {
             let mut sums = vec![0; arrays.len()];
             let mut chi = vec![0; CHUNK.min(n)];
@@ -166,7 +167,7 @@ impl Prg {
                 let chi = &mut chi[..CHUNK.min(n - at)];
                 self.chunk_below(chi, first + chunk as u64, P);
                 for (s, a) in sums.iter_mut().zip(arrays) {
-                    *s = field::add(*s, dot_part(chi, &a[at..at + chi.len()]));
+                    *s = field::add(*s, dot(chi, &a[at..at + chi.len()]));
                 }
             }
             sums

@@ -3,59 +3,121 @@
 use crate::backend::Backend;
 use crate::error::{same_length, BadShape};
 use crate::field::{self, canon, fold, reduce128, reduce64, P};
+use crate::kernel::kernels;
 use crate::threads::{for_rows, map_ranges};
 
 /// The least number of elements worth a thread.
 const MIN: usize = 1 << 16;
 
+/// Compiles a loop for each backend and chooses at run time.
+macro_rules! variants {
+    ($be:expr, ($($arg:ident: $type:ty = $value:expr),*) $body:block) => {{
+        #[inline(always)]
+        fn portable($($arg: $type),*) $body
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2,bmi2")]
+        fn avx2($($arg: $type),*) { portable($($arg),*) }
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx512f,avx512dq,avx512vl,bmi2")]
+        fn avx512($($arg: $type),*) { portable($($arg),*) }
+        match $be.checked() {
+            // SAFETY: `checked` found the instructions on this machine.
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx2 => unsafe { avx2($($value),*) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx512Ifma => unsafe { avx512($($value),*) },
+            _ => portable($($value),*),
+        }
+    }};
+}
+
+/// Runs the IFMA form, if this is the backend.
+macro_rules! ifma {
+    ($be:expr, $call:expr, $otherwise:expr) => {{
+        #[cfg(target_arch = "x86_64")]
+        if $be.checked() == Backend::Avx512Ifma {
+            $call;
+            return;
+        }
+        $otherwise
+    }};
+}
+
 /// out_i = a_i + b_i.
-pub fn add(_: Backend, out: &mut [u64], a: &[u64], b: &[u64]) -> Result<(), BadShape> {
-    binary(out, a, b, field::add)
+pub fn add(be: Backend, out: &mut [u64], a: &[u64], b: &[u64]) -> Result<(), BadShape> {
+    binary(out, a, b, |out, a, b| {
+        variants!(be, (out: &mut [u64] = out, a: &[u64] = a, b: &[u64] = b) {
+            out.iter_mut().zip(a).zip(b).for_each(|((o, &a), &b)| *o = field::add(a, b));
+        })
+    })
 }
 
 /// out_i = a_i - b_i.
-pub fn sub(_: Backend, out: &mut [u64], a: &[u64], b: &[u64]) -> Result<(), BadShape> {
-    binary(out, a, b, field::sub)
+pub fn sub(be: Backend, out: &mut [u64], a: &[u64], b: &[u64]) -> Result<(), BadShape> {
+    binary(out, a, b, |out, a, b| {
+        variants!(be, (out: &mut [u64] = out, a: &[u64] = a, b: &[u64] = b) {
+            out.iter_mut().zip(a).zip(b).for_each(|((o, &a), &b)| *o = field::sub(a, b));
+        })
+    })
 }
 
 /// out_i = a_i b_i.
-pub fn mul(_: Backend, out: &mut [u64], a: &[u64], b: &[u64]) -> Result<(), BadShape> {
-    binary(out, a, b, field::mul)
-}
-
-fn binary(out: &mut [u64], a: &[u64], b: &[u64], f: impl Fn(u64, u64) -> u64 + Sync) -> Result<(), BadShape> {
-    same_length("the first operand", out.len(), a.len())?;
-    same_length("the second operand", out.len(), b.len())?;
-    for_rows(out, 1, MIN, |at, out| {
-        for (o, (&a, &b)) in out.iter_mut().zip(a[at..].iter().zip(&b[at..])) {
-            *o = f(a, b);
-        }
-    });
-    Ok(())
+pub fn mul(be: Backend, out: &mut [u64], a: &[u64], b: &[u64]) -> Result<(), BadShape> {
+    binary(out, a, b, |out, a, b| {
+        ifma!(
+            be,
+            crate::ifma::mul(out, a, b),
+            variants!(be, (out: &mut [u64] = out, a: &[u64] = a, b: &[u64] = b) {
+                out.iter_mut().zip(a).zip(b).for_each(|((o, &a), &b)| *o = field::mul(a, b));
+            })
+        )
+    })
 }
 
 /// out_i = -a_i.
-pub fn neg(_: Backend, out: &mut [u64], a: &[u64]) -> Result<(), BadShape> {
-    binary(out, a, a, |a, _| field::neg(a))
+pub fn neg(be: Backend, out: &mut [u64], a: &[u64]) -> Result<(), BadShape> {
+    binary(out, a, a, |out, a, _| {
+        variants!(be, (out: &mut [u64] = out, a: &[u64] = a) {
+            out.iter_mut().zip(a).for_each(|(o, &a)| *o = field::neg(a));
+        })
+    })
+}
+
+/// out_i = a_i + k.
+pub fn add_scalar(be: Backend, out: &mut [u64], a: &[u64], k: u64) -> Result<(), BadShape> {
+    binary(out, a, a, |out, a, _| {
+        variants!(be, (out: &mut [u64] = out, a: &[u64] = a, k: u64 = k) {
+            out.iter_mut().zip(a).for_each(|(o, &a)| *o = field::add(a, k));
+        })
+    })
 }
 
 /// out_i = k a_i.
 pub fn scale(be: Backend, out: &mut [u64], a: &[u64], k: u64) -> Result<(), BadShape> {
-    affine(be, out, a, k, 0)
+    binary(out, a, a, |out, a, _| {
+        ifma!(
+            be,
+            crate::ifma::scale(out, a, k),
+            variants!(be, (out: &mut [u64] = out, a: &[u64] = a, k: u64 = k) {
+                out.iter_mut().zip(a).for_each(|(o, &a)| *o = field::mul(a, k));
+            })
+        )
+    })
 }
 
-/// out_i = a_i + k.
-pub fn add_scalar(_: Backend, out: &mut [u64], a: &[u64], k: u64) -> Result<(), BadShape> {
-    binary(out, a, a, |a, _| field::add(a, k))
-}
-
-/// out_i = k a_i + h.
-pub fn affine(_: Backend, out: &mut [u64], a: &[u64], k: u64, h: u64) -> Result<(), BadShape> {
-    same_length("the operand", out.len(), a.len())?;
+/// Checks lengths and splits an elementwise loop over threads.
+fn binary(
+    out: &mut [u64],
+    a: &[u64],
+    b: &[u64],
+    part: impl Fn(&mut [u64], &[u64], &[u64]) + Sync,
+) -> Result<(), BadShape> {
+    same_length("the first operand", out.len(), a.len())?;
+    same_length("the second operand", out.len(), b.len())?;
     for_rows(out, 1, MIN, |at, out| {
-        for (o, &a) in out.iter_mut().zip(&a[at..]) {
-            *o = reduce128(k as u128 * a as u128 + h as u128);
-        }
+        let n = out.len();
+        part(out, &a[at..at + n], &b[at..at + n]);
     });
     Ok(())
 }
@@ -78,37 +140,34 @@ pub struct MaskedProduct<'a> {
 }
 
 /// out_i = d_i (y_i - k e_i) + x_i e_i + c_i: the local part of a masked product.
-pub fn multiply_open(_: Backend, out: &mut [u64], v: MaskedProduct) -> Result<(), BadShape> {
+pub fn multiply_open(be: Backend, out: &mut [u64], v: MaskedProduct) -> Result<(), BadShape> {
     let n = out.len();
     for (name, part) in [("d", v.d), ("y", v.y), ("x", v.x), ("e", v.e), ("c", v.c.unwrap_or(v.d))] {
         same_length(name, n, part.len())?;
     }
     for_rows(out, 1, MIN / 4, |at, out| {
-        for (i, o) in out.iter_mut().enumerate() {
-            let j = at + i;
-            let right = field::sub(v.y[j], field::mul(v.k, v.e[j]));
-            let wide = v.d[j] as u128 * right as u128 + v.x[j] as u128 * v.e[j] as u128;
-            *o = reduce128(wide + v.c.map_or(0, |c| c[j]) as u128);
-        }
+        ifma!(
+            be,
+            crate::ifma::multiply_open(out, v, at),
+            variants!(be, (out: &mut [u64] = out, v: MaskedProduct = v, at: usize = at) {
+                for (i, o) in out.iter_mut().enumerate() {
+                    let j = at + i;
+                    let right = field::sub(v.y[j], field::mul(v.k, v.e[j]));
+                    let wide = v.d[j] as u128 * right as u128 + v.x[j] as u128 * v.e[j] as u128;
+                    *o = reduce128(wide + v.c.map_or(0, |c| c[j]) as u128);
+                }
+            })
+        )
     });
     Ok(())
 }
 
 /// sum_i a_i b_i.
-pub fn dot(_: Backend, a: &[u64], b: &[u64]) -> Result<u64, BadShape> {
+pub fn dot(be: Backend, a: &[u64], b: &[u64]) -> Result<u64, BadShape> {
     same_length("the second operand", a.len(), b.len())?;
-    let parts = map_ranges(a.len(), MIN / 4, |r| dot_part(&a[r.clone()], &b[r]));
+    let part = kernels(be).dot;
+    let parts = map_ranges(a.len(), MIN / 4, |r| part(&a[r.clone()], &b[r]));
     Ok(parts.into_iter().fold(0, field::add))
-}
-
-/// sum_i a_i b_i on this thread, over equal lengths: 32 products below 2^122 fit into 128 bits.
-pub(crate) fn dot_part(a: &[u64], b: &[u64]) -> u64 {
-    let mut sum = 0;
-    for (a, b) in a.chunks(32).zip(b.chunks(32)) {
-        let wide: u128 = a.iter().zip(b).map(|(&a, &b)| a as u128 * b as u128).sum();
-        sum = field::add(sum, reduce128(wide));
-    }
-    sum
 }
 
 /// out_(o, i) = sum_l a_(o, l, i) over the middle axis of `[outer, length, inner]`.

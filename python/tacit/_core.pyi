@@ -1,0 +1,154 @@
+"""The kernels of tacit, in Rust: the field p = 2^61 - 2^21 + 1 over arrays of uint64, and the generator.
+
+Elements are canonical, in [0, p); `is_canonical` checks what comes from outside. Arrays are C-contiguous (a ValueError
+says so otherwise) and of the dtype that is named (else TypeError). Results are new arrays. `backend=None` is the best
+that the machine has; all backends give equal results. The GIL is released while a kernel runs.
+"""
+
+from collections.abc import Sequence
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Words = NDArray[np.uint64]
+
+P: int
+"""2^61 - 2^21 + 1."""
+
+def backends() -> list[str]:
+    """The backends of this machine, best first."""
+
+def backend() -> str:
+    """The backend in use: the best one, or what TACIT_BACKEND names."""
+
+def threads() -> int:
+    """How many threads a kernel may use: TACIT_THREADS, or what the machine has."""
+
+def add(a: Words, b: Words, backend: str | None = None) -> Words:
+    """a + b, of equal shapes."""
+
+def sub(a: Words, b: Words, backend: str | None = None) -> Words:
+    """a - b, of equal shapes."""
+
+def neg(a: Words, backend: str | None = None) -> Words:
+    """-a."""
+
+def mul(a: Words, b: Words, backend: str | None = None) -> Words:
+    """a * b elementwise, of equal shapes."""
+
+def scale(a: Words, k: int, backend: str | None = None) -> Words:
+    """k * a for an element k."""
+
+def add_scalar(a: Words, k: int, backend: str | None = None) -> Words:
+    """a + k for an element k."""
+
+def multiply_open(
+    d: Words, y: Words, x: Words, e: Words, k: int, c: Words | None = None, backend: str | None = None
+) -> Words:
+    """d * (y - k e) + x * e + c elementwise: the local part of a masked product, in one pass."""
+
+def matmul(
+    a: Words,
+    b: Words,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    add: Words | None = None,
+    backend: str | None = None,
+) -> Words:
+    """a @ b + add, for matrices; a flag means that the transpose of what is passed takes part."""
+
+def matmul2(
+    a: Words,
+    b: Words,
+    c: Words,
+    d: Words,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    add: Words | None = None,
+    backend: str | None = None,
+) -> Words:
+    """a @ b + c @ d + add; `transpose_a` is for a and c, `transpose_b` for b and d."""
+
+def conv2d(
+    x: Words,
+    w: Words,
+    stride: tuple[int, int] = (1, 1),
+    padding: tuple[int, int] = (0, 0),
+    add: Words | None = None,
+    backend: str | None = None,
+) -> Words:
+    """x [N, C, H, W] correlated with w [O, C, kh, kw], plus add: [N, O, Ho, Wo], as torch's conv2d."""
+
+def conv2d_input(
+    g: Words,
+    w: Words,
+    input_shape: tuple[int, int, int, int],
+    stride: tuple[int, int] = (1, 1),
+    padding: tuple[int, int] = (0, 0),
+    add: Words | None = None,
+    backend: str | None = None,
+) -> Words:
+    """The gradient by x of conv2d(x, w), for the gradient g [N, O, Ho, Wo] of its output: `input_shape`."""
+
+def conv2d_weight(
+    g: Words,
+    x: Words,
+    kernel: tuple[int, int],
+    stride: tuple[int, int] = (1, 1),
+    padding: tuple[int, int] = (0, 0),
+    add: Words | None = None,
+    backend: str | None = None,
+) -> Words:
+    """The gradient by w of conv2d(x, w), for the gradient g of its output: [O, C, kh, kw]."""
+
+def dot(a: Words, b: Words, backend: str | None = None) -> int:
+    """The sum of all a * b, of equal shapes."""
+
+def sum(a: Words, outer: int, length: int, inner: int) -> Words:
+    """Sums over the middle axis of a seen as [outer, length, inner]: outer * inner elements, flat."""
+
+def is_canonical(a: Words) -> bool:
+    """Whether every element is below p."""
+
+def encode(x: NDArray[np.float64], scale: int, bits: int) -> Words:
+    """round(x 2^scale) mod p, halves to even. ValueError names the first element that is not finite or needs more bits."""
+
+def decode(a: Words, scale: int) -> NDArray[np.float64]:
+    """a / 2^scale, where an element above p/2 stands for a - p."""
+
+def to_signed(a: Words) -> NDArray[np.int64]:
+    """The representatives in (-p/2, p/2)."""
+
+def from_signed(a: NDArray[np.int64]) -> Words:
+    """a mod p, for any int64."""
+
+def truncation_local(
+    c: Words, top: Words, high: Words, k: int, f: int, constant: int, backend: str | None = None
+) -> Words:
+    """k ((c >> f) - constant) + [c < (p-1)/2] round(p / 2^f) top - high, in one pass; k = 1, 0, or a share of alpha."""
+
+def wipe(a: Words) -> None:
+    """Overwrite the array with zeros, in a way that no optimiser removes."""
+
+@final
+class Prg:
+    """AES in counter mode: the output depends on key, stream and the sequence of calls only."""
+
+    def __new__(cls, key: bytes, stream: int = 0) -> Prg:
+        """A key of 16 bytes (AES-128) or 32 (AES-256); streams of one key are independent. Keys are wiped on drop."""
+
+    def field(self, n: int) -> Words:
+        """n uniform elements."""
+
+    def below(self, n: int, bound: int) -> Words:
+        """n uniform elements of [0, bound), bound at most p."""
+
+    def bits(self, n: int) -> Words:
+        """n uniform bits, one 0 or 1 to an element."""
+
+    def bytes(self, n: int) -> bytes:
+        """n uniform bytes."""
+
+    def combine(self, arrays: Sequence[Words], backend: str | None = None) -> list[int]:
+        """sum_j chi_j a_j mod p for each array, flat and of one length, with chi = what `field` would have returned."""
