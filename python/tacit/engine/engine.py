@@ -109,6 +109,12 @@ class Engine:
         kept, self._kept = list(self._kept.values()), {}
         self.force(*kept)
 
+    def finish(self) -> None:
+        """Before a session ends: force what was written, check everything opened."""
+        self.step()
+        if not self.dry and self.protocol.unchecked():
+            self._drive(self.protocol.check(), "check")
+
     # Forcing.
 
     def force(self, *wires: Wire) -> None:

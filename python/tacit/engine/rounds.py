@@ -44,22 +44,18 @@ def run(tasks: Sequence[Task], send: Send, digest: bytes) -> int:
                 ready.append(f)
 
     while ready or active:
+        if ready:
+            task = ready.popleft()
+            if (steps := task.run()) is None:
+                finish(task)
+            else:
+                _advance(task, steps, None, active, finish)
+            continue
         blocked: list[tuple[Task, Rounds, Exchange]] = []
-        came_by_task = iter(_round(active, send, digest, rounds)) if active and not ready else None
-        if came_by_task is not None:
-            rounds += 1
-            for (task, steps, _), came in zip(active, came_by_task, strict=True):
-                _advance(task, steps, came, blocked, finish)
-            active = blocked
-        else:
-            while ready:
-                task = ready.popleft()
-                steps = task.run()
-                if steps is None:
-                    finish(task)
-                else:
-                    _advance(task, steps, None, blocked, finish)
-            active = active + blocked
+        for (task, steps, _), came in zip(active, _round(active, send, digest, rounds), strict=True):
+            _advance(task, steps, came, blocked, finish)
+        active = blocked
+        rounds += 1
     return rounds
 
 
@@ -93,15 +89,15 @@ def _round(
     for task, _, wanted in active:
         sent = 0
         for peer, parts in wanted.out.items():
-            frame = out.setdefault(peer, [header])
+            pieces = out.setdefault(peer, [header])
             for part in parts:
-                frame.append(part)
+                pieces.append(part)
                 sent += part.nbytes if hasattr(part, "nbytes") else len(part)
         labels[task.label] = labels.get(task.label, 0) + sent
         for peer, count in wanted.expect.items():
             expect[peer] = expect.get(peer, HEADER.size) + count
     came = send(out, expect, label=labels)
-    views = {}
+    views: dict[int, memoryview] = {}
     for peer, count in expect.items():
         frame = memoryview(came[peer])
         if len(frame) != count or frame[: HEADER.size] != header:
@@ -113,7 +109,7 @@ def _round(
     offset = dict.fromkeys(expect, HEADER.size)
     result = []
     for _, _, wanted in active:
-        given = {}
+        given: dict[int, memoryview] = {}
         for peer, count in wanted.expect.items():
             given[peer] = views[peer][offset[peer] : offset[peer] + count]
             offset[peer] += count

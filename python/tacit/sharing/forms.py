@@ -164,7 +164,7 @@ def pack(item: LinearMap | Form) -> list[Any]:
 
 def unpack(packed: Any) -> Any:
     """The inverse of `pack`; refuses what it does not know."""
-    if not isinstance(packed, list) or not packed or packed[0] not in _KINDS:
+    if not isinstance(packed, list) or not packed or not isinstance(packed[0], str) or packed[0] not in _KINDS:
         raise Mismatch(
             f"a request names an unknown map or form {str(packed)[:60]!r}; do all parties run one version of tacit?"
         )

@@ -118,7 +118,7 @@ class MaskedProtocol(Protocol):
             if s is None and t is None:
                 continue
             material = plan.product(form, x.mask if s is None else s.mask, y.mask if t is None else t.mask)
-            out.append((_times(s and s.coefficient, t and t.coefficient, 1), material))
+            out.append((_times(s.coefficient if s else None, t.coefficient if t else None, 1), material))
         return base, out
 
     def truncate(self, operation: Truncate, wire: Wire, plan: Plan) -> Task:

@@ -27,9 +27,9 @@ from tacit.sharing.requests import (
 
 @dataclass(frozen=True)
 class Exchange:
-    """One message of a primitive in one round: arrays to each peer, and how many bytes come from each."""
+    """One message of a primitive in one round: arrays or bytes to each peer, and how many bytes come from each."""
 
-    out: Mapping[int, Sequence[Field | bytes]]
+    out: Mapping[int, Sequence[Any]]
     expect: Mapping[int, int]
 
 

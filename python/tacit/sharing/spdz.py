@@ -81,7 +81,7 @@ class Spdz(MaskedProtocol):
         return value
 
     def received_input(self, value: Field) -> None:
-        self._transcript.note(memoryview(np.ascontiguousarray(value)).cast("B"))
+        self._transcript.note(value.tobytes())
 
     def unchecked(self) -> int:
         return self._unchecked

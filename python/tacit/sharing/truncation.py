@@ -5,8 +5,8 @@
     y = (c >> f) - 2^(58 - f) + e b round(p / 2^f) - h,   h = r >> f
 
 For |x| < 2^58: 0 < x + 2^58 < 2^59, so x + 2^58 + rho < p and only b = 1 can wrap; then c < 2^59 < M, and without a wrap
-c >= M. So e b counts the wraps, y = floor(x / 2^f) + [x mod 2^f + r mod 2^f >= 2^f], up to the rounding of p / 2^f, which is
-exact for f <= 21 and off by less than 1/2 (in one value of eight) above. The mean is x / 2^f.
+c >= M. So e b counts the wraps, y = floor(x / 2^f) + [x mod 2^f + r mod 2^f >= 2^f], up to the rounding of p / 2^f where it
+wraps (one value of eight): 2^-f for f <= 21, at most 1/2 above. But for that the mean is x / 2^f and the error below 1.
 
 This is the case of one dealer's rho; parties that make r themselves add one rho each, and two or more shared bits.
 """
