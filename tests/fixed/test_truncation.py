@@ -27,4 +27,4 @@ def test_error_and_mean(f):
         error = ((truncate(x, f, rho, rng.getrandbits(1)) << f) - x) / 2**f
         assert -1 - slack <= error <= 1 + slack, (x, f, rho)
         total += error if i % 8 else 0.0
-    assert abs(total / count) < 0.03 + (0.07 if f > 21 else 0)
+    assert abs(total / count) < 0.03 + slack / 8
