@@ -1,0 +1,186 @@
+"""What every `Source` has to give: for each request the equation that defines it, and a MAC on every share.
+
+    @pytest.mark.parametrize("check", source.CHECKS, ids=lambda check: check.__name__)
+    def test_conformance(check):
+        check(run, parties)
+
+`run(n, work)` runs work(source) for n parties and returns their results in order. The checks put all shares together,
+which no party could.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from tacit import field
+from tacit.field import P, Field
+from tacit.sharing import truncation
+from tacit.sharing.forms import Conv2dWeight, Elementwise, MatMul
+from tacit.sharing.maps import Combine, Gather, Permute
+from tacit.sharing.masks import Masked
+from tacit.sharing.plan import Plan
+from tacit.sharing.requests import Material
+from tacit.sharing.source import Source
+
+
+class Runner(Protocol):
+    def __call__(self, n: int, work: Callable[[Source], Any]) -> list[Any]: ...
+
+
+Check = Callable[[Runner, int], None]
+CHECKS: list[Check] = []
+
+
+def _check(function: Check) -> Check:
+    CHECKS.append(function)
+    return function
+
+
+def _given(run: Runner, n: int, *plans: Callable[[], Plan]) -> tuple[int, list[list[Material]]]:
+    """alpha, and for each party the material of all plans' requests, asked for one plan after the other."""
+
+    def work(source: Source) -> tuple[int, list[Material]]:
+        material: list[Material] = []
+        for make in plans:
+            material += source.take(source.request(make().requests))
+        return source.key, material
+
+    results = run(n, work)
+    return sum(key for key, _ in results) % P, [material for _, material in results]
+
+
+def _opened(alpha: int, parts: Sequence[Material]) -> list[Field]:
+    """The values of one request's shares; asserts their MACs."""
+    values = []
+    for place in range(len(parts[0].shares)):
+        value, mac = parts[0].shares[place]
+        for other in parts[1:]:
+            value, mac = field.add(value, other.shares[place][0]), field.add(mac, other.shares[place][1])
+        np.testing.assert_array_equal(mac, field.scale(value, alpha))
+        values.append(value)
+    return values
+
+
+def _values(run: Runner, n: int, *plans: Callable[[], Plan]) -> list[list[Field]]:
+    alpha, materials = _given(run, n, *plans)
+    return [_opened(alpha, parts) for parts in zip(*materials, strict=True)]
+
+
+@_check
+def masks_are_uniform_and_fresh(run: Runner, n: int) -> None:
+    def plan() -> Plan:
+        p = Plan(0)
+        p.mask((1000,))
+        p.mask((1000,))
+        return p
+
+    alpha, materials = _given(run, n, plan)
+    (a,), (b,) = (_opened(alpha, parts) for parts in zip(*materials, strict=True))
+    for values in (a, b, *(m.shares[0][0] for party in materials for m in party)):
+        assert 350 < int((values < P // 2).sum()) < 650
+        assert len(np.unique(values)) == 1000
+    assert not np.isin(a, b).any()
+    assert alpha != 0
+
+
+@_check
+def input_masks_are_known_to_their_owner_alone(run: Runner, n: int) -> None:
+    def plan() -> Plan:
+        p = Plan(0)
+        for owner in range(n):
+            p.input_mask((3, 2), owner)
+        return p
+
+    alpha, materials = _given(run, n, plan)
+    for owner, parts in enumerate(zip(*materials, strict=True)):
+        (value,) = _opened(alpha, parts)
+        for me, part in enumerate(parts):
+            if me == owner:
+                np.testing.assert_array_equal(part.clear, value)
+            else:
+                assert part.clear is None
+
+
+@_check
+def bits(run: Runner, n: int) -> None:
+    def plan() -> Plan:
+        p = Plan(0)
+        p.bits((2000,))
+        return p
+
+    ((value,),) = _values(run, n, plan)
+    assert set(value.tolist()) == {0, 1}
+    assert 850 < int(value.sum()) < 1150
+
+
+@_check
+def truncations(run: Runner, n: int) -> None:
+    """r = b M + rho with rho < M, h = r >> f"""
+
+    def plan() -> Plan:
+        p = Plan(0)
+        p.truncation((500,), 16)
+        p.truncation((500,), 40)
+        return p
+
+    for f, (r, top, high) in zip((16, 40), _values(run, n, plan), strict=True):
+        assert set(top.tolist()) == {0, 1}
+        rho = field.sub(r, field.scale(top, truncation.M))
+        assert int(rho.max()) < truncation.M
+        np.testing.assert_array_equal(high, r >> np.uint64(f))
+
+
+@_check
+def products_of_masks_and_of_maps_of_masks(run: Runner, n: int) -> None:
+    def plan() -> Plan:
+        p = Plan(0)
+        (a, _), (b, _) = p.mask((4, 3)), p.input_mask((4, 3), n - 1)
+        (r, _, high), _ = p.truncation((4, 3), 16)
+        p.product(Elementwise(), a, b)
+        p.product(Elementwise(), a, a)
+        p.product(MatMul(True, False), a, Masked(Combine((2, -1)), (b, r)))
+        p.product(MatMul(), Masked(Gather(0, (3, 0)), (high,)), Masked(Permute((1, 0)), (a,)))
+        (g, _), (x, _) = p.mask((2, 3, 5, 4)), p.mask((2, 1, 5, 4))
+        p.product(Conv2dWeight((1, 1), (1, 1), (3, 3)), g, x)
+        return p
+
+    values = _values(run, n, plan)
+    (a,), (b,), (r, _, high) = values[:3]
+    np.testing.assert_array_equal(values[3][0], field.mul(a, b))
+    np.testing.assert_array_equal(values[4][0], field.mul(a, a))
+    np.testing.assert_array_equal(values[5][0], MatMul(True)(a, field.sub(field.scale(b, 2), r)))
+    np.testing.assert_array_equal(values[6][0], MatMul()(high[[3, 0]], np.ascontiguousarray(a.T)))
+    (g,), (x,) = values[7:9]
+    np.testing.assert_array_equal(values[9][0], Conv2dWeight((1, 1), (1, 1), (3, 3))(g, x))
+
+
+@_check
+def products_of_masks_of_earlier_tickets(run: Runner, n: int) -> None:
+    first = Plan(0)
+    (a, _), (r, _, _) = first.mask((5,)), first.truncation((5,), 20)[0]
+
+    def then() -> Plan:
+        p = Plan(2)
+        p.product(Elementwise(), a, r)
+        (b, _) = p.mask((5,))
+        p.product(Elementwise(), b, a)
+        return p
+
+    values = _values(run, n, lambda: first, then)
+    np.testing.assert_array_equal(values[2][0], field.mul(values[0][0], values[1][0]))
+    np.testing.assert_array_equal(values[4][0], field.mul(values[3][0], values[0][0]))
+
+
+@_check
+def large_requests_arrive_whole(run: Runner, n: int) -> None:
+    def plan() -> Plan:
+        p = Plan(0)
+        (a, _), (b, _) = p.mask((700, 1000)), p.mask((700, 1000))
+        p.product(Elementwise(), a, b)
+        p.bits((3,))
+        return p
+
+    values = _values(run, n, plan)
+    np.testing.assert_array_equal(values[2][0], field.mul(values[0][0], values[1][0]))
+    assert values[3][0].shape == (3,)
