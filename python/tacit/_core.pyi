@@ -5,6 +5,7 @@ says so otherwise) and of the dtype that is named (else TypeError). Results are 
 that the machine has; all backends give equal results. The GIL is released while a kernel runs.
 """
 
+import builtins
 from collections.abc import Sequence
 from typing import final
 
@@ -135,7 +136,7 @@ def wipe(a: Words) -> None:
 class Prg:
     """AES in counter mode: the output depends on key, stream and the sequence of calls only."""
 
-    def __new__(cls, key: bytes, stream: int = 0) -> Prg:
+    def __new__(cls, key: builtins.bytes, stream: int = 0) -> Prg:
         """A key of 16 bytes (AES-128) or 32 (AES-256); streams of one key are independent. Keys are wiped on drop."""
 
     def field(self, n: int) -> Words:
@@ -147,7 +148,7 @@ class Prg:
     def bits(self, n: int) -> Words:
         """n uniform bits, one 0 or 1 to an element."""
 
-    def bytes(self, n: int) -> bytes:
+    def bytes(self, n: int) -> builtins.bytes:
         """n uniform bytes."""
 
     def combine(self, arrays: Sequence[Words], backend: str | None = None) -> list[int]:

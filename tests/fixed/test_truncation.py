@@ -22,7 +22,9 @@ def test_error_and_mean(f):
     slack = 2**-f if f <= 21 else 0.5  # the rounding of p / 2^f
     total, count = 0.0, 20000
     for i in range(count):
-        x = rng.choice([rng.randrange(-(2**58) + 1, 2**58), rng.randrange(-(2**40), 2**40), 0, 1, -1, 2**58 - 1, 1 - 2**58])
+        x = rng.choice(
+            [rng.randrange(-(2**58) + 1, 2**58), rng.randrange(-(2**40), 2**40), 0, 1, -1, 2**58 - 1, 1 - 2**58]
+        )
         rho = rng.randrange(truncation.M) if i % 8 else rng.choice([0, 1, truncation.M - 1])
         error = ((truncate(x, f, rho, rng.getrandbits(1)) << f) - x) / 2**f
         assert -1 - slack <= error <= 1 + slack, (x, f, rho)

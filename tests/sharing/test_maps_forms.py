@@ -141,7 +141,9 @@ def test_masked_products(form, x, y, k):
     np.testing.assert_array_equal(form.masked(d, ys, xs, e, k, c), field.add(plain, c))
 
 
-@pytest.mark.parametrize("bad", [None, [], ["Nothing"], ["MatMul"], ["Sum", "x", False], [["Sum"]], ["Gather", 0, [1 << 70]]])
+@pytest.mark.parametrize(
+    "bad", [None, [], ["Nothing"], ["MatMul"], ["Sum", "x", False], [["Sum"]], ["Gather", 0, [1 << 70]]]
+)
 def test_unknown_items_are_refused(bad):
     with pytest.raises(Mismatch):
         unpack(bad)

@@ -74,14 +74,22 @@ def test_requests_survive_packing():
 
 
 PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(max_size=8) | st.sampled_from(["mask", "leaf", "map"]),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63)
+    | st.text(max_size=8)
+    | st.sampled_from(["mask", "leaf", "map"]),
     lambda children: st.lists(children, max_size=5),
     max_leaves=12,
 )
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.one_of(PLAIN, st.tuples(st.sampled_from(["mask", "input", "product", "truncation"]), PLAIN, PLAIN).map(list))))
+@given(
+    st.lists(
+        st.one_of(PLAIN, st.tuples(st.sampled_from(["mask", "input", "product", "truncation"]), PLAIN, PLAIN).map(list))
+    )
+)
 def test_garbage_requests_are_refused_or_understood(packed):
     """A decoder of what comes from the network ends in requests or in `Mismatch`, in nothing else."""
     try:

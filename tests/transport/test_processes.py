@@ -103,7 +103,7 @@ def test_a_byte_now_and_then_is_progress_but_not_for_ever(monkeypatch: pytest.Mo
 
     def trickle() -> None:
         for piece in [header(Kind.DATA, 4), *(bytes([k]) for k in b"slow")]:
-            time.sleep(0.3)
+            time.sleep(0.2)
             sock.send(piece)
 
     monkeypatch.setattr("tacit.transport.tcp.SLOWEST", 1)

@@ -76,7 +76,7 @@ pub struct Truncation<'a> {
 }
 
 /// out = k ((c >> f) - constant) + [c < (p-1)/2] round(p / 2^f) top - high.
-pub fn truncation_local(_: Backend, out: &mut [u64], v: Truncation) -> Result<(), BadShape> {
+pub fn truncation_local(be: Backend, out: &mut [u64], v: Truncation) -> Result<(), BadShape> {
     for (name, part) in [("c", v.c), ("top", v.top), ("high", v.high)] {
         same_length(name, out.len(), part.len())?;
     }
@@ -86,8 +86,13 @@ pub fn truncation_local(_: Backend, out: &mut [u64], v: Truncation) -> Result<()
     let wrap = wrap_constant(v.f);
     let offset = field::neg(field::mul(v.k, v.constant));
     for_rows(out, 1, MIN, |at, out| {
-        for (i, o) in out.iter_mut().enumerate() {
-            let (c, top, high) = (v.c[at + i], v.top[at + i], v.high[at + i]);
+        #[cfg(target_arch = "x86_64")]
+        if be.checked() == Backend::Avx512Ifma {
+            return crate::ifma::truncation_local(out, v, wrap, offset, at);
+        }
+        let here = at..at + out.len();
+        let parts = v.c[here.clone()].iter().zip(&v.top[here.clone()]).zip(&v.high[here]);
+        for (o, ((&c, &top), &high)) in out.iter_mut().zip(parts) {
             let below = ((c < (P - 1) / 2) as u64).wrapping_neg();
             let wide = v.k as u128 * (c >> v.f) as u128 + (wrap & below) as u128 * top as u128;
             *o = reduce128(wide + offset as u128 + (P - high) as u128);

@@ -5,7 +5,8 @@
 //! middle sum: [`MAX_K`] steps stay below 2^64, and the high sum stays below 2^37 (see [`reduce`]).
 
 use crate::field::{self, reduce64, C, MASK, P};
-use crate::kernel::{Kernels, Left, Packed, MAX_K};
+use crate::fixed::Truncation;
+use crate::kernel::{Kernels, Left, Packed, Tile, MAX_K};
 use crate::toom::{self, Source};
 use crate::vector::MaskedProduct;
 use std::arch::x86_64::*;
@@ -144,11 +145,12 @@ fn store(out: &mut [u64], x: __m512i) {
     unsafe { _mm512_mask_storeu_epi64(out.as_mut_ptr().cast(), mask(out.len()), x) }
 }
 
-fn panel(out: &mut [u64], a: Left, rows: usize, b: &[u64], k: usize) {
-    assert!(k <= MAX_K && out.len() >= rows * WIDTH && b.len() >= k * WIDTH && a.data.len() >= a.end(rows, k));
+fn panel(out: Tile, a: Left, b: &[u64], k: usize) {
+    assert!(k <= MAX_K && b.len() >= k * WIDTH && a.data.len() >= a.end(out.rows, k) && out.cols <= WIDTH);
     // SAFETY: this table is only reached through `kernels`, which found the instructions; sizes were asserted.
     unsafe {
-        match rows {
+        match out.rows {
+            0 => {}
             1 => panel_rows::<1>(out, a, b, k),
             2 => panel_rows::<2>(out, a, b, k),
             3 => panel_rows::<3>(out, a, b, k),
@@ -158,7 +160,7 @@ fn panel(out: &mut [u64], a: Left, rows: usize, b: &[u64], k: usize) {
 }
 
 #[target_feature(enable = "avx512f,avx512ifma")]
-unsafe fn panel_rows<const R: usize>(out: &mut [u64], a: Left, b: &[u64], k: usize) {
+unsafe fn panel_rows<const R: usize>(out: Tile, a: Left, b: &[u64], k: usize) {
     let mut s = [[zero(); 2]; R];
     let (mut left, mut right) = (a.data.as_ptr(), b.as_ptr());
     for _ in 0..k {
@@ -173,9 +175,11 @@ unsafe fn panel_rows<const R: usize>(out: &mut [u64], a: Left, b: &[u64], k: usi
         left = left.wrapping_add(a.col_step);
         right = right.wrapping_add(WIDTH);
     }
-    for (s, out) in s.into_iter().zip(out.chunks_exact_mut(WIDTH)) {
-        store(&mut out[..8], reduce(s[0]));
-        store(&mut out[8..], reduce(s[1]));
+    for (s, row) in s.into_iter().zip(out.data.chunks_mut(out.step)) {
+        for (mut s, out) in s.into_iter().zip(row[..out.cols].chunks_mut(LANES)) {
+            s[0] = _mm512_add_epi64(s[0], load(out)); // below 2^62 + 2^61
+            store(out, reduce(s));
+        }
     }
 }
 
@@ -349,6 +353,27 @@ pub(crate) fn multiply_open(out: &mut [u64], v: MaskedProduct, at: usize) {
     }
     // SAFETY: `vector` found the instructions.
     unsafe { run(out, v, at) }
+}
+
+/// out_i = k (c_i >> f) + [c_i < (p-1)/2] wrap top_i + offset - high_i for the elements from `at`.
+pub(crate) fn truncation_local(out: &mut [u64], v: Truncation, wrap: u64, offset: u64, at: usize) {
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn run(out: &mut [u64], v: Truncation, wrap: u64, offset: u64, at: usize) {
+        let (k, wrap, base) = (split(splat(v.k)), splat(wrap), splat(offset + P));
+        let count = _mm_cvtsi32_si128(v.f as i32);
+        for (i, o) in out.chunks_mut(LANES).enumerate() {
+            let here = at + i * LANES..at + i * LANES + o.len();
+            let c = load(&v.c[here.clone()]);
+            let below = _mm512_cmplt_epu64_mask(c, splat((P - 1) / 2));
+            let wrap = split(_mm512_maskz_mov_epi64(below, wrap));
+            let s = accumulate(zero(), split(_mm512_srl_epi64(c, count)), k);
+            let mut s = accumulate(s, split(load(&v.top[here.clone()])), wrap);
+            s[0] = _mm512_add_epi64(s[0], _mm512_sub_epi64(base, load(&v.high[here])));
+            store(o, reduce(s));
+        }
+    }
+    // SAFETY: `fixed` found the instructions.
+    unsafe { run(out, v, wrap, offset, at) }
 }
 
 /// C and `field` are the scalar forms of what this file does in lanes.

@@ -1,6 +1,6 @@
 //! The inner kernels that products are made of, one table for each backend.
 //!
-//!   panel:   out_(r, j) = sum_k a_(r, k) b_(k, j)      b packed, `width` columns together
+//!   panel:   out_(r, j) += sum_k a_(r, k) b_(k, j)     b packed, `width` columns together
 //!   dots:    out_(r, c) = sum_k a_(r, k) b_(c, k)      both contiguous in k
 //!   packed:  out_(r, j) = sum_k a_(r, k) b_(k, j)      both as Toom values, see `toom`
 
@@ -26,6 +26,14 @@ impl Left<'_> {
     }
 }
 
+/// A part of a row-major output: `rows` x `cols`, rows `step` apart.
+pub(crate) struct Tile<'a> {
+    pub(crate) data: &'a mut [u64],
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
+    pub(crate) step: usize,
+}
+
 /// Toom kernels: tiles of `rows` x `width`.
 #[derive(Clone, Copy)]
 pub(crate) struct Packed {
@@ -46,8 +54,8 @@ pub(crate) struct Kernels {
     pub(crate) width: usize,
     /// Rows that a panel call takes at most.
     pub(crate) rows: usize,
-    /// (out[rows][width], left, rows, b[k][width], k), k at most [`MAX_K`].
-    pub(crate) panel: fn(&mut [u64], Left, usize, &[u64], usize),
+    /// (tile, left, b[k][width], k): adds to `rows` x `cols` of the tile, k at most [`MAX_K`].
+    pub(crate) panel: fn(Tile, Left, &[u64], usize),
     /// (out[rows][cols], a, rows, b, cols, k, step): rows of both are `step` apart.
     pub(crate) dots: fn(&mut [u64], &[u64], usize, &[u64], usize, usize, usize),
     /// The dot product of two equally long slices.
@@ -79,9 +87,10 @@ const WIDTH: usize = 4;
 /// Products that fit into 128 bits beside a reduced sum: 60 times 2^122.
 const TERMS: usize = 60;
 
-fn panel(out: &mut [u64], a: Left, rows: usize, b: &[u64], k: usize) {
-    for (r, out) in out.chunks_exact_mut(WIDTH).take(rows).enumerate() {
+fn panel(out: Tile, a: Left, b: &[u64], k: usize) {
+    for (r, out) in out.data.chunks_mut(out.step).take(out.rows).map(|row| &mut row[..out.cols]).enumerate() {
         let mut sums = [0u128; WIDTH];
+        sums.iter_mut().zip(&*out).for_each(|(s, &o)| *s = o as u128);
         for k0 in (0..k).step_by(TERMS) {
             let depth = TERMS.min(k - k0);
             let left = &a.data[r * a.row_step + k0 * a.col_step..];

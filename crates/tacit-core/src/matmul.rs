@@ -3,7 +3,7 @@
 use crate::backend::Backend;
 use crate::error::{same_length, BadShape};
 use crate::field;
-use crate::kernel::{kernels, Kernels, Left, Packed, MAX_K};
+use crate::kernel::{kernels, Kernels, Left, Packed, Tile, MAX_K};
 use crate::threads::for_rows;
 use crate::toom::{self, Source, POINTS};
 
@@ -53,7 +53,7 @@ pub(crate) fn transpose(out: &mut [u64], a: &[u64], rows: usize, cols: usize) {
 }
 
 /// Terms of one panel: 256 rows of 16 columns fill most of a first-level cache.
-const DEPTH: usize = 256;
+pub(crate) const DEPTH: usize = 256;
 /// Terms of one block of dot products.
 const DOT_DEPTH: usize = 1024;
 /// Rows of one block of Toom tiles.
@@ -61,7 +61,7 @@ const TOOM_BLOCK: usize = 48;
 /// Terms of one block of Toom tiles.
 const TOOM_DEPTH: usize = 256;
 /// Products worth a thread.
-const MIN_WORK: usize = 1 << 18;
+pub(crate) const MIN_WORK: usize = 1 << 19;
 
 const _: () = assert!(DEPTH <= MAX_K && DOT_DEPTH <= MAX_K && TOOM_DEPTH <= toom::MAX_TERMS);
 
@@ -128,18 +128,14 @@ fn by_panels(kernels: Kernels, out: &mut [u64], a: Matrix, b: Matrix) {
     });
     let (row_step, col_step) = steps(&a);
     for_rows(out, n, min_rows(k, n), |at, out| {
-        let mut tile = vec![0; kernels.rows * width];
         for k0 in (0..k).step_by(DEPTH) {
             let depth = DEPTH.min(k - k0);
             for (p, panel) in panels.chunks_exact(k * width).enumerate() {
                 let (j0, cols) = (p * width, width.min(n - p * width));
                 for (i, rows) in out.chunks_mut(kernels.rows * n).enumerate() {
                     let data = &a.data[(at + i * kernels.rows) * row_step + k0 * col_step..];
-                    let count = rows.len() / n;
-                    (kernels.panel)(&mut tile, Left { data, row_step, col_step }, count, &panel[k0 * width..], depth);
-                    for (row, tile) in rows.chunks_exact_mut(n).zip(tile.chunks_exact(width)) {
-                        add_to(&mut row[j0..j0 + cols], tile);
-                    }
+                    let tile = Tile { rows: rows.len() / n, cols, step: n, data: &mut rows[j0..] };
+                    (kernels.panel)(tile, Left { data, row_step, col_step }, &panel[k0 * width..], depth);
                 }
             }
         }

@@ -1,8 +1,9 @@
 //! Splitting rows of an output over threads:  out = out_0 | out_1 | ... | out_(t-1), each part by one thread.
 
+use std::cell::Cell;
 use std::num::NonZero;
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// How many threads a kernel may use: `TACIT_THREADS` if set, else what the machine has; read once.
 pub fn threads() -> usize {
@@ -19,13 +20,18 @@ fn parts(rows: usize, min_rows: usize) -> usize {
     (rows / min_rows.max(1)).clamp(1, threads())
 }
 
+thread_local! {
+    /// Whether this thread works on a part already: then it does not split again.
+    static BUSY: Cell<bool> = const { Cell::new(false) };
+}
+
 /// Calls `work(first_row, part)` for parts of `out`, whole rows of `row` elements each.
 pub fn for_rows<T: Send>(out: &mut [T], row: usize, min_rows: usize, work: impl Fn(usize, &mut [T]) + Sync) {
     if out.is_empty() || row == 0 {
         return;
     }
     let rows = out.len() / row;
-    let count = parts(rows, min_rows);
+    let count = if BUSY.get() { 1 } else { parts(rows, min_rows) };
     if count == 1 {
         return work(0, out);
     }
@@ -35,12 +41,33 @@ pub fn for_rows<T: Send>(out: &mut [T], row: usize, min_rows: usize, work: impl 
         let first = pieces.next();
         for (i, piece) in pieces {
             let work = &work;
-            scope.spawn(move || work(i * each, piece));
+            scope.spawn(move || {
+                BUSY.set(true);
+                work(i * each, piece);
+            });
         }
         if let Some((_, piece)) = first {
+            BUSY.set(true);
             work(0, piece);
+            BUSY.set(false);
         }
     });
+}
+
+/// As [`for_rows`], with work that may fail.
+pub fn try_rows<E: Send>(
+    out: &mut [u64],
+    row: usize,
+    min_rows: usize,
+    work: impl Fn(usize, &mut [u64]) -> Result<(), E> + Sync,
+) -> Result<(), E> {
+    let failure = Mutex::new(None);
+    for_rows(out, row, min_rows, |first, part| {
+        if let Err(e) = work(first, part) {
+            failure.lock().unwrap_or_else(PoisonError::into_inner).replace(e);
+        }
+    });
+    failure.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }
 
 /// `work` on ranges that partition `0..rows`, results in order.

@@ -22,8 +22,8 @@ from tacit.field import Field
 from tacit.sharing.maps import Combine, Shape
 from tacit.sharing.operations import Linear, Operation, OutputMask
 from tacit.sharing.plan import OpeningRecord, Plan, Rounds, Task
-from tacit.sharing.requests import Request
 from tacit.sharing.protocol import Protocol
+from tacit.sharing.requests import Request
 from tacit.sharing.source import Source
 from tacit.sharing.wires import Wire
 from tacit.transport.channel import Channel

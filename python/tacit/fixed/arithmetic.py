@@ -111,12 +111,12 @@ class Arithmetic:
             cut = self.truncate(high, drop)
             x, y = (x, cut) if high is y else (cut, y)
         scale = max(x.scale, y.scale)
-        k, l = 1 << (scale - x.scale), sign << (scale - y.scale)
+        k, m = 1 << (scale - x.scale), sign << (scale - y.scale)
         bits = min(max(x.bits + scale - x.scale, y.bits + scale - y.scale) + 1, self._cap(scale))
         self._fits(bits, name)
-        if x is y and k + l:
-            return self._linear(Combine((k + l,)), (x,), scale, bits, name)
-        return self._linear(Combine((k, l)), (x, y), scale, bits, name)
+        if x is y and k + m:
+            return self._linear(Combine((k + m,)), (x,), scale, bits, name)
+        return self._linear(Combine((k, m)), (x, y), scale, bits, name)
 
     def add_public(self, x: Number, values: NDArray[np.float64], name: str = "add") -> Number:
         values = np.asarray(values, np.float64)

@@ -27,7 +27,7 @@ class Format:
     integer: int = 12
 
     def __post_init__(self) -> None:
-        if not (0 <= self.fraction and 0 <= self.integer and 2 * (self.fraction + self.integer) <= CAPACITY):
+        if not (self.fraction >= 0 and self.integer >= 0 and 2 * (self.fraction + self.integer) <= CAPACITY):
             raise ValueError(
                 f"a format of {self.fraction} fraction and {self.integer} integer bits: both must be at least 0, and "
                 f"their sum at most {CAPACITY // 2}, so that a product fits the field"

@@ -9,7 +9,7 @@ import numpy as np
 
 from tacit import field
 from tacit.errors import Mismatch
-from tacit.field import Field, size
+from tacit.field import size
 from tacit.sharing.operations import Bilinear, Input, OutputMask, RandomBits, Truncate
 from tacit.sharing.plan import Exchange, OpeningRecord, Plan, Rounds, Task, elements
 from tacit.sharing.protocol import Protocol

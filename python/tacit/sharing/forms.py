@@ -65,8 +65,8 @@ class MatMul(Form):
 
     def shape(self, x: Shape, y: Shape) -> Shape:
         m, k = (x[-1], x[-2]) if self.transpose_x else (x[-2], x[-1])
-        l, n = (y[-1], y[-2]) if self.transpose_y else (y[-2], y[-1])
-        if k != l or x[:-2] != y[:-2]:
+        j, n = (y[-1], y[-2]) if self.transpose_y else (y[-2], y[-1])
+        if k != j or x[:-2] != y[:-2]:
             raise ValueError(f"matrix product of shapes {x} and {y}")
         return (*x[:-2], m, n)
 

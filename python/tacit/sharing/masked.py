@@ -19,7 +19,7 @@ from tacit.sharing.forms import Elementwise
 from tacit.sharing.maps import Combine
 from tacit.sharing.masks import Expression, Late, Masked, Opening
 from tacit.sharing.operations import Bilinear, Input, OutputMask, RandomBits, Truncate
-from tacit.sharing.plan import Exchange, OpeningRecord, Plan, Rounds, Task, elements
+from tacit.sharing.plan import Exchange, OpeningRecord, Plan, Rounds, Task
 from tacit.sharing.protocol import Protocol
 from tacit.sharing.requests import Material, Share
 from tacit.sharing.wires import Wire

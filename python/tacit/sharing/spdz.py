@@ -19,8 +19,8 @@ from tacit.field import Field, P, size
 from tacit.sharing.coins import Transcript
 from tacit.sharing.masked import MaskedProtocol
 from tacit.sharing.plan import Exchange, OpeningRecord, Rounds, elements
-from tacit.sharing.source import Source
 from tacit.sharing.requests import Share
+from tacit.sharing.source import Source
 
 
 class Spdz(MaskedProtocol):

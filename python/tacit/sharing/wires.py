@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Wire:
     """A secret array. Pending until forced; then `share` is set and what made it is forgotten, but for views."""
 
-    __slots__ = ("bound", "clear", "decomposed", "inputs", "label", "operation", "plain", "share", "shape", "task")
+    __slots__ = ("bound", "clear", "decomposed", "inputs", "label", "operation", "plain", "shape", "share", "task")
 
     def __init__(self, operation: "Operation", inputs: "tuple[Wire, ...]", shape: Shape, label: str) -> None:
         self.operation: Operation | None = operation

@@ -15,7 +15,7 @@ import numpy as np
 
 from tacit import field
 from tacit.engine.engine import Engine
-from tacit.field import P, Field
+from tacit.field import Field, P
 from tacit.sharing.forms import Conv2d, Conv2dInput, Conv2dWeight, Elementwise, Form, MatMul, With
 from tacit.sharing.maps import BoxSum, Combine, Concat, Expand, Gather, LinearMap, Permute, Reshape, Slice, Sum
 from tacit.sharing.operations import Bilinear, Input, Linear, Public, RandomBits, Shift, Truncate

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tacit import field
-from tacit.field import P, Field
+from tacit.field import Field, P
 from tacit.sharing import truncation
 from tacit.sharing.forms import Conv2dWeight, Elementwise, MatMul
 from tacit.sharing.maps import Combine, Gather, Permute

@@ -2,8 +2,8 @@
 
 Model: a party has one line out. The frames of a round go onto it when the line is free, share it for
 bytes / bandwidth seconds (bytes to all peers together), and are seen `latency` seconds later, all at once. The
-receiving line is not a bottleneck. The moment of arrival travels in the frame, so all parties have to be on one machine (its
-monotonic clock is common to all processes on Linux) and all of them have to be emulated.
+receiving line is not a bottleneck. The moment of arrival travels in the frame, so all parties have to be on one
+machine (its monotonic clock is common to all processes on Linux) and all of them have to be emulated.
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import select
 import ssl
 import time
@@ -14,8 +13,6 @@ from tacit.transport.link import Link
 from tacit.transport.meter import Meter
 from tacit.transport.wire import Kind
 
-SPIN = 20e-6
-"""Seconds to look again before the thread sleeps: waking up costs about as much."""
 FAREWELL = 1.0
 
 
@@ -106,11 +103,8 @@ class TcpChannel(Channel):
                     return
                 last = time.monotonic()
                 continue
-            now = time.monotonic()
-            if now - last < SPIN:
-                os.sched_yield()
-                continue
-            left = self._patience(sending, awaited, alive, start, now, to_send, where, timeout)
+            # Straight to sleep: looking again for some microseconds first gained nothing, and cost on busy cores.
+            left = self._patience(sending, awaited, alive, start, time.monotonic(), to_send, where, timeout)
             _wait(sending, awaited, left)
             last = time.monotonic()
 
