@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import ssl
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tacit.errors import Mismatch
+from tacit.errors import Mismatch, PartyLost, PeerStopped
 from tacit.testing.transport import Tampered, run
 from tacit.transport import handshake, network
 from tacit.transport.channel import LONGEST_REASON, reason_from, reason_text
 from tacit.transport.handshake import LONGEST_HELLO, decode_hello, encode_hello
+from tacit.transport.link import Link
 from tacit.transport.wire import (
     LONGEST_CERTIFICATE,
     Answer,
@@ -42,6 +44,39 @@ def test_any_header_is_parsed_or_malformed(data: bytes) -> None:
     except Malformed:
         return
     assert header(kind, size) == data
+
+
+class Pieces:
+    """A socket that gives a stream in the pieces that were drawn."""
+
+    def __init__(self, stream: bytes, cuts: list[int]) -> None:
+        self.stream, self.cuts = stream, cuts
+
+    def setblocking(self, _: bool) -> None: ...
+
+    def recv_into(self, view: memoryview) -> int:
+        size = min(len(view), len(self.stream), self.cuts.pop() if self.cuts else 1 << 20)
+        if size == 0:
+            raise ssl.SSLWantReadError
+        view[:size], self.stream = self.stream[:size], self.stream[size:]
+        return size
+
+
+@few
+@given(st.lists(st.binary(max_size=50), max_size=5), st.binary(max_size=60), st.lists(st.integers(0, 20), max_size=30))
+def test_any_stream_gives_frames_and_then_a_fault(frames: list[bytes], junk: bytes, cuts: list[int]) -> None:
+    stream = b"".join(header(Kind.DATA, len(frame)) + frame for frame in frames) + junk
+    link = Link(network(2)[1], 0, Pieces(stream, cuts))  # type: ignore[arg-type]
+    came = []
+    for _ in range(300):
+        _, frame = link.pull(50, "open")
+        if frame is not None:
+            came.append(bytes(frame))
+        assert link.size <= LONGEST_REASON
+        if link.fault is not None:
+            assert isinstance(link.fault, PartyLost | PeerStopped | Mismatch)
+            break
+    assert came[: len(frames)] == frames
 
 
 @few
