@@ -4,6 +4,9 @@
 class TacitError(Exception):
     """The base of all errors that tacit raises on purpose."""
 
+    for_peers: str | None = None
+    """What the other parties are told instead of the message, where that shows a value of this party's data."""
+
 
 class CheatingDetected(TacitError):
     """A check failed: some party deviated from the protocol. Nothing wrong was revealed; the session's keys are gone."""

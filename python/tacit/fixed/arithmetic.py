@@ -5,6 +5,7 @@
 Rescaling is lazy: an operand is truncated to the width of the format only when the next product would not fit 58 bits.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -81,7 +82,9 @@ class Arithmetic:
 
     def reveal(self, numbers: Sequence[Number], to: Sequence[int] | None = None) -> list[NDArray[np.float64] | None]:
         values = self.engine.reveal([n.wire for n in numbers], to)
-        return [None if v is None else decode(v, n.scale) for v, n in zip(values, numbers, strict=True)]
+        return [
+            None if v is None else decode(v, n.scale).reshape(n.shape) for v, n in zip(values, numbers, strict=True)
+        ]
 
     def uniform(self, low: float, high: float, shape: Shape) -> Number:
         """Secret, uniform on the multiples of (high - low) 2^-fraction in [low, high). Opens nothing."""
@@ -97,20 +100,16 @@ class Arithmetic:
     # Linear.
 
     def add(self, x: Number, y: Number, sign: int = 1, name: str = "add") -> Number:
-        """x + sign y, with broadcasting. The lower scale is lifted if that fits, else the higher is truncated."""
+        """x + sign y, with broadcasting. The lower scale is lifted; what would not fit then is truncated off."""
         shape = np.broadcast_shapes(x.shape, y.shape)
         x, y = self.expand(x, shape), self.expand(y, shape)
-        low, high = (x, y) if x.scale <= y.scale else (y, x)
-        lift = high.scale - low.scale
-        if (
-            lift
-            and max(low.bits + lift, high.bits) + 1 > CAPACITY
-            and min(low.bits + lift, self._cap(high.scale)) > CAPACITY - 1
-        ):
-            drop = min(lift, low.bits + lift + 1 - CAPACITY)
-            cut = self.truncate(high, drop)
-            x, y = (x, cut) if high is y else (cut, y)
         scale = max(x.scale, y.scale)
+        lifted = max(x.bits + scale - x.scale, y.bits + scale - y.scale) + 1
+        if (excess := min(lifted, self._cap(scale)) - CAPACITY) > 0:
+            scale -= excess
+            same = x is y
+            x = self.truncate(x, x.scale - scale)
+            y = x if same else self.truncate(y, y.scale - scale)
         k, m = 1 << (scale - x.scale), sign << (scale - y.scale)
         bits = min(max(x.bits + scale - x.scale, y.bits + scale - y.scale) + 1, self._cap(scale))
         self._fits(bits, name)
@@ -123,6 +122,8 @@ class Arithmetic:
         x = self.expand(x, np.broadcast_shapes(x.shape, values.shape))
         if x.scale < self.format.fraction and not _exact(values, x.scale):
             x = self.lift(x, self.format.fraction)
+        largest = float(np.abs(values).max(initial=0.0))
+        x = self._room(x, x.bits - max(0, math.frexp(largest)[1] + x.scale + 1 - CAPACITY))
         cap = min(self._cap(x.scale), CAPACITY)
         shift = encode(np.broadcast_to(values, x.shape), x.scale, cap, "a public addend")
         bits = min(max(x.bits, int(np.abs(fp.to_signed(shift)).max(initial=0)).bit_length()) + 1, cap)
