@@ -1,0 +1,228 @@
+"""`SecretArray`: secret numbers with NumPy's operators, for scripts without torch. It shows no value; `session.reveal` does."""
+
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from tacit.errors import Unsupported
+from tacit.fixed.arithmetic import Arithmetic, Number
+from tacit.fixed.indexing import indexed
+from tacit.fixed.matrices import matmul, matmul_public
+from tacit.sharing.maps import Shape
+
+LARGEST_POWER = 64
+
+
+class SecretArray:
+    """A secret array. Operands may be secret arrays of the same session, public arrays, or numbers."""
+
+    __array_ufunc__ = None
+    """NumPy leaves the operators to this class."""
+    __array_priority__ = 1000
+    __slots__ = ("arithmetic", "number")
+
+    def __init__(self, arithmetic: Arithmetic, number: Number) -> None:
+        self.arithmetic, self.number = arithmetic, number
+
+    @property
+    def shape(self) -> Shape:
+        return self.number.shape
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def T(self) -> "SecretArray":
+        return self.transpose()
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("a secret number has no length")
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        return f"SecretArray(shape={self.shape})"
+
+    # Arithmetic.
+
+    def __add__(self, other: Any) -> "SecretArray":
+        if isinstance(other, SecretArray):
+            return self._new(self.arithmetic.add(self.number, other.number))
+        return self._new(self.arithmetic.add_public(self.number, _public(other)))
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> "SecretArray":
+        if isinstance(other, SecretArray):
+            return self._new(self.arithmetic.add(self.number, other.number, -1, "sub"))
+        return self._new(self.arithmetic.add_public(self.number, -_public(other), "sub"))
+
+    def __rsub__(self, other: Any) -> "SecretArray":
+        return -self + other
+
+    def __neg__(self) -> "SecretArray":
+        return self._new(self.arithmetic.negate(self.number))
+
+    def __pos__(self) -> "SecretArray":
+        return self
+
+    def __mul__(self, other: Any) -> "SecretArray":
+        if isinstance(other, SecretArray):
+            return self._new(self.arithmetic.multiply(self.number, other.number))
+        return self._new(self.arithmetic.times_public(self.number, _public(other)))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> "SecretArray":
+        if isinstance(other, SecretArray):
+            raise Unsupported("division by a secret is not there yet: divide by public numbers, or reveal the divisor")
+        divisor = _public(other)
+        if not np.all(divisor):
+            raise ZeroDivisionError("division of a secret by zero")
+        return self._new(self.arithmetic.times_public(self.number, 1 / divisor, "div"))
+
+    def __rtruediv__(self, other: Any) -> NoReturn:
+        raise Unsupported("division by a secret is not there yet: divide by public numbers, or reveal the divisor")
+
+    def __pow__(self, exponent: Any) -> "SecretArray":
+        if not isinstance(exponent, int) or not 1 <= exponent <= LARGEST_POWER:
+            raise Unsupported(
+                f"a secret to the power {exponent!r}: exponents are public integers, 1 to {LARGEST_POWER}"
+            )
+        result, square = None, self.number
+        while True:
+            if exponent & 1:
+                result = square if result is None else self.arithmetic.multiply(result, square, "pow")
+            exponent >>= 1
+            if not exponent:
+                return self._new(result)
+            square = self.arithmetic.multiply(square, square, "pow")
+
+    def __matmul__(self, other: Any) -> "SecretArray":
+        if isinstance(other, SecretArray):
+            return self._new(matmul(self.arithmetic, self.number, other.number))
+        return self._new(matmul_public(self.arithmetic, self.number, _public(other), left=False))
+
+    def __rmatmul__(self, other: Any) -> "SecretArray":
+        return self._new(matmul_public(self.arithmetic, self.number, _public(other), left=True))
+
+    def sum(self, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> "SecretArray":
+        return self._new(self.arithmetic.sum(self.number, self._axes(axis), keepdims))
+
+    def mean(self, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> "SecretArray":
+        count = 1
+        for a in self._axes(axis):
+            count *= self.shape[a]
+        if count == 0:
+            raise ValueError("the mean of nothing")
+        return self._new(self.arithmetic.times(self.sum(axis, keepdims).number, 1 / count, "mean"))
+
+    def dot(self, other: Any) -> "SecretArray":
+        return self @ other
+
+    # Shapes.
+
+    def reshape(self, *shape: Any) -> "SecretArray":
+        sizes = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
+        wanted = np.broadcast_to(np.zeros(1), self.shape).reshape(sizes).shape
+        return self._new(self.arithmetic.reshape(self.number, wanted))
+
+    def ravel(self) -> "SecretArray":
+        return self.reshape(-1)
+
+    def transpose(self, *axes: Any) -> "SecretArray":
+        order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes
+        order = tuple(order) if order else tuple(reversed(range(self.ndim)))
+        order = tuple(a + self.ndim if a < 0 else a for a in order)
+        if sorted(order) != list(range(self.ndim)):
+            raise ValueError(f"axes {order} of a secret array of {self.ndim} axes")
+        return self._new(self.arithmetic.permute(self.number, order))
+
+    def __getitem__(self, key: Any) -> "SecretArray":
+        return self._new(indexed(self.arithmetic, self.number, key))
+
+    # What would need the value.
+
+    def _closed(self, what: str) -> NoReturn:
+        raise Unsupported(
+            f"{what} of a secret array would need its value; reveal it first: session.reveal(x), or to one party, to=0"
+        )
+
+    def __bool__(self) -> bool:
+        self._closed("bool()")
+
+    def __float__(self) -> float:
+        self._closed("float()")
+
+    def __int__(self) -> int:
+        self._closed("int()")
+
+    def __index__(self) -> int:
+        self._closed("an index")
+
+    def __iter__(self) -> Any:
+        self._closed("iteration over the elements (index with x[i] instead)")
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        self._closed("numpy.asarray()")
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise Unsupported("a secret array is not written to: build a new one with tacit.concatenate, + and *")
+
+    def __contains__(self, value: Any) -> bool:
+        self._closed("`in`")
+
+    def item(self) -> float:
+        self._closed("item()")
+
+    def tolist(self) -> list[Any]:
+        self._closed("tolist()")
+
+    def _compared(self, other: Any) -> NoReturn:
+        raise Unsupported("comparisons of secrets are not there yet: work with polynomials, or reveal and compare")
+
+    __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = _compared  # type: ignore[assignment]
+    __hash__ = object.__hash__
+
+    # Inside.
+
+    def _new(self, number: Number | None) -> "SecretArray":
+        assert number is not None
+        return SecretArray(self.arithmetic, number)
+
+    def _axes(self, axis: int | Sequence[int] | None) -> tuple[int, ...]:
+        axes = tuple(range(self.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
+        for a in axes:
+            if not -self.ndim <= a < self.ndim:
+                raise ValueError(f"axis {a} of a secret array of {self.ndim} axes")
+        return tuple(sorted({a % self.ndim for a in axes}))
+
+
+def concatenate(arrays: Sequence[SecretArray], axis: int = 0) -> SecretArray:
+    """Secret arrays joined along `axis`, which they have in common but for that axis."""
+    if not arrays:
+        raise ValueError("nothing to concatenate")
+    first = arrays[0]
+    if not -first.ndim <= axis < first.ndim:
+        raise ValueError(f"axis {axis} of a secret array of {first.ndim} axes")
+    axis %= first.ndim
+    for other in arrays[1:]:
+        if other.ndim != first.ndim or any(
+            m != n for i, (m, n) in enumerate(zip(first.shape, other.shape, strict=True)) if i != axis
+        ):
+            raise ValueError(f"shapes {first.shape} and {other.shape} cannot be joined along axis {axis}")
+    return SecretArray(first.arithmetic, first.arithmetic.concat([a.number for a in arrays], axis))
+
+
+def _public(other: ArrayLike) -> Any:
+    array = np.asarray(other)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"a secret array does not combine with {type(other).__name__} ({array.dtype})")
+    return array.astype(np.float64)

@@ -1,0 +1,134 @@
+"""Data of a party on its way in: loaded at its owner, checked there, announced to the others by shape alone."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tacit.errors import BadInput, Mismatch, OutOfRange
+from tacit.field import size
+from tacit.fixed.format import Format, encode
+from tacit.sharing.maps import Shape
+from tacit.transport.channel import Channel
+
+Array = NDArray[np.float64]
+LONGEST = 4096
+"""Bytes of an announcement."""
+MOST_AXES = 16
+LARGEST = 1 << 31
+"""Elements of one input."""
+
+
+def load(data: Any, what: str) -> Array:
+    """The owner's data as an array: `data` itself, or what it returns if it can be called."""
+    if callable(data) and not hasattr(data, "__array__"):
+        data = _called(data, what)
+    if data is None:
+        raise bad(what, "there is none: its owner has to pass an array, or a function that returns one")
+    return _checked(_as_array(data, what), what)
+
+
+def _called(loader: Callable[[], Any], what: str) -> Any:
+    try:
+        return loader()
+    except OSError as error:
+        raise bad(what, f"it could not be read: {error.strerror or error}", f" ({error.filename})") from error
+    except BadInput as error:
+        error.for_peers = error.for_peers or f"{what}: its data is unusable; its own output says where"
+        raise
+
+
+def _as_array(data: Any, what: str) -> NDArray[Any]:
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(data, torch.Tensor):
+        data = data.detach().cpu().numpy()
+    try:
+        return np.asarray(data)
+    except ValueError as error:
+        if "inhomogeneous" not in str(error):
+            raise
+    raise bad(what, "its rows have different lengths; make them equally long")
+
+
+def _checked(array: NDArray[Any], what: str) -> Array:
+    if array.dtype.kind not in "biuf":
+        kind = {"O": "objects (or missing values)", "U": "text", "S": "bytes", "c": "complex numbers"}
+        raise bad(
+            what, f"it holds {kind.get(array.dtype.kind, str(array.dtype))}, not real numbers; convert it to floats"
+        )
+    values = np.ascontiguousarray(array, np.float64)
+    if array.ndim == 0:
+        values = values.reshape(())
+    finite = np.isfinite(values)
+    if not finite.all():
+        first = np.argwhere(~finite)[0]
+        raise bad(
+            what,
+            f"{int((~finite).sum())} of {values.size} elements are not finite (NaN or infinite); fill or drop them",
+            f" The first is {values[tuple(first)]} at {tuple(int(i) for i in first)}.",
+        )
+    return values
+
+
+def bad(what: str, public: str, private: str = "") -> BadInput:
+    """An error whose `private` part stays at the owner."""
+    error = BadInput(f"{what}: {public}{'.' if private.startswith(' The') else ''}{private}")
+    error.for_peers = f"{what}: {public}"
+    return error
+
+
+def in_range(values: Array, format: Format, what: str) -> None:
+    """Refuse what the format does not hold; the others do not learn the value."""
+    try:
+        encode(values, format.fraction, format.bits, what)
+    except OutOfRange as error:
+        error.for_peers = (
+            f"{what} holds numbers that its format does not (finite, below 2^{format.integer} in magnitude): scale the "
+            "data, or declare a format with more integer bits"
+        )
+        raise
+
+
+def announced(channel: Channel, what: str, owner: int, shape: Shape | None) -> Shape:
+    """The owner tells the shape of its data, and all tell what they are about to enter. `Mismatch` unless it is the same."""
+    mine = channel.me == owner
+    note = json.dumps(["enter", what, list(shape) if mine and shape is not None else None]).encode()
+    if len(note) > LONGEST:
+        raise ValueError(f"the name of an input is too long: {len(note)} bytes in all, at most {LONGEST}")
+    came = channel.exchange({i: [note] for i in channel.peers}, dict.fromkeys(channel.peers, LONGEST), label="announce")
+    shapes = {i: _read(came[i], i, what, channel.me) for i in channel.peers}
+    if mine:
+        assert shape is not None
+        return shape
+    if (given := shapes[owner]) is None:
+        raise Mismatch(f"party {owner} announced no shape of {what}: do all parties run one version of tacit?")
+    return given
+
+
+def _read(frame: bytes | bytearray, peer: int, what: str, me: int) -> Shape | None:
+    try:
+        note = json.loads(bytes(frame))
+    except ValueError:
+        note = None
+    match note:
+        case ["enter", str(theirs), sizes]:
+            if theirs != what:
+                raise Mismatch(
+                    f"party {me} and party {peer} run different programs: here data enters as «{what}», there as "
+                    f"{theirs[:200]!a}"
+                )
+            return None if sizes is None else shape_of(sizes, f"the shape that party {peer} announced of {what}")
+    raise Mismatch(
+        f"party {me} and party {peer} run different programs: here {what} enters, there something else happens"
+    )
+
+
+def shape_of(sizes: Any, what: str) -> Shape:
+    """A shape from outside, before memory is taken for it."""
+    good = isinstance(sizes, Sequence) and len(sizes) <= MOST_AXES
+    if not good or not all(isinstance(n, int) and 0 <= n <= LARGEST for n in sizes) or size(sizes) > LARGEST:
+        raise BadInput(f"{what} is {str(sizes)[:60]}: no list of sizes, or more than {LARGEST} elements in all")
+    return tuple(int(n) for n in sizes)

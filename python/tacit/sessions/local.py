@@ -1,0 +1,169 @@
+"""All parties in this process, each a thread: for notebooks, tests and first steps. Protects nobody from anybody."""
+
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tacit.correlations.dealer import Dealer, DealerSource
+from tacit.errors import PartyLost, PeerStopped
+from tacit.fixed.format import Format
+from tacit.sessions.options import TIMEOUT, Options
+from tacit.sessions.protocols import protocol_kind
+from tacit.sessions.session import Session, reason
+from tacit.sharing.source import Source
+from tacit.transport import memory
+from tacit.transport.channel import Channel
+from tacit.transport.emulated import Emulated
+
+MEGABIT = 125_000.0
+"""Bytes a second in one Mbit/s."""
+
+Wrap = Callable[[Channel, int], Channel]
+MakeSource = Callable[[int, int], Source | None]
+
+
+def run(
+    function: Callable[..., Any],
+    parties: int = 3,
+    *,
+    protocol: str = "spdz",
+    format: Format | None = None,
+    topology: str = "mesh",
+    debug: bool = False,
+    tensors: bool | None = None,
+    timeout: float = TIMEOUT,
+    latency: float | None = None,
+    bandwidth: float | None = None,
+    args: Sequence[Any] = (),
+    wrap: Wrap | None = None,
+    source: MakeSource | None = None,
+) -> list[Any]:
+    """function(session, *args) as every party at once; their results by party.
+
+    All parties are threads of this process, and so is the dealer: what they keep from each other, whoever runs this process
+    can see. If one fails, the others are stopped, and the error of the one that failed first is raised.
+
+    `latency` (milliseconds one way) and `bandwidth` (Mbit/s of each party) emulate a slow network between the parties.
+    For tests: `wrap(channel, me)` replaces a party's channel, `source(me, parties)` its source of correlations.
+    """
+    options = Options(
+        protocol, format or Format(), topology, debug, tensors, timeout, latency=latency, bandwidth=bandwidth
+    )
+    kind = protocol_kind(protocol, parties)
+    crew = _Crew(function, parties, options, args, wrap, source, dealt=kind.sourced and source is None)
+    return crew.run()
+
+
+class _Crew:
+    """The threads of one run."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        parties: int,
+        options: Options,
+        args: Sequence[Any],
+        wrap: Wrap | None,
+        source: MakeSource | None,
+        *,
+        dealt: bool,
+    ) -> None:
+        self._function, self._parties, self._options, self._args = function, parties, options, args
+        self._source = source
+        self._session = secrets.token_bytes(16)
+        self._channels = [
+            emulated(channel if wrap is None else wrap(channel, i), options)
+            for i, channel in enumerate(memory.network(parties, timeout=options.timeout))
+        ]
+        self._dealing: list[Channel] = []
+        if dealt:
+            self._dealing = memory.network(parties, timeout=options.timeout, extra=1, names={parties: "dealer"})
+        self._results: list[Any] = [None] * parties
+        self._failures: list[BaseException] = []  # in the order in which they happened
+        self._lock = threading.Lock()
+
+    def run(self) -> list[Any]:
+        threads = [
+            threading.Thread(target=self._party, args=(i,), name=f"tacit-party-{i}", daemon=True)
+            for i in range(self._parties)
+        ]
+        if self._dealing:
+            threads.append(threading.Thread(target=self._dealer, name="tacit-dealer", daemon=True))
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                thread.join()
+        except BaseException as error:
+            for channel in [*self._channels, *self._dealing]:
+                channel.stop(reason(error))
+            raise
+        if self._failures:
+            raise first(self._failures)
+        return self._results
+
+    def _party(self, me: int) -> None:
+        channel = self._channels[me]
+        try:
+            with self._open(me) as session:
+                self._results[me] = self._function(session, *self._args)
+        except BaseException as error:
+            self._failed(error)
+            channel.stop(reason(error))
+            if self._dealing:
+                self._dealing[me].stop(reason(error))
+        finally:
+            channel.close()
+            if self._dealing:
+                self._dealing[me].close()
+
+    def _open(self, me: int) -> Session:
+        source: Source | None = None
+        if self._source is not None:
+            source = self._source(me, self._parties)
+        elif self._dealing:
+            source = DealerSource(me, self._parties, self._dealing[me])
+        return Session(
+            me, self._parties, self._options, self._channels[me], source, self._session, on_end=self._ending(me)
+        )
+
+    def _ending(self, me: int) -> Callable[[str | None], None]:
+        def end(why: str | None) -> None:
+            if self._dealing:
+                if why is not None:
+                    self._dealing[me].stop(why)
+                self._dealing[me].close()
+
+        return end
+
+    def _dealer(self) -> None:
+        channel = self._dealing[self._parties]
+        try:
+            Dealer(channel, self._parties).serve()
+        except BaseException as error:
+            self._failed(error)
+            channel.stop(reason(error))
+        finally:
+            channel.close()
+
+    def _failed(self, error: BaseException) -> None:
+        with self._lock:
+            self._failures.append(error)
+
+
+def first(failures: Sequence[BaseException]) -> BaseException:
+    """The failure that the others followed from."""
+    for echoes in ((PeerStopped, PartyLost), (PeerStopped,), ()):
+        for error in failures:
+            if not isinstance(error, echoes):
+                return error
+    raise AssertionError("no failure")
+
+
+def emulated(channel: Channel, options: Options) -> Channel:
+    """`channel`, behind the slow line that the options ask for, if any."""
+    if options.latency is None and options.bandwidth is None:
+        return channel
+    bandwidth = float("inf") if options.bandwidth is None else options.bandwidth * MEGABIT
+    return Emulated(channel, (options.latency or 0.0) / 1000, bandwidth)

@@ -1,0 +1,71 @@
+"""Loops over steps and batches. A step's end forces what was written in place, at every party alike."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tacit.errors import BadInput
+
+if TYPE_CHECKING:
+    from tacit.sessions.session import Session
+
+
+def steps(session: "Session", count: int, progress: bool) -> Iterator[int]:
+    for index in _shown(session, range(count), count, progress):
+        yield index
+        session.engine.step()
+
+
+def batches(
+    session: "Session",
+    data: Sequence[Any],
+    size: int,
+    epochs: int,
+    shuffle: bool,
+    seed: int,
+    drop_last: bool,
+    progress: bool,
+) -> Iterator[Any]:
+    rows = _rows(data)
+    if size < 1:
+        raise ValueError(f"size={size}: a batch has at least one row")
+    per_epoch = rows // size if drop_last else -(-rows // size)
+    order = _orders(rows, size, epochs, shuffle, seed, per_epoch)
+    for chosen in _shown(session, order, per_epoch * epochs, progress):
+        batch = tuple(_take(session, x, chosen) for x in data)
+        yield batch[0] if len(batch) == 1 else batch
+        session.engine.step()
+
+
+def _rows(data: Sequence[Any]) -> int:
+    if not data:
+        raise ValueError("batches() needs at least one secret array")
+    lengths = {int(x.shape[0]) if len(x.shape) else 0 for x in data}
+    if len(lengths) != 1:
+        raise BadInput(f"batches() of data with different numbers of rows: {[tuple(x.shape) for x in data]}")
+    return lengths.pop()
+
+
+def _orders(rows: int, size: int, epochs: int, shuffle: bool, seed: int, per_epoch: int) -> Iterator[NDArray[np.int64]]:
+    # Public and equal at all parties; what it chose is part of the graph whose hash they compare.
+    generator = np.random.default_rng(seed)
+    for _ in range(epochs):
+        order = generator.permutation(rows) if shuffle else np.arange(rows)
+        for index in range(per_epoch):
+            yield order[index * size : (index + 1) * size]
+
+
+def _take(session: "Session", x: Any, chosen: NDArray[np.int64]) -> Any:
+    if isinstance(x, np.ndarray):
+        return x[chosen]
+    return session.rows(x, chosen)
+
+
+def _shown(session: "Session", turns: Iterable[Any], count: int, progress: bool) -> Iterable[Any]:
+    if not progress or session.me != 0:
+        return turns
+    from tqdm import tqdm
+
+    return tqdm(turns, total=count, unit="step", mininterval=0.5, dynamic_ncols=True)

@@ -1,0 +1,50 @@
+"""The options of a session. Whatever changes what is computed or sent has to be the same at all parties."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tacit import __version__
+from tacit.field import P
+from tacit.fixed.format import Format
+
+TIMEOUT = 60.0
+
+
+@dataclass(frozen=True)
+class Options:
+    protocol: str = "spdz"
+    format: Format = field(default_factory=Format)
+    topology: str = "mesh"
+    debug: bool = False
+    tensors: bool | None = None
+    timeout: float = TIMEOUT
+    latency: float | None = None
+    """One way, in milliseconds."""
+    bandwidth: float | None = None
+    """Of each party's line, in Mbit/s."""
+
+    def hello(self, parties: int) -> dict[str, str]:
+        """What all parties compare in the handshake, by name."""
+        return {
+            **common_hello(self.protocol, parties),
+            "format": f"{self.format.fraction} fraction and {self.format.integer} integer bits",
+            "topology": self.topology,
+            "debug": str(self.debug),
+            "timeout": f"{self.timeout:g} s",
+        }
+
+
+def common_hello(protocol: str, parties: int) -> dict[str, str]:
+    """What a dealer compares too."""
+    return {"tacit": __version__, "field": f"{P:#x}", "protocol": protocol, "parties": str(parties)}
+
+
+def session_id(parts: Mapping[str, bytes]) -> bytes:
+    """A hash of everything that makes this session this one."""
+    h = hashlib.blake2b(person=b"tacit session", digest_size=32)
+    for name in sorted(parts):
+        for piece in (name.encode(), parts[name]):
+            h.update(len(piece).to_bytes(8, "little"))
+            h.update(piece)
+    return h.digest()

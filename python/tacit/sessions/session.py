@@ -1,0 +1,305 @@
+"""A party's session: data goes in, numbers are computed with, and nothing comes out but what is revealed by name."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tacit.engine.engine import Engine
+from tacit.engine.labels import where
+from tacit.errors import BadInput, TacitError
+from tacit.fixed.arithmetic import Arithmetic, Number
+from tacit.fixed.array import SecretArray
+from tacit.fixed.format import Format
+from tacit.sessions import data as entry
+from tacit.sessions import loops
+from tacit.sessions.options import Options
+from tacit.sessions.protocols import hub_of, protocol_kind
+from tacit.sharing.maps import Shape
+from tacit.sharing.source import Source
+from tacit.transport.channel import Channel
+from tacit.transport.meter import Meter
+
+Owned = Mapping[int, Any]
+"""Data by its owner's index."""
+
+
+class Session:
+    """One party's view. Every party runs the same script; values that a party does not own are None to it."""
+
+    def __init__(
+        self,
+        me: int,
+        parties: int,
+        options: Options,
+        channel: Channel | None,
+        source: Source | None,
+        session: bytes,
+        *,
+        on_end: Callable[[str | None], None] = lambda why: None,
+        report_to: Callable[["Session"], None] | None = None,
+    ) -> None:
+        """`channel` None: a dry run. `on_end` is told why the session ended (None: in good order)."""
+        self.me, self.parties, self.protocol, self.options = me, parties, options.protocol, options
+        kind = protocol_kind(options.protocol, parties)
+        self._protocol = kind.make(me, parties, source, session, hub_of(options.topology))
+        self.engine = Engine(self._protocol, source, channel, session, debug=options.debug)
+        self.arithmetic = Arithmetic(self.engine, options.format)
+        self.meter = Meter() if channel is None else channel.meter
+        self.tensors = "torch" in sys.modules if options.tensors is None else options.tensors
+        self._channel, self._source = channel, source
+        self._on_end, self._report_to = on_end, report_to
+        self._open = True
+
+    # Data.
+
+    def secret(
+        self,
+        data: Any = None,
+        owner: int = 0,
+        shape: Sequence[int] | None = None,
+        format: Format | None = None,
+        name: str | None = None,
+    ) -> Any:
+        """Data of party `owner`: an array, or a function that is called at the owner alone. Others may pass None.
+
+        The others learn the shape (unless all give it) and nothing else. Refused at the owner: what is not a finite number or
+        does not fit the format.
+        """
+        return self._wrap(self._enter(data, owner, shape, format, name or "data"))
+
+    def table(
+        self,
+        *,
+        columns: Owned | None = None,
+        rows: Owned | None = None,
+        shapes: Mapping[int, Sequence[int]] | None = None,
+        format: Format | None = None,
+        name: str = "table",
+    ) -> Any:
+        """One secret table from several owners: `columns` {owner: data} side by side, or `rows` below each other."""
+        parts, axis = self._parts(columns, rows)
+        numbers = []
+        for owner in sorted(parts):
+            given = None if shapes is None else shapes.get(owner)
+            kind = "columns" if axis else "rows"
+            number = self._enter(parts[owner], owner, given, format, f"{kind} of {name}")
+            numbers.append((owner, self._column(number) if axis else number))
+        self._fit_together(numbers, axis, name)
+        return self._wrap(self.arithmetic.concat([n for _, n in numbers], axis))
+
+    def random(self, shape: int | Sequence[int] = (), low: float = 0.0, high: float = 1.0) -> Any:
+        """Secret numbers that no party knows, uniform in [low, high)."""
+        sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+        return self._wrap(self.arithmetic.uniform(low, high, entry.shape_of(sizes, "the shape of random numbers")))
+
+    def share(self, module: Any, owner: int = 0) -> Any:
+        """A torch module whose parameters are secret; they start as those of `owner`'s module."""
+        self._member(owner, "owner")
+        from tacit import torch as secret_torch
+
+        return secret_torch.share_module(self, module, owner)
+
+    def reveal(self, x: Any, to: int | Sequence[int] | None = None) -> Any:
+        """Open `x` (a secret, a list or tuple of secrets, or a shared module) to all, or to the parties `to` alone.
+
+        Others get None. Everything opened so far is checked before, and what is opened here before it is returned.
+        """
+        receivers = self._receivers(to)
+        if self._is_module(x):
+            from tacit import torch as secret_torch
+
+            return secret_torch.reveal_module(self, x, receivers)
+        several = isinstance(x, list | tuple)
+        values = list(x) if several else [x]
+        shown = self.arithmetic.reveal([self.number(v) for v in values], receivers)
+        results = [None if s is None else self._plain(v, s) for v, s in zip(values, shown, strict=True)]
+        return type(x)(results) if several else results[0]
+
+    # Loops.
+
+    def batches(
+        self,
+        *data: Any,
+        size: int,
+        epochs: int = 1,
+        shuffle: bool = True,
+        seed: int = 0,
+        drop_last: bool = False,
+        progress: bool = False,
+    ) -> Iterator[Any]:
+        """Batches of the same public, random rows of all `data`; each one ends a step. The data are opened once in all."""
+        return loops.batches(self, data, size, epochs, shuffle, seed, drop_last, progress)
+
+    def steps(self, count: int, progress: bool = False) -> Iterator[int]:
+        """range(count), where each turn ends a step: what was written in place is forced."""
+        return loops.steps(self, count, progress)
+
+    # The end.
+
+    def report(self) -> str:
+        """What was sent, how long it took, and everything that was revealed, as text."""
+        from tacit.report import report
+
+        return report(self)
+
+    def close(self) -> None:
+        """Check all that was opened, then part from the others."""
+        if not self._open:
+            return
+        try:
+            self.engine.finish()
+            if self._report_to is not None:
+                self._report_to(self)
+            if self._source is not None:
+                self._source.close()
+        except BaseException as error:
+            self._end(reason(error))
+            raise
+        self._end(None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if error is None:
+            self.close()
+        else:
+            self._end(reason(error))
+
+    def __repr__(self) -> str:
+        return f"<tacit session of party {self.me} of {self.parties}, protocol {self.protocol}>"
+
+    def _end(self, why: str | None) -> None:
+        if self._open:
+            self._open = False
+            if why is not None and self._channel is not None:
+                self._channel.stop(why)
+            self._on_end(why)
+            if self._channel is not None:
+                self._channel.close()
+
+    # Inside.
+
+    def number(self, x: Any) -> Number:
+        """The number behind a SecretArray or SecretTensor."""
+        if isinstance(x, SecretArray):
+            return x.number
+        if (secret_torch := sys.modules.get("tacit.torch")) is not None and secret_torch.is_secret(x):
+            return secret_torch.number(x)  # type: ignore[no-any-return]
+        raise BadInput(f"a {type(x).__name__} is not secret: only secret arrays and tensors are revealed or batched")
+
+    def rows(self, x: Any, chosen: Sequence[int] | NDArray[np.int64]) -> Any:
+        """Public rows of `x`: a view, so that what is opened of `x` serves all of its batches."""
+        return self._like(x, self.arithmetic.gather(self.number(x), 0, list(chosen)))
+
+    def _like(self, x: Any, number: Number) -> Any:
+        """`number` as the kind of secret that `x` is."""
+        if isinstance(x, SecretArray):
+            return SecretArray(self.arithmetic, number)
+        from tacit import torch as secret_torch
+
+        return secret_torch.wrap(self.arithmetic, number)
+
+    def _wrap(self, number: Number) -> Any:
+        if not self.tensors:
+            return SecretArray(self.arithmetic, number)
+        from tacit import torch as secret_torch
+
+        return secret_torch.wrap(self.arithmetic, number)
+
+    def _plain(self, x: Any, values: entry.Array) -> Any:
+        if isinstance(x, SecretArray):
+            return float(values) if values.ndim == 0 else values
+        import torch
+
+        return torch.from_numpy(np.ascontiguousarray(values)).to(x.dtype)
+
+    def _is_module(self, x: Any) -> bool:
+        torch = sys.modules.get("torch")
+        return torch is not None and isinstance(x, torch.nn.Module)
+
+    def _enter(self, data: Any, owner: int, shape: Sequence[int] | None, format: Format | None, name: str) -> Number:
+        self._member(owner, "owner")
+        what = f"{name} of party {owner} at {where()}"
+        declared = None if shape is None else entry.shape_of(tuple(shape), f"the declared shape of {what}")
+        values = self._own(data, what, declared, format) if owner == self.me and not self.engine.dry else None
+        if declared is None:
+            declared = self._agree_shape(data, what, owner, values)
+        if self.engine.dry:
+            values = np.zeros(declared) if owner == self.me else None
+        return self.arithmetic.input(owner, values, declared, format, what)
+
+    def _own(self, data: Any, what: str, declared: Shape | None, format: Format | None) -> entry.Array:
+        values = entry.load(data, what)
+        if declared is not None and values.shape != declared:
+            raise entry.bad(what, f"its shape is {values.shape}, but {declared} was declared")
+        entry.shape_of(values.shape, f"the shape of {what}")
+        entry.in_range(values, format or self.options.format, what)
+        return values
+
+    def _agree_shape(self, data: Any, what: str, owner: int, values: entry.Array | None) -> Shape:
+        if self._channel is not None:
+            return entry.announced(self._channel, what, owner, None if values is None else values.shape)
+        if callable(data) or data is None:
+            raise BadInput(f"{what}: a plan loads no data, so it has to be told the shape; pass shape=(rows, columns)")
+        return tuple(int(n) for n in np.shape(data))
+
+    def _parts(self, columns: Owned | None, rows: Owned | None) -> tuple[Owned, int]:
+        if (columns is None) == (rows is None):
+            raise ValueError("a table takes either columns= or rows=, each {owner: data}")
+        parts = columns if columns is not None else rows
+        if not parts:
+            raise ValueError("a table needs at least one owner")
+        return parts, int(columns is not None)
+
+    def _column(self, number: Number) -> Number:
+        """A list of values is one column."""
+        return self.arithmetic.reshape(number, (*number.shape, 1)) if len(number.shape) == 1 else number
+
+    def _fit_together(self, parts: Sequence[tuple[int, Number]], axis: int, name: str) -> None:
+        for owner, part in parts:
+            if len(part.shape) < 1 + axis:
+                raise BadInput(f"{name}: the part of party {owner} has the shape {part.shape}, which is no table")
+        first, other = parts[0], "columns" if axis == 0 else "rows"
+        for owner, part in parts[1:]:
+            if _without(part.shape, axis) != _without(first[1].shape, axis):
+                raise BadInput(
+                    f"{name}: the parts of party {first[0]} and party {owner} do not fit together: their shapes are "
+                    f"{first[1].shape} and {part.shape}, and they need the same number of {other}"
+                )
+
+    def _member(self, index: Any, what: str) -> None:
+        if not isinstance(index, int | np.integer) or not 0 <= index < self.parties:
+            raise ValueError(f"{what}={index!r}: the parties are numbered 0 to {self.parties - 1}")
+
+    def _receivers(self, to: int | Sequence[int] | None) -> list[int] | None:
+        if to is None:
+            return None
+        receivers = [to] if isinstance(to, int | np.integer) else list(to)
+        if not receivers:
+            raise ValueError("to=[]: nobody would see it; leave to= out to reveal to all")
+        for index in receivers:
+            self._member(index, "to")
+        return sorted({int(i) for i in receivers})
+
+
+def _without(shape: Shape, axis: int) -> Shape:
+    return shape[:axis] + shape[axis + 1 :]
+
+
+def reason(error: BaseException) -> str:
+    """What the other parties are told: an error of tacit as it is, but of the script's own errors only the kind.
+
+    Their text may hold data.
+    """
+    if isinstance(error, TacitError):
+        return error.for_peers or str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "it was interrupted"
+    if isinstance(error, SystemExit):
+        return "its script ended inside the session"
+    return f"its script failed with {type(error).__name__}; its own output says where"
