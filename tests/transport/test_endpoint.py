@@ -7,6 +7,7 @@ import time
 
 import pytest
 from networks import endpoints, identity, pins, tls, together
+
 from tacit.errors import ConfigurationError, Mismatch, PartyLost, TacitError
 from tacit.testing.transport import run, swap
 from tacit.transport import Endpoint, Identity, fingerprint, listen, make_identity

@@ -8,6 +8,7 @@ import ssl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tacit.errors import Mismatch, PartyLost, PeerStopped
 from tacit.testing.transport import Tampered, run
 from tacit.transport import handshake, network

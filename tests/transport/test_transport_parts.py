@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from networks import identity
+
 from tacit.errors import ConfigurationError, PartyLost
 from tacit.testing.transport import Tampered, run, swap
 from tacit.transport import HEADER_SIZE, Identity, Meter, Totals, load_certificate, make_identity, network

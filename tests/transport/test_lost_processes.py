@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import pytest
 from networks import endpoints, identity, pins, tls, together
+
 from tacit.errors import Mismatch, PartyLost, PeerStopped
 from tacit.testing.transport import run, swap
 from tacit.transport import Channel, Endpoint, Identity

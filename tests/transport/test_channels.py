@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from networks import tls
+
 from tacit.testing import transport
 from tacit.transport import Channel, network
 from tacit.transport.emulated import Emulated
