@@ -7,6 +7,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 if __name__ == "__main__":
@@ -48,7 +49,7 @@ def matmul() -> list[Row]:
     for label, m, k, n in [("1024", 1024, 1024, 1024), ("dense", 128, 1568, 10), ("im2col", 86528, 9, 32)]:
         a, b = _random(m, k), _random(k, n)
         for backend in _core.backends():
-            rate = _rate(lambda a=a, b=b, backend=backend: _core.matmul(a, b, backend=backend), m * k * n, runs=3)
+            rate = _rate(partial(_core.matmul, a, b, backend=backend), m * k * n, runs=3)
             suffix = "" if backend == _core.backends()[0] else f"_{backend}"
             rows.append(_row(f"kernel_matmul_{label}{suffix}", rate, "GMAC/s", f"{m}x{k}x{n}, {backend}"))
     return rows
@@ -60,11 +61,10 @@ def convolution() -> list[Row]:
         x, w = _random(128, c, size, size), _random(o, c, 3, 3)
         y = _core.conv2d(x, w, padding=(1, 1))
         work = 128 * o * c * 9 * size * size
-        one = (1, 1)
         cases: dict[str, Callable[[], object]] = {
-            "": lambda x=x, w=w: _core.conv2d(x, w, padding=one),
-            "_input": lambda x=x, w=w, y=y: _core.conv2d_input(y, w, x.shape, padding=one),
-            "_weight": lambda x=x, y=y: _core.conv2d_weight(y, x, (3, 3), padding=one),
+            "": partial(_core.conv2d, x, w, padding=(1, 1)),
+            "_input": partial(_core.conv2d_input, y, w, x.shape, padding=(1, 1)),
+            "_weight": partial(_core.conv2d_weight, y, x, (3, 3), padding=(1, 1)),
         }
         for suffix, case in cases.items():
             note = f"128 images {size}x{size}, {c} to {o} channels, 3x3"
@@ -77,13 +77,13 @@ def elementwise() -> list[Row]:
     for label, n in [("", 1 << 17), ("_large", 1 << 22)]:
         a, b, c, d, e = (_random(n) + np.uint64(0) for _ in range(5))
         cases: dict[str, Callable[[], object]] = {
-            "add": lambda a=a, b=b: _core.add(a, b),
-            "mul": lambda a=a, b=b: _core.mul(a, b),
-            "scale": lambda a=a: _core.scale(a, 12345),
-            "multiply_open": lambda a=a, b=b, c=c, d=d, e=e: _core.multiply_open(a, b, c, d, 1, e),
-            "truncation_local": lambda a=a, b=b, c=c: _core.truncation_local(a, b, c, 1, 16, 5),
-            "dot": lambda a=a, b=b: _core.dot(a, b),
-            "sum": lambda a=a: _core.sum(a, 1, 1024, a.size // 1024),
+            "add": partial(_core.add, a, b),
+            "mul": partial(_core.mul, a, b),
+            "scale": partial(_core.scale, a, 12345),
+            "multiply_open": partial(_core.multiply_open, a, b, c, d, 1, e),
+            "truncation_local": partial(_core.truncation_local, a, b, c, 1, 16, 5),
+            "dot": partial(_core.dot, a, b),
+            "sum": partial(_core.sum, a, 1, 1024, a.size // 1024),
         }
         for name, case in cases.items():
             rows.append(_row(f"kernel_{name}{label}", _rate(case, n), "Gop/s", f"{n} elements, new output array"))
@@ -94,10 +94,10 @@ def generator() -> list[Row]:
     n = 1 << 17
     a, prg = _random(n), _core.Prg(b"kernel benchmark")
     return [
-        _row("kernel_prg", _rate(lambda: prg.field(n), 8 * n), "GB/s", f"{n} field elements, AES-128-CTR"),
-        _row("kernel_prg_bits", _rate(lambda: prg.bits(n), n), "Gbit/s", f"{n} bits, one to an element"),
-        _row("kernel_prg_below", _rate(lambda: prg.below(n, 3 << 58), 8 * n), "GB/s", "a quarter rejected"),
-        _row("kernel_combine", _rate(lambda: prg.combine([a, a]), n), "Gop/s", "two sums, coefficients drawn"),
+        _row("kernel_prg", _rate(partial(prg.field, n), 8 * n), "GB/s", f"{n} field elements, AES-128-CTR"),
+        _row("kernel_prg_bits", _rate(partial(prg.bits, n), n), "Gbit/s", f"{n} bits, one to an element"),
+        _row("kernel_prg_below", _rate(partial(prg.below, n, 3 << 58), 8 * n), "GB/s", "a quarter rejected"),
+        _row("kernel_combine", _rate(partial(prg.combine, [a, a]), n), "Gop/s", "two sums, coefficients drawn"),
     ]
 
 

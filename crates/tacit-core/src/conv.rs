@@ -130,8 +130,7 @@ pub fn conv2d(be: Backend, out: &mut [u64], x: &[u64], w: &[u64], s: Conv) -> Re
     let ((ph, pw), (kh, kw), width) = (s.padded(), s.kernel, kernels.width);
     // Position q reads element base_q + offset_t of the padded image for tap t.
     let base: Vec<usize> = (0..h * v).map(|q| q / v * s.stride.0 * pw + q % v * s.stride.1).collect();
-    let offset: Vec<usize> =
-        (0..s.taps()).map(|t| (t / (kh * kw) * ph + t / kw % kh) * pw + t % kw).collect();
+    let offset: Vec<usize> = (0..s.taps()).map(|t| (t / (kh * kw) * ph + t / kw % kh) * pw + t % kw).collect();
     let work = s.filters * s.taps() * h * v;
     for_rows(out, s.filters * h * v, MIN_WORK.div_ceil(work), |at, out| {
         let mut plane = vec![0; s.channels * ph * pw];
@@ -150,7 +149,8 @@ pub fn conv2d(be: Backend, out: &mut [u64], x: &[u64], w: &[u64], s: Conv) -> Re
                         lanes.iter_mut().zip(base).for_each(|(lane, &base)| *lane = plane[base]);
                     }
                     for (i, rows) in out.chunks_mut(kernels.rows * h * v).enumerate() {
-                        let left = Left { data: &w[i * kernels.rows * s.taps() + t0..], row_step: s.taps(), col_step: 1 };
+                        let left =
+                            Left { data: &w[i * kernels.rows * s.taps() + t0..], row_step: s.taps(), col_step: 1 };
                         let count = rows.len() / (h * v);
                         let tile = Tile { rows: count, cols: base.len(), step: h * v, data: &mut rows[p * width..] };
                         (kernels.panel)(tile, left, &panel, offset.len());

@@ -112,7 +112,7 @@ pub(crate) mod tests {
                 s ^= s << 13;
                 s ^= s >> 7;
                 s ^= s << 17;
-                if s % 5 == 0 {
+                if s.is_multiple_of(5) {
                     EDGES[(s >> 20) as usize % EDGES.len()]
                 } else {
                     reduce64(s)

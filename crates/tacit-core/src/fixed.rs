@@ -6,7 +6,8 @@ use crate::field::{self, reduce128, P};
 use crate::threads::{for_rows, map_ranges};
 use crate::vector::signed;
 
-const MIN: usize = 1 << 15;
+/// The least number of elements worth a thread.
+const MIN: usize = 1 << 18;
 
 /// Why [`encode`] refused.
 #[derive(Debug, Clone, PartialEq, Eq)]

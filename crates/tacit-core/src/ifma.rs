@@ -223,9 +223,8 @@ unsafe fn dots_block<const R: usize, const N: usize>(
     while k0 < k {
         let m = mask(k - k0);
         // SAFETY: `dots` asserted k elements in every line; the mask leaves out what lies behind.
-        let b: [_; N] = std::array::from_fn(|c| {
-            split(unsafe { _mm512_maskz_loadu_epi64(m, right.add(c * step + k0).cast()) })
-        });
+        let b: [_; N] =
+            std::array::from_fn(|c| split(unsafe { _mm512_maskz_loadu_epi64(m, right.add(c * step + k0).cast()) }));
         for (r, s) in s.iter_mut().enumerate() {
             // SAFETY: as above.
             let a = split(unsafe { _mm512_maskz_loadu_epi64(m, left.add(r * step + k0).cast()) });

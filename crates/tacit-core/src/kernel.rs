@@ -57,6 +57,7 @@ pub(crate) struct Kernels {
     /// (tile, left, b[k][width], k): adds to `rows` x `cols` of the tile, k at most [`MAX_K`].
     pub(crate) panel: fn(Tile, Left, &[u64], usize),
     /// (out[rows][cols], a, rows, b, cols, k, step): rows of both are `step` apart.
+    #[allow(clippy::type_complexity)]
     pub(crate) dots: fn(&mut [u64], &[u64], usize, &[u64], usize, usize, usize),
     /// The dot product of two equally long slices.
     pub(crate) dot: fn(&[u64], &[u64]) -> u64,

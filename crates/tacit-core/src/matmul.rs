@@ -54,14 +54,16 @@ pub(crate) fn transpose(out: &mut [u64], a: &[u64], rows: usize, cols: usize) {
 
 /// Terms of one panel: 256 rows of 16 columns fill most of a first-level cache.
 pub(crate) const DEPTH: usize = 256;
+/// Rows against which a panel stays in cache.
+const PANEL_BLOCK: usize = 256;
 /// Terms of one block of dot products.
 const DOT_DEPTH: usize = 1024;
 /// Rows of one block of Toom tiles.
 const TOOM_BLOCK: usize = 48;
 /// Terms of one block of Toom tiles.
 const TOOM_DEPTH: usize = 256;
-/// Products worth a thread.
-pub(crate) const MIN_WORK: usize = 1 << 19;
+/// Products worth a thread: half a millisecond or more, several times what starting one costs.
+pub(crate) const MIN_WORK: usize = 1 << 22;
 
 const _: () = assert!(DEPTH <= MAX_K && DOT_DEPTH <= MAX_K && TOOM_DEPTH <= toom::MAX_TERMS);
 
@@ -128,14 +130,17 @@ fn by_panels(kernels: Kernels, out: &mut [u64], a: Matrix, b: Matrix) {
     });
     let (row_step, col_step) = steps(&a);
     for_rows(out, n, min_rows(k, n), |at, out| {
-        for k0 in (0..k).step_by(DEPTH) {
-            let depth = DEPTH.min(k - k0);
-            for (p, panel) in panels.chunks_exact(k * width).enumerate() {
-                let (j0, cols) = (p * width, width.min(n - p * width));
-                for (i, rows) in out.chunks_mut(kernels.rows * n).enumerate() {
-                    let data = &a.data[(at + i * kernels.rows) * row_step + k0 * col_step..];
-                    let tile = Tile { rows: rows.len() / n, cols, step: n, data: &mut rows[j0..] };
-                    (kernels.panel)(tile, Left { data, row_step, col_step }, &panel[k0 * width..], depth);
+        for (block, out) in out.chunks_mut(PANEL_BLOCK * n).enumerate() {
+            for k0 in (0..k).step_by(DEPTH) {
+                let depth = DEPTH.min(k - k0);
+                for (p, panel) in panels.chunks_exact(k * width).enumerate() {
+                    let (j0, cols) = (p * width, width.min(n - p * width));
+                    for (i, rows) in out.chunks_mut(kernels.rows * n).enumerate() {
+                        let row = at + block * PANEL_BLOCK + i * kernels.rows;
+                        let left = Left { data: &a.data[row * row_step + k0 * col_step..], row_step, col_step };
+                        let tile = Tile { rows: rows.len() / n, cols, step: n, data: &mut rows[j0..] };
+                        (kernels.panel)(tile, left, &panel[k0 * width..], depth);
+                    }
                 }
             }
         }

@@ -19,7 +19,7 @@ pub const CHUNK: usize = 4096;
 /// Blocks of one batch through AES.
 const BATCH: usize = 64;
 /// Chunks worth a thread.
-const MIN_CHUNKS: usize = 16;
+const MIN_CHUNKS: usize = 64;
 
 /// The expanded key; `aes` wipes it when it is dropped.
 enum Cipher {

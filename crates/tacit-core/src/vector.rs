@@ -7,7 +7,7 @@ use crate::kernel::kernels;
 use crate::threads::{for_rows, map_ranges};
 
 /// The least number of elements worth a thread.
-const MIN: usize = 1 << 16;
+const MIN: usize = 1 << 19;
 
 /// Compiles a loop for each backend and chooses at run time.
 macro_rules! variants {

@@ -26,7 +26,7 @@ fn sample(n: usize, seed: u64) -> Vec<u64> {
     let mut out = vec![0; n];
     Prg::new(&[7; 16], seed).unwrap().field(&mut out).unwrap();
     for (i, v) in out.iter_mut().enumerate() {
-        if (*v >> 30) % 4 == 0 {
+        if (*v >> 30) & 3 == 0 {
             *v = EDGES[(i + seed as usize) % EDGES.len()];
         }
     }
@@ -34,7 +34,9 @@ fn sample(n: usize, seed: u64) -> Vec<u64> {
 }
 
 fn product(a: &[u64], b: &[u64], (m, k, n): (usize, usize, usize)) -> Vec<u64> {
-    let entry = |i: usize, j: usize| (0..k).fold(0, |s, l| (s + a[i * k + l] as u128 * b[l * n + j] as u128 % P as u128) % P as u128);
+    let entry = |i: usize, j: usize| {
+        (0..k).fold(0, |s, l| (s + a[i * k + l] as u128 * b[l * n + j] as u128 % P as u128) % P as u128)
+    };
     (0..m * n).map(|at| entry(at / n, at % n) as u64).collect()
 }
 
@@ -96,12 +98,21 @@ fn edges_against_edges() {
 fn products_of_matrices() {
     let small = [0, 1, 2, 3, 5, 9, 17];
     let mut shapes: Vec<_> = small.iter().flat_map(|&m| small.map(|n| (m, (m * 7 + n * 3) % 19, n))).collect();
-    shapes.extend([(64, 64, 64), (70, 33, 66), (97, 300, 79), (130, 520, 64), (5, 300, 100), (33, 1100, 10), (7, 2100, 1)]);
+    shapes.extend([
+        (64, 64, 64),
+        (70, 33, 66),
+        (97, 300, 79),
+        (130, 520, 64),
+        (5, 300, 100),
+        (33, 1100, 10),
+        (7, 2100, 1),
+    ]);
     shapes.extend([(1, 1030, 3), (300, 9, 32), (2, 129, 2), (64, 0, 64), (128, 257, 10)]);
     for &be in Backend::available() {
         for &(m, k, n) in &shapes {
             let (a, b, add) = (sample(m * k, 1), sample(k * n, 2), sample(m * n, 3));
-            let expected: Vec<u64> = product(&a, &b, (m, k, n)).iter().zip(&add).map(|(&x, &y)| field::add(x, y)).collect();
+            let expected: Vec<u64> =
+                product(&a, &b, (m, k, n)).iter().zip(&add).map(|(&x, &y)| field::add(x, y)).collect();
             let (at, bt) = (transpose(&a, m, k), transpose(&b, k, n));
             for (ta, tb) in [(false, false), (true, false), (false, true), (true, true)] {
                 let left = if ta { Matrix::new(&at, k, m, true) } else { Matrix::new(&a, m, k, false) };
@@ -172,7 +183,8 @@ fn loops(s: Conv, mut visit: impl FnMut(usize, usize, usize)) {
 
 #[test]
 fn correlations() {
-    let base = Conv { batch: 2, channels: 3, size: (7, 9), filters: 5, kernel: (3, 3), stride: (1, 1), padding: (1, 1) };
+    let base =
+        Conv { batch: 2, channels: 3, size: (7, 9), filters: 5, kernel: (3, 3), stride: (1, 1), padding: (1, 1) };
     let shapes = [
         base,
         Conv { channels: 1, size: (28, 28), filters: 32, padding: (0, 0), ..base },
@@ -210,7 +222,9 @@ fn correlations() {
 
 #[test]
 fn sums_over_an_axis() {
-    for (outer, length, inner) in [(3, 5, 4), (1, 1000, 1), (4, 13, 1), (2, 0, 3), (0, 3, 3), (1, 3, 70_000), (900, 100, 1)] {
+    for (outer, length, inner) in
+        [(3, 5, 4), (1, 1000, 1), (4, 13, 1), (2, 0, 3), (0, 3, 3), (1, 3, 70_000), (900, 100, 1)]
+    {
         let a = sample(outer * length * inner, 9);
         let mut out = vec![1; outer * inner];
         vector::sum(&mut out, &a, outer, length, inner).unwrap();
@@ -255,7 +269,8 @@ fn numbers() {
     let mut back = [0.0; 4];
     fixed::decode(&mut back, &[1 << 16, P - (1 << 15), 0, P - 1], 16).unwrap();
     assert_eq!(back, [1.0, -0.5, 0.0, -1.0 / 65536.0]);
-    for (bad, at) in [(f64::NAN, 1), (f64::INFINITY, 1), (f64::NEG_INFINITY, 1), (1024.0, 1), (-1024.0, 1), (1023.5, 1)] {
+    for (bad, at) in [(f64::NAN, 1), (f64::INFINITY, 1), (f64::NEG_INFINITY, 1), (1024.0, 1), (-1024.0, 1), (1023.5, 1)]
+    {
         assert_eq!(fixed::encode(&mut [0; 3], &[0.0, bad, bad], 0, 10), Err(EncodeError::Value(at)));
     }
     assert!(fixed::encode(&mut [0; 2], &[1023.25, -1023.25], 0, 10).is_ok());
