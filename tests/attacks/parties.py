@@ -1,0 +1,78 @@
+"""Runs a small computation of which one party is an attacker, and tells how each of the others ended."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+import tacit
+from tacit.errors import TacitError
+from tacit.testing.transport import Tampered
+
+X = np.array([[1.5, -2.0], [0.25, 3.0]])
+Y = np.array([[2.0, 0.5], [-1.0, 4.0]])
+RIGHT = X @ Y * X
+
+
+@dataclass
+class Outcome:
+    """By party: what it got, or the error that it ended with."""
+
+    results: dict = field(default_factory=dict)
+    errors: dict = field(default_factory=dict)
+
+
+def compute(session):
+    """Inputs of two parties, a matrix product, a truncation, an elementwise product, a reveal: every kind of message."""
+    x = session.secret(X, owner=0)
+    y = session.secret(Y, owner=1)
+    return session.reveal((x @ y) * x)
+
+
+def attacked(parties, attacker=None, tamper=None, work=compute, timeout=1.0, **options):
+    """`tamper(peer, round, payload, label)` changes the frames of `attacker`. Nothing may hang."""
+    outcome = Outcome()
+
+    def body(session):
+        try:
+            outcome.results[session.me] = work(session)
+        except TacitError as error:
+            outcome.errors[session.me] = error
+            raise
+
+    def wrap(channel, me):
+        return Tampered(channel, tamper) if me == attacker and tamper else channel
+
+    try:
+        tacit.run(body, parties=parties, timeout=timeout, wrap=wrap, **options)
+    except TacitError as error:
+        outcome.errors["first"] = error
+    return outcome
+
+
+def honest(outcome, parties, attacker):
+    """(results, errors) of the parties that are not the attacker."""
+    others = [i for i in range(parties) if i != attacker]
+    return [outcome.results[i] for i in others if i in outcome.results], {
+        i: outcome.errors[i] for i in others if i in outcome.errors
+    }
+
+
+def script(parties, attacker=None, **options):
+    """What a party (the last one if not said) sends in an honest run: {(round, peer): label}."""
+    attacker = parties - 1 if attacker is None else attacker
+    frames = {}
+
+    def note(peer, number, payload, label):
+        frames[number, peer] = label
+        return payload
+
+    outcome = attacked(parties, attacker, note, **options)
+    assert not outcome.errors
+    return frames
+
+
+def rounds_of(parties, *words, attacker=None):
+    """The rounds whose label has one of `words`."""
+    found = {number for (number, _), label in script(parties, attacker).items() if any(w in label for w in words)}
+    assert found
+    return sorted(found)
