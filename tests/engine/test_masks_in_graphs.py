@@ -1,0 +1,187 @@
+"""Openings over whole graphs: each value once for each kind of mask, views for free, and what a sealed mask may still do."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import tacit
+from tacit import field
+from tacit.correlations.dealer import Dealer, DealerSource
+from tacit.sharing.forms import Elementwise, MatMul
+from tacit.sharing.maps import Combine, Expand, Gather, Permute, Reshape, Slice, Sum
+from tacit.sharing.requests import ProductRequest
+from tacit.testing.protocol import draw, linear, product, secret, truncated
+from tacit.transport import memory
+
+
+def kinds(engine, since=0):
+    return [(r.kind, r.shape) for r in engine.protocol.ledger[since:] if r.kind != "output"]
+
+
+def run(work, parties=2, **options):
+    results = tacit.run(lambda s: work(s.engine), parties=parties, timeout=20, **options)
+    for other in results[1:]:
+        assert other == results[0] or isinstance(other, np.ndarray)
+    return results[0]
+
+
+def hidden(engine, *shape):
+    """A secret without an opening: neither an input nor a product of a graph that is forced with it."""
+    a, b = secret(engine, draw(*shape)), secret(engine, np.ones(shape, np.uint64))
+    x = product(engine, Elementwise(), a, b)
+    engine.force(x)
+    return x, len(engine.protocol.ledger)
+
+
+def test_inputs_are_open_already():
+    def work(e):
+        x, y = secret(e, draw(3, 4)), secret(e, draw(4, 2), 1)
+        e.force(product(e, MatMul(), x, y), product(e, MatMul(True), x, x))
+        return kinds(e)
+
+    assert run(work) == [("input", (3, 4)), ("input", (4, 2))]
+
+
+def test_one_opening_serves_every_use_and_view():
+    def work(e):
+        x, start = hidden(e, 4, 3)
+        wires = [product(e, Elementwise(), x, x), product(e, MatMul(True), x, x)]
+        flat = linear(e, Reshape((12,)), x)
+        wires.append(product(e, Elementwise(), flat, flat))
+        rows = linear(e, Gather(0, (2, 0)), x)
+        wires.append(product(e, MatMul(), rows, linear(e, Permute((1, 0)), rows)))
+        e.force(*wires)
+        later = product(e, Elementwise(), linear(e, Slice(1, 0, 2), x), linear(e, Slice(1, 1, 3), x))
+        spread = linear(e, Expand((5, 4, 3)), linear(e, Combine((3,)), x))
+        e.force(later, product(e, Elementwise(), spread, spread))
+        return kinds(e, start)
+
+    assert run(work) == [("plain", (4, 3))]
+
+
+def test_a_view_opens_what_it_views():
+    """Batches of a data set: the first one opens all of it, once in the whole training."""
+
+    def work(e):
+        x, start = hidden(e, 6, 3)
+        for batch in ((0, 5), (1, 2), (0, 1), (3, 4)):
+            rows = linear(e, Gather(0, batch), x)
+            e.force(product(e, Elementwise(), rows, rows))
+        return kinds(e, start)
+
+    assert run(work) == [("plain", (6, 3))]
+
+
+def test_a_sum_opens_itself_if_that_is_less():
+    def work(e):
+        x, start = hidden(e, 6, 3)
+        total = linear(e, Sum((0,)), x)
+        e.force(product(e, Elementwise(), total, total))
+        small = kinds(e, start)
+        e.force(product(e, Elementwise(), x, x))
+        other = linear(e, Sum((1,)), x)
+        e.force(product(e, Elementwise(), other, other))
+        return small, kinds(e, start)
+
+    assert run(work) == ([("plain", (3,))], [("plain", (3,)), ("plain", (6, 3))])
+
+
+def test_a_truncation_opens_for_products_before_and_after_it():
+    """x is opened once: as c, which serves x in any form, and y = x / 2^f in elementwise forms."""
+
+    def work(e):
+        x, start = hidden(e, 3, 3)
+        y = truncated(e, x, 16)
+        e.force(product(e, Elementwise(), y, y), product(e, MatMul(), x, x), product(e, Elementwise(), y, x))
+        one = kinds(e, start)
+        e.force(product(e, MatMul(), y, y))
+        return one, kinds(e, start)
+
+    one = [("truncation", (3, 3))]
+    assert run(work) == (one, [*one, ("plain", (3, 3))])
+
+
+def test_sums_of_opened_values_are_open():
+    def work(e):
+        (x, _), (y, start) = hidden(e, 4), hidden(e, 4)
+        e.force(product(e, Elementwise(), x, y))
+        mixed = linear(e, Combine((2, -5)), x, y)
+        e.force(product(e, Elementwise(), mixed, mixed))
+        return kinds(e, start)
+
+    assert run(work) == [("plain", (4,)), ("plain", (4,))]
+
+
+class Sealing(DealerSource):
+    """Refuses what lattices could not make safely: a product of two masks of which both have opened something."""
+
+    sealed_products = False
+
+    def request(self, requests):
+        for r in requests:
+            if isinstance(r, ProductRequest):
+                sealed = [any(leaf.sealed for leaf in e.leaves()) for e in (r.x, r.y)]
+                assert not all(sealed), f"request {r.number} multiplies two sealed masks"
+        return super().request(requests)
+
+
+def with_sealing_source(work, parties=2):
+    channels = memory.network(parties + 1, timeout=20)
+    dealer = threading.Thread(target=Dealer(channels[parties], parties).serve)
+    dealer.start()
+    results = tacit.run(
+        lambda s: work(s.engine), parties=parties, source=lambda me, n: Sealing(me, n, channels[me]), timeout=20
+    )
+    dealer.join(20)
+    return results
+
+
+def test_sealed_masks_are_masked_anew():
+    """Both operands were opened in an earlier graph: one gets a second mask, whose product is made before it opens."""
+    x, y = draw(3, 3), draw(3, 3, seed=1)
+
+    def work(e):
+        a, b = secret(e, x), secret(e, y, 1)
+        e.force(product(e, MatMul(), a, b))
+        start = len(e.protocol.ledger)
+        again = product(e, Elementwise(), a, b)
+        square = product(e, MatMul(), a, a)
+        return kinds(e, start), *e.reveal([again, square]), kinds(e, start)
+
+    for before, again, square, after in with_sealing_source(work):
+        assert before == []
+        np.testing.assert_array_equal(again, field.mul(x, y))
+        np.testing.assert_array_equal(square, MatMul()(x, x))
+        assert [kind for kind, _ in after] == ["again", "again"]
+
+
+@pytest.mark.parametrize("steps", [3])
+def test_training_never_multiplies_two_sealed_masks(steps):
+    """Gradient descent over opened data: every product has one fresh operand, and nothing is masked anew but the weights."""
+    x = np.random.default_rng(0).normal(size=(8, 3))
+    y = x @ [1.0, -2.0, 0.5]
+
+    def work(e):
+        from tacit.fixed.arithmetic import Arithmetic
+        from tacit.fixed.format import Format
+
+        a = Arithmetic(e, Format())
+        data = a.input(0, x if e.protocol.me == 0 else None, x.shape, None, "x")
+        target = a.input(1, y[:, None] if e.protocol.me == 1 else None, (8, 1), None, "y")
+        w = a.input(0, np.zeros((3, 1)) if e.protocol.me == 0 else None, (3, 1), None, "w")
+        for _ in range(steps):
+            residual = a.add(a.bilinear(MatMul(), data, w, 3, "predict"), target, -1)
+            gradient = a.bilinear(MatMul(True), data, a.round(residual), 8, "gradient")
+            w = a.like(a.add(w, a.times(gradient, -0.25 / 8)), w.scale, w.bits)
+            e.force(w.wire)
+        return a.reveal([w])[0], kinds(e)
+
+    w = np.zeros((3, 1))
+    for _ in range(steps):
+        w -= 0.25 / 8 * x.T @ (x @ w - y[:, None])
+    for value, opened in with_sealing_source(work):
+        assert np.abs(value - w).max() < 1e-3
+        assert opened.count(("plain", (8, 3))) == 0, "the data set is open since its input"
+        again = [shape for kind, shape in opened if kind == "again"]
+        assert again == [(3, 1)] * len(again), "only the small operand of a sealed pair is masked anew"
