@@ -38,6 +38,10 @@ from tacit.sharing.operations import Bilinear, Input, Linear, Public, RandomBits
 from tacit.sharing.wires import Wire
 
 
+NEAR = 2
+"""A truncation by so many bits more than wanted is used again: 2 x is not opened anew when x was truncated."""
+
+
 @dataclass(eq=False)
 class Number:
     """A secret array of reals: a wire of integers, its scale, and the bits that bound them. Both are public."""
@@ -52,6 +56,10 @@ class Number:
     """The operands of the pending product that this is: a pooling after a convolution rewrites it."""
     spread_of: "Number | None" = field(default=None, repr=False)
     """What this pending number is the pooling gradient of."""
+    biased: "tuple[Number, Number] | None" = field(default=None, repr=False)
+    """(convolution, bias of each channel) that this is the sum of: a pooling after it looks through the sum."""
+    root: "Number | None" = field(default=None, repr=False)
+    """The number that this is a power of two times: they share one wire, so they share its truncation."""
 
     @property
     def shape(self) -> Shape:
@@ -147,7 +155,7 @@ class Arithmetic:
         x = self._room(x, CAPACITY - extra)
         bits = self._shrunk(x.bits + extra, x.scale + s, name)
         if m == 1:
-            return Number(x.wire, x.scale + s, bits, x.base and (x.base[0], self.times(x.base[1], value)))
+            return Number(x.wire, x.scale + s, bits, root=x.root or x)
         return self._linear(Combine((m,)), (x,), x.scale + s, bits, name)
 
     def times_public(self, x: Number, values: NDArray[np.float64], name: str = "mul") -> Number:
@@ -256,6 +264,12 @@ class Arithmetic:
         """x at scale - drop, rounded at random: one opening, mean exact, error below one unit (spdz with a dealer)."""
         if drop <= 0:
             return x
+        if x.root is not None:
+            cut = x.root.rounded
+            if cut is None or not drop <= x.root.scale - cut.scale <= drop + NEAR:
+                cut = self.truncate(x.root, drop)
+            dropped = x.root.scale - cut.scale
+            return Number(cut.wire, x.scale - dropped, x.bits - dropped, root=cut)
         if x.rounded is not None and x.rounded.scale == x.scale - drop:
             return x.rounded
         if x.base is not None and fp.size(x.base[1].shape) <= fp.size(x.shape) and x.base[1].scale == x.scale:

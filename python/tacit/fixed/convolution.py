@@ -16,9 +16,17 @@ from tacit.sharing.operations import Bilinear, Linear
 Pair = tuple[int, int]
 
 
-def conv2d(a: Arithmetic, x: Number, w: Number, stride: Pair, padding: Pair) -> Number:
-    """x [N, C, H, W], w [O, C, kh, kw] -> [N, O, H', W']."""
-    return a.bilinear(Conv2d(stride, padding), x, w, field.size(w.shape[1:]), "conv2d")
+def conv2d(a: Arithmetic, x: Number, w: Number, stride: Pair, padding: Pair, bias: Number | None = None) -> Number:
+    """x [N, C, H, W], w [O, C, kh, kw], bias [O] -> [N, O, H', W']."""
+    out = a.bilinear(Conv2d(stride, padding), x, w, field.size(w.shape[1:]), "conv2d")
+    return out if bias is None else add_bias(a, out, bias)
+
+
+def add_bias(a: Arithmetic, x: Number, bias: Number) -> Number:
+    """x [N, O, H, W] + bias [O]; remembered, since pool(x + bias) = pool(x) + bias."""
+    out = a.add(x, a.reshape(bias, (bias.shape[0], 1, 1)), name="bias")
+    out.biased = (x, bias)
+    return out
 
 
 def conv2d_input(a: Arithmetic, g: Number, w: Number, input_size: Pair, stride: Pair, padding: Pair) -> Number:
@@ -47,6 +55,9 @@ def avg_pool2d(
 ) -> Number:
     """Means of windows; padding counts as zeros in them. `divisor` replaces the window's area."""
     _check(x, kernel, padding)
+    area = kernel[0] * kernel[1]
+    if x.biased is not None and x.wire.pending and padding == (0, 0) and divisor in (None, area):
+        return add_bias(a, avg_pool2d(a, x.biased[0], kernel, stride, padding, divisor), x.biased[1])
     operation = x.wire.operation
     if x.wire.pending and isinstance(operation, Bilinear) and isinstance(operation.form, Conv2d) and x.factors:
         form = operation.form
@@ -54,8 +65,8 @@ def avg_pool2d(
             image, weight = x.factors
             boxed = a.box_sum(pad(a, image, form.padding), kernel, (1, 1))
             summed = a.bilinear(Conv2d(stride, (0, 0)), boxed, weight, field.size(weight.shape[1:]), "conv2d and pool")
-            return a.times(summed, 1 / (divisor or kernel[0] * kernel[1]), "pool")
-    return a.times(a.box_sum(pad(a, x, padding), kernel, stride), 1 / (divisor or kernel[0] * kernel[1]), "pool")
+            return a.times(summed, 1 / (divisor or area), "pool")
+    return a.times(a.box_sum(pad(a, x, padding), kernel, stride), 1 / (divisor or area), "pool")
 
 
 def avg_pool2d_input(
