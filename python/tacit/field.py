@@ -4,6 +4,7 @@ Elements are canonical uint64 in [0, p). A signed integer v stands for v mod p; 
 """
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +12,21 @@ from numpy.typing import NDArray
 from tacit import _core
 
 Field = NDArray[np.uint64]
+T = TypeVar("T", bound=np.generic)
 P: int = _core.P
 CAPACITY = 58
 """Bits of signed magnitude that a stored integer may have: truncation needs |x| < 2^58 - 2^22 (see `sharing.truncation`)."""
 
 
+def contiguous(a: NDArray[T]) -> NDArray[T]:
+    """`a` in C order, of the same shape: NumPy's function of that name makes one-element vectors of single numbers."""
+    return np.asarray(a, order="C")
+
+
 def _pair(a: Field, b: Field) -> tuple[Field, Field]:
     if a.shape != b.shape:
         a, b = np.broadcast_arrays(a, b)
-    return np.ascontiguousarray(a), np.ascontiguousarray(b)
+    return contiguous(a), contiguous(b)
 
 
 def add(a: Field, b: Field) -> Field:
@@ -40,8 +47,8 @@ def scale(a: Field, k: int) -> Field:
     if k == 1:
         return a
     if k == P - 1:
-        return _core.neg(np.ascontiguousarray(a))
-    return _core.scale(np.ascontiguousarray(a), k)
+        return _core.neg(contiguous(a))
+    return _core.scale(contiguous(a), k)
 
 
 def total(a: Field, axes: Sequence[int], keepdims: bool = False) -> Field:
@@ -50,18 +57,18 @@ def total(a: Field, axes: Sequence[int], keepdims: bool = False) -> Field:
     shape = (
         tuple(1 if i in axes else a.shape[i] for i in range(a.ndim)) if keepdims else tuple(a.shape[i] for i in kept)
     )
-    moved = np.ascontiguousarray(a.transpose([*axes, *kept]))
+    moved = contiguous(a.transpose([*axes, *kept]))
     length = int(np.prod([a.shape[i] for i in axes], dtype=np.int64))
     inner = int(np.prod([a.shape[i] for i in kept], dtype=np.int64))
     return _core.sum(moved, 1, length, inner).reshape(shape)
 
 
 def from_signed(values: NDArray[np.int64]) -> Field:
-    return _core.from_signed(np.ascontiguousarray(values, dtype=np.int64))
+    return _core.from_signed(contiguous(np.asarray(values, np.int64)))
 
 
 def to_signed(a: Field) -> NDArray[np.int64]:
-    return _core.to_signed(np.ascontiguousarray(a))
+    return _core.to_signed(contiguous(a))
 
 
 def size(shape: Sequence[int]) -> int:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tacit import _core
 from tacit.errors import OutOfRange
-from tacit.field import CAPACITY, Field
+from tacit.field import CAPACITY, Field, contiguous
 
 SIGNIFICANT = 16
 """Significant bits that a public constant keeps."""
@@ -40,7 +40,7 @@ class Format:
 
 def encode(values: NDArray[np.float64], scale: int, bits: int, what: str) -> Field:
     """round(x 2^scale) mod p; `OutOfRange` names the first element that is not finite or not below 2^bits."""
-    values = np.ascontiguousarray(values, np.float64)
+    values = contiguous(np.asarray(values, np.float64))
     try:
         return _core.encode(values, scale, bits)
     except ValueError:
@@ -54,7 +54,7 @@ def encode(values: NDArray[np.float64], scale: int, bits: int, what: str) -> Fie
 
 
 def decode(values: Field, scale: int) -> NDArray[np.float64]:
-    return _core.decode(np.ascontiguousarray(values), scale)
+    return _core.decode(contiguous(values), scale)
 
 
 def constant(value: float) -> tuple[int, int]:

@@ -53,7 +53,7 @@ class Elementwise(Form):
         return product if add is None else field.add(product, add)
 
     def masked(self, d: Field, y: Field, x: Field, e: Field, k: int, c: Field) -> Field:
-        return _core.multiply_open(*map(np.ascontiguousarray, (d, y, x, e)), k, c)
+        return _core.multiply_open(*map(field.contiguous, (d, y, x, e)), k, c)
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class MatMul(Form):
         return (*x[:-2], m, n)
 
     def __call__(self, x: Field, y: Field, add: Field | None = None) -> Field:
-        x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
+        x, y = field.contiguous(x), field.contiguous(y)
         if x.ndim == 2:
             return _core.matmul(x, y, self.transpose_x, self.transpose_y, add)
         out = np.empty(self.shape(x.shape, y.shape), np.uint64)
@@ -94,7 +94,7 @@ class Conv2d(Form):
         return (x[0], y[0], *size)
 
     def __call__(self, x: Field, y: Field, add: Field | None = None) -> Field:
-        return _core.conv2d(np.ascontiguousarray(x), np.ascontiguousarray(y), self.stride, self.padding, add)
+        return _core.conv2d(field.contiguous(x), field.contiguous(y), self.stride, self.padding, add)
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Conv2dInput(Form):
     def __call__(self, x: Field, y: Field, add: Field | None = None) -> Field:
         shape = self.shape(x.shape, y.shape)
         return _core.conv2d_input(
-            np.ascontiguousarray(x), np.ascontiguousarray(y), shape, self.stride, self.padding, add
+            field.contiguous(x), field.contiguous(y), shape, self.stride, self.padding, add
         )
 
 
@@ -128,7 +128,7 @@ class Conv2dWeight(Form):
 
     def __call__(self, x: Field, y: Field, add: Field | None = None) -> Field:
         return _core.conv2d_weight(
-            np.ascontiguousarray(x), np.ascontiguousarray(y), self.kernel, self.stride, self.padding, add
+            field.contiguous(x), field.contiguous(y), self.kernel, self.stride, self.padding, add
         )
 
 

@@ -49,7 +49,7 @@ class Permute(LinearMap):
         return tuple(shapes[0][i] for i in self.axes)
 
     def __call__(self, *arrays: Field) -> Field:
-        return np.ascontiguousarray(arrays[0].transpose(self.axes))
+        return field.contiguous(arrays[0].transpose(self.axes))
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Slice(LinearMap):
 
     def __call__(self, *arrays: Field) -> Field:
         key = (slice(None),) * self.axis + (slice(self.start, self.stop, self.step),)
-        return np.ascontiguousarray(arrays[0][key])
+        return field.contiguous(arrays[0][key])
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Expand(LinearMap):
         return self.to
 
     def __call__(self, *arrays: Field) -> Field:
-        return np.ascontiguousarray(np.broadcast_to(arrays[0], self.to))
+        return field.contiguous(np.broadcast_to(arrays[0], self.to))
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def _window_sum(x: Field, axis: int, kernel: int, stride: int, count: int) -> Fi
     out: Field | None = None
     for u in range(kernel):
         part = x[(Ellipsis, slice(u, u + stride * (count - 1) + 1, stride)) + (slice(None),) * (-1 - axis)]
-        out = np.ascontiguousarray(part) if out is None else field.add(out, part)
+        out = field.contiguous(part) if out is None else field.add(out, part)
     assert out is not None
     return out
 

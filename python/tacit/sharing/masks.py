@@ -134,4 +134,4 @@ def _scaled(coefficient: Callable[[], Field], k: int) -> Callable[[], Field]:
 
 
 def _mapped(map: LinearMap, coefficient: Callable[[], Field]) -> Callable[[], Field]:
-    return lambda: np.ascontiguousarray(map(coefficient()))
+    return lambda: fp.contiguous(map(coefficient()))
