@@ -8,16 +8,13 @@ from typing import Any
 from tacit.correlations.dealer import Dealer, DealerSource
 from tacit.errors import PartyLost, PeerStopped
 from tacit.fixed.format import Format
+from tacit.sessions.emulation import emulated
 from tacit.sessions.options import TIMEOUT, Options
 from tacit.sessions.protocols import protocol_kind
 from tacit.sessions.session import Session, reason
 from tacit.sharing.source import Source
 from tacit.transport import memory
 from tacit.transport.channel import Channel
-from tacit.transport.emulated import Emulated
-
-MEGABIT = 125_000.0
-"""Bytes a second in one Mbit/s."""
 
 Wrap = Callable[[Channel, int], Channel]
 MakeSource = Callable[[int, int], Source | None]
@@ -73,7 +70,7 @@ class _Crew:
         self._source = source
         self._session = secrets.token_bytes(16)
         self._channels = [
-            emulated(channel if wrap is None else wrap(channel, i), options)
+            emulated(channel if wrap is None else wrap(channel, i), options.latency, options.bandwidth)
             for i, channel in enumerate(memory.network(parties, timeout=options.timeout))
         ]
         self._dealing: list[Channel] = []
@@ -159,11 +156,3 @@ def first(failures: Sequence[BaseException]) -> BaseException:
             if not isinstance(error, echoes):
                 return error
     raise AssertionError("no failure")
-
-
-def emulated(channel: Channel, options: Options) -> Channel:
-    """`channel`, behind the slow line that the options ask for, if any."""
-    if options.latency is None and options.bandwidth is None:
-        return channel
-    bandwidth = float("inf") if options.bandwidth is None else options.bandwidth * MEGABIT
-    return Emulated(channel, (options.latency or 0.0) / 1000, bandwidth)

@@ -32,6 +32,7 @@ class Options:
             "topology": self.topology,
             "debug": str(self.debug),
             "timeout": f"{self.timeout:g} s",
+            "emulated line": f"{self.latency} ms, {self.bandwidth} Mbit/s",
         }
 
 

@@ -1,0 +1,101 @@
+"""`python -m tacit.launch.child script.py ...`: one party's process. Runs the script, and says in one paragraph what failed."""
+
+import os
+import runpy
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from types import FrameType, TracebackType
+
+from tacit.errors import PartyLost, PeerStopped, TacitError
+
+LIFELINE = "TACIT_LIFELINE"
+"""A pipe's end that the launcher holds the other end of: it closes when the launcher dies."""
+FAILED, FOLLOWED, TERMINATED = 1, 3, 128 + signal.SIGTERM
+"""Exit codes: an error here; an error that another party's followed into; ended by the launcher."""
+
+_INSIDE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+def main() -> int:
+    script, sys.argv = sys.argv[1], sys.argv[1:]
+    sys.path[0] = os.path.dirname(os.path.abspath(script))
+    return guarded(lambda: runpy.run_path(script, run_name="__main__"))
+
+
+def guarded(work: Callable[[], object]) -> int:
+    """The exit code of `work`, after saying what failed."""
+    signal.signal(signal.SIGTERM, _terminated)
+    _watch_launcher()
+    try:
+        work()
+    except TacitError as error:
+        _say(paragraph(error))
+        return FOLLOWED if isinstance(error, PeerStopped | PartyLost) else FAILED
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except SystemExit as end:
+        return _code(end)
+    except BaseException as error:
+        _say("".join(_users(error)))
+        return FAILED
+    return 0
+
+
+def paragraph(error: TacitError) -> str:
+    """One paragraph: kind, line of the script, message. What another party began is said as it said it."""
+    if isinstance(error, PeerStopped | PartyLost):
+        return f"tacit: {error}"
+    line = _last_line(error.__traceback__)
+    return f"tacit: {type(error).__name__}{f' at {line}' if line else ''}: {error}"
+
+
+def _last_line(at: TracebackType | None) -> str:
+    """The last line of the user's code on the way to the error."""
+    frames = [f for f in traceback.extract_tb(at) if _is_users(f.filename)]
+    return f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
+
+
+def _users(error: BaseException) -> list[str]:
+    """The traceback without the frames that started the script."""
+    report = traceback.TracebackException.from_exception(error)
+    frames = [f for f in report.stack if _is_users(f.filename)]
+    if frames:
+        report.stack = traceback.StackSummary.from_list(frames)
+    return list(report.format())
+
+
+def _is_users(filename: str) -> bool:
+    return not filename.startswith((_INSIDE, "<frozen"))
+
+
+def _code(end: SystemExit) -> int:
+    if end.code is None or isinstance(end.code, int):
+        return end.code or 0
+    _say(str(end.code))
+    return FAILED
+
+
+def _say(text: str) -> None:
+    print(text.rstrip("\n"), file=sys.stderr, flush=True)
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(TERMINATED)  # unwinds the script, so that its session tells the peers
+
+
+def _watch_launcher() -> None:
+    if descriptor := os.environ.pop(LIFELINE, ""):
+        threading.Thread(target=_until_closed, args=(int(descriptor),), name="tacit-lifeline", daemon=True).start()
+
+
+def _until_closed(descriptor: int) -> None:
+    while os.read(descriptor, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

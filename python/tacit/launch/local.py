@@ -1,0 +1,73 @@
+"""`tacit run -n 3 script.py`: all parties and the dealer as processes of this machine, with keys made for this run."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tacit.launch.processes import Group
+from tacit.sessions.context import VARIABLE, Context
+from tacit.transport.endpoint import listen
+from tacit.transport.identity import make_identity
+
+HOST = "127.0.0.1"
+
+
+def run_local(template: Context, command: Sequence[str]) -> int:
+    """Start every party of `template` with `command` (a script and its arguments); the exit code of the run."""
+    with tempfile.TemporaryDirectory(prefix="tacit-") as directory, Group() as group:
+        folder = Path(directory)  # made with mode 0700
+        count = template.parties + template.dealer
+        listeners = [listen(HOST, 0) for _ in range(template.parties)]
+        known = replace(
+            template,
+            addresses={i: (HOST, int(s.getsockname()[1])) for i, s in enumerate(listeners)},
+            pins=_identities(folder, count),
+            names={template.parties: "dealer"} if template.dealer else {},
+        )
+        environment = child_environment(template.parties)
+        for me in range(count):
+            descriptor = listeners[me].fileno() if me < template.parties else None
+            context = replace(
+                known, me=me, listener=descriptor, certificate=str(folder / f"{me}.pem"), key=str(folder / f"{me}.key")
+            )
+            context.save(folder / f"{me}.json")
+            start(group, context, folder / f"{me}.json", command, environment, prefixed=True)
+        for listener in listeners:
+            listener.close()  # a party's port lives as long as the party
+        return group.wait()
+
+
+def start(
+    group: Group, context: Context, path: Path, command: Sequence[str], environment: dict[str, str], *, prefixed: bool
+) -> None:
+    dealer = context.me == context.parties
+    name = "the dealer" if dealer else f"party {context.me}"
+    module = ["tacit.launch.dealer"] if dealer else ["tacit.launch.child", *command]
+    group.start(
+        name,
+        [sys.executable, "-m", *module],
+        {**environment, VARIABLE: str(path)},
+        descriptors=[] if context.listener is None else [context.listener],
+        prefix=("dealer" if dealer else str(context.me)) if prefixed else None,
+        helper=dealer and prefixed,
+    )
+
+
+def child_environment(parties: int) -> dict[str, str]:
+    """Output as it comes; the machine's cores shared among the parties on it."""
+    threads = str(max(1, (os.cpu_count() or 1) // parties))
+    defaults = {"PYTHONUNBUFFERED": "1", "TACIT_THREADS": threads, "OMP_NUM_THREADS": threads}
+    return {**defaults, **os.environ}
+
+
+def _identities(folder: Path, count: int) -> dict[int, str]:
+    """Keys that live as long as the run; their fingerprints by index."""
+    pins = {}
+    for i in range(count):
+        identity = make_identity(f"tacit {i}")
+        identity.save(folder / f"{i}.pem", folder / f"{i}.key")
+        pins[i] = identity.fingerprint()
+    return pins

@@ -1,0 +1,192 @@
+"""A group of child processes: their output prefixed, the first failure or a signal ends all of them."""
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import IO, BinaryIO, Self
+
+from tacit.launch.child import FOLLOWED, LIFELINE, TERMINATED
+
+FOLLOW = 1.5
+"""Seconds that the others have, after one failed, to notice it by themselves and say so."""
+GRACE = 3.0
+"""Seconds between asking a process to end and ending it."""
+
+
+class Child:
+    """One process. `prefix` None: it shares this process's terminal."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        descriptors: Sequence[int],
+        prefix: str | None,
+        lock: threading.Lock,
+    ) -> None:
+        self.name = name
+        piped = prefix is not None
+        self.process = subprocess.Popen(
+            command,
+            env=dict(environment),
+            pass_fds=tuple(descriptors),
+            stdin=subprocess.DEVNULL if piped else None,
+            stdout=subprocess.PIPE if piped else None,
+            stderr=subprocess.PIPE if piped else None,
+            start_new_session=piped,  # a Ctrl-C reaches the launcher alone
+        )
+        self._readers: list[threading.Thread] = []
+        if prefix is not None:
+            for source, sink in ((self.process.stdout, sys.stdout), (self.process.stderr, sys.stderr)):
+                assert source is not None
+                copy = threading.Thread(
+                    target=_copy, args=(source, sink.buffer, f"[{prefix}] ".encode(), lock), daemon=True
+                )
+                copy.start()
+                self._readers.append(copy)
+
+    def finish(self) -> None:
+        """All of its output is shown."""
+        for reader in self._readers:
+            reader.join(1.0)  # a process that it left behind may hold the pipe
+
+    def signal(self, number: int) -> None:
+        if self.process.poll() is None:
+            try:
+                if self._readers:
+                    os.killpg(self.process.pid, number)
+                else:
+                    self.process.send_signal(number)
+            except ProcessLookupError:
+                pass
+
+
+class Group:
+    """Processes that live and end together."""
+
+    def __init__(self) -> None:
+        self._children: list[Child] = []
+        self._helpers: set[str] = set()
+        self._ended: queue.Queue[Child] = queue.Queue()
+        self._lock = threading.Lock()
+        self._read_end, self._write_end = os.pipe()
+
+    def start(
+        self,
+        name: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        descriptors: Sequence[int] = (),
+        prefix: str | None = None,
+        helper: bool = False,
+    ) -> None:
+        """`helper`: the group does not wait for it once the others are done."""
+        child = Child(
+            name,
+            command,
+            {**environment, LIFELINE: str(self._read_end)},
+            [*descriptors, self._read_end],
+            prefix,
+            self._lock,
+        )
+        self._children.append(child)
+        if helper:
+            self._helpers.add(name)
+        threading.Thread(target=self._wait_for, args=(child,), daemon=True).start()
+
+    def wait(self) -> int:
+        """0 when all have ended well, else the exit code of the one that failed first; the others are ended."""
+        failed: Child | None = None
+        waiting = list(self._children)
+        end = float("inf")
+        try:
+            while any(c.name not in self._helpers for c in waiting) and time.monotonic() < end:
+                try:
+                    child = self._ended.get(timeout=min(0.5, max(0.0, end - time.monotonic())))
+                except queue.Empty:
+                    continue
+                waiting.remove(child)
+                if child.process.returncode and (failed is None or _followed(failed)):
+                    failed = child
+                    end = min(end, time.monotonic() + FOLLOW)
+        except KeyboardInterrupt:
+            return 128 + signal.SIGINT
+        finally:
+            self.stop()
+        if failed is None:
+            return 0
+        code = exit_code(failed.process.returncode)
+        with self._lock:
+            print(f"tacit: {failed.name} {_fate(failed.process.returncode)}; all were stopped", file=sys.stderr)
+        return code
+
+    def stop(self) -> None:
+        """End what still runs: asked first, then made to."""
+        for child in self._children:
+            child.signal(signal.SIGTERM)
+        end = time.monotonic() + GRACE
+        for child in self._children:
+            try:
+                child.process.wait(max(0.01, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.signal(signal.SIGKILL)
+                child.process.wait()
+        for child in self._children:
+            child.finish()
+
+    def _wait_for(self, child: Child) -> None:
+        child.process.wait()
+        self._ended.put(child)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        os.close(self._read_end)
+        os.close(self._write_end)
+
+
+def exit_code(code: int) -> int:
+    return 128 - code if code < 0 else code
+
+
+def _followed(child: Child) -> bool:
+    """Whether it failed because another one did."""
+    return exit_code(child.process.returncode) in (FOLLOWED, TERMINATED)
+
+
+def _fate(code: int) -> str:
+    if code < 0:
+        return f"was killed by {signal.Signals(-code).name}"
+    return f"failed with exit code {code}"
+
+
+def _copy(source: IO[bytes], sink: BinaryIO, prefix: bytes, lock: threading.Lock) -> None:
+    """Whole lines, each with its prefix; a progress bar's carriage returns end a line too."""
+    left = b""
+    while piece := os.read(source.fileno(), 1 << 16):
+        *lines, left = _lines(left + piece)
+        if lines:
+            with lock:
+                sink.write(b"".join(prefix + line for line in lines))
+                sink.flush()
+    if left:
+        with lock:
+            sink.write(prefix + left + b"\n")
+            sink.flush()
+
+
+def _lines(data: bytes) -> list[bytes]:
+    """Lines with their ends, and what is left."""
+    lines = data.splitlines(keepends=True)
+    if not lines or lines[-1].endswith((b"\n", b"\r")):
+        lines.append(b"")
+    return lines

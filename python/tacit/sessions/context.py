@@ -1,0 +1,73 @@
+"""What a launcher tells a process: which party it is, where the others are, and how it knows them. A private JSON file."""
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tacit.errors import ConfigurationError
+
+VARIABLE = "TACIT_CONTEXT"
+USED = "used"
+"""The variable's value once a session was opened: a context serves one session."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """`me` is `parties` for the dealer. `session` is "" when the parties have to agree on one."""
+
+    parties: int
+    me: int
+    protocol: str
+    dealer: bool
+    addresses: dict[int, tuple[str, int]] = field(default_factory=dict)
+    pins: dict[int, str] = field(default_factory=dict)
+    certificate: str = ""
+    key: str = ""
+    names: dict[int, str] = field(default_factory=dict)
+    listener: int | None = None
+    """A listening socket that this process has inherited."""
+    timeout: float | None = None
+    wait: float = 60.0
+    """Seconds for the others to come."""
+    topology: str = "mesh"
+    latency: float | None = None
+    bandwidth: float | None = None
+    plan: str = ""
+    """A file for the costs: this is a dry run, without data and peers."""
+
+    def save(self, path: Path) -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(dataclasses.asdict(self), file)
+
+    @classmethod
+    def load(cls, path: str) -> "Context":
+        try:
+            found = json.loads(Path(path).read_text())
+            found["addresses"] = {int(i): (str(h), int(p)) for i, (h, p) in found["addresses"].items()}
+            found["pins"] = {int(i): str(pin) for i, pin in found["pins"].items()}
+            found["names"] = {int(i): str(name) for i, name in found["names"].items()}
+            return cls(**found)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ConfigurationError(
+                f"{VARIABLE} names {path}, which is no context of this version of tacit ({error}); start the script with "
+                "`tacit run`"
+            ) from None
+
+
+def take() -> Context:
+    """This process's context, once."""
+    path = os.environ.get(VARIABLE, "")
+    if path == USED:
+        raise ConfigurationError(
+            "this process has opened its session already, and a run has one: put what belongs together into one `with` block"
+        )
+    if not path:
+        raise ConfigurationError(
+            "a session needs other parties, and this script was started alone: start it with "
+            "`tacit run -n 2 --dealer script.py`, or use tacit.run(function, parties=2) in a notebook or test"
+        )
+    os.environ[VARIABLE] = USED
+    return Context.load(path)

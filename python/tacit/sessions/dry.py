@@ -1,0 +1,44 @@
+"""A dry run: the script's operations are lowered and priced, and nothing is computed or sent."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tacit.engine.engine import Costs
+from tacit.sharing.requests import Material, ProductRequest, Request
+from tacit.sharing.source import Source, Ticket
+
+
+class DrySource(Source):
+    """Takes the place of a source where none is asked."""
+
+    name = "none"
+    key = 0
+    sealed_products = True
+
+    def request(self, requests: Sequence[Request]) -> Ticket:
+        return Ticket(requests)
+
+    def take(self, ticket: Ticket) -> list[Material]:
+        raise AssertionError("a dry run has no material")
+
+
+def save(costs: Costs, path: Path) -> None:
+    """What the launcher prints."""
+    kinds = Counter(_kind(r) for r in costs.requests)
+    summary: dict[str, Any] = {
+        "rounds": costs.rounds,
+        "sends": costs.sends,
+        "graphs": costs.graphs,
+        "requests": [[*kind, count] for kind, count in kinds.items()],
+        "by_label": costs.by_label,
+    }
+    path.write_text(json.dumps(summary))
+
+
+def _kind(request: Request) -> tuple[str, str]:
+    name = type(request).__name__.removesuffix("Request").lower()
+    form = f" {type(request.form).__name__}" if isinstance(request, ProductRequest) else ""
+    return name + form, str(request.shape)

@@ -1,0 +1,138 @@
+"""A session between processes: what `tacit.session()` opens in a script that a launcher started."""
+
+import hashlib
+import secrets
+import socket
+import sys
+from pathlib import Path
+
+from tacit.fixed.format import Format
+from tacit.sessions import context as contexts
+from tacit.sessions.context import Context
+from tacit.sessions.emulation import emulated
+from tacit.sessions.options import TIMEOUT, Options, common_hello, session_id
+from tacit.sessions.protocols import DEALER_TRUST, protocol_kind
+from tacit.sessions.session import Session, reason
+from tacit.sharing.source import Source
+from tacit.transport.channel import Channel
+from tacit.transport.endpoint import Endpoint
+from tacit.transport.identity import Identity
+
+NONCE = 32
+
+
+def session(
+    *,
+    format: Format | None = None,
+    topology: str | None = None,
+    debug: bool = False,
+    tensors: bool | None = None,
+    timeout: float | None = None,
+) -> Session:
+    """This party's session, with the other processes that `tacit run` started (or that wait on other hosts).
+
+    `format`: how numbers are held. `topology`: "mesh", or "hub" for fewer bytes among many parties. `debug` opens every
+    value's MAGNITUDE to all, and names the line where one left its contract. `timeout`: seconds of silence after which a
+    peer counts as lost. `tensors`: secrets are torch tensors; by default if the script has imported torch by now.
+    All parties have to give the same.
+    """
+    context = contexts.take()
+    options = Options(
+        protocol=context.protocol,
+        format=format or Format(),
+        topology=topology or context.topology,
+        debug=debug,
+        tensors=tensors,
+        timeout=timeout or context.timeout or TIMEOUT,
+        latency=context.latency,
+        bandwidth=context.bandwidth,
+    )
+    return _dry(context, options) if context.plan else _joined(context, options)
+
+
+def _dry(context: Context, options: Options) -> Session:
+    from tacit.sessions.dry import DrySource, save
+
+    return Session(
+        context.me,
+        context.parties,
+        options,
+        None,
+        DrySource(),
+        b"plan",
+        report_to=lambda session: save(session.engine.costs, Path(context.plan)),
+    )
+
+
+def _joined(context: Context, options: Options) -> Session:
+    kind = protocol_kind(options.protocol, context.parties)
+    endpoint = open_endpoint(context)
+    opened: list[Channel] = []
+
+    def end(why: str | None) -> None:
+        for channel in opened:
+            if why is not None:
+                channel.stop(why)
+            channel.close()
+        endpoint.close()
+
+    try:
+        hello = {**options.hello(context.parties), **_script()}
+        online = endpoint.channel("online", range(context.parties), hello, timeout=options.timeout, within=context.wait)
+        opened.append(online)
+        identifier = _agreed_id(online, context)
+        source = _dealer_source(context, options, endpoint, opened) if kind.sourced else None
+        if context.me == 0:
+            _announce(kind.warning or (DEALER_TRUST if kind.sourced else ""))
+        channel = emulated(online, options.latency, options.bandwidth)
+        return Session(context.me, context.parties, options, channel, source, identifier, on_end=end)
+    except BaseException as error:
+        end(reason(error))
+        raise
+
+
+def open_endpoint(context: Context) -> Endpoint:
+    listener = None if context.listener is None else socket.socket(fileno=context.listener)
+    return Endpoint(
+        context.me,
+        context.addresses,
+        Identity.load(context.certificate, context.key),
+        {i: pin for i, pin in context.pins.items() if i != context.me},
+        names=context.names,
+        listener=listener,
+    )
+
+
+def _dealer_source(context: Context, options: Options, endpoint: Endpoint, opened: list[Channel]) -> Source:
+    from tacit.correlations.dealer import DealerSource
+
+    channel = endpoint.channel(
+        "material",
+        [context.parties],
+        common_hello(options.protocol, context.parties),
+        timeout=options.timeout,
+        within=context.wait,
+    )
+    opened.append(channel)
+    return DealerSource(context.me, context.parties, channel)
+
+
+def _agreed_id(channel: Channel, context: Context) -> bytes:
+    """A name for this session that no party chose alone."""
+    nonce = secrets.token_bytes(NONCE)
+    came = channel.exchange({i: [nonce] for i in channel.peers}, dict.fromkeys(channel.peers, NONCE), label="handshake")
+    parts = {f"nonce {i}": bytes(n) for i, n in came.items()} | {f"nonce {context.me}": nonce}
+    return session_id(parts | {f"pin {i}": pin.encode() for i, pin in context.pins.items()})
+
+
+def _script() -> dict[str, str]:
+    """Digests of what runs here: compared by all, shown to all."""
+    script = Path(sys.argv[0]) if sys.argv and sys.argv[0] else None
+    content = script.read_bytes() if script is not None and script.is_file() else b""
+    arguments = "\0".join(sys.argv[1:]).encode()
+    return {"script": hashlib.sha256(content).hexdigest()[:16], "arguments": hashlib.sha256(arguments).hexdigest()[:16]}
+
+
+def _announce(line: str) -> None:
+    if line:
+        print(f"tacit: {line}.", file=sys.stderr, flush=True)
