@@ -3,8 +3,10 @@
 use crate::backend::Backend;
 use crate::error::{same_length, BadShape};
 use crate::field::{self, reduce128, P};
-use crate::threads::{for_rows, map_ranges};
-use crate::vector::signed;
+use crate::threads::for_rows;
+use crate::vector::{signed, variants};
+use std::cmp::Ordering::Less;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The least number of elements worth a thread.
 const MIN: usize = 1 << 18;
@@ -33,18 +35,24 @@ pub fn encode(out: &mut [u64], x: &[f64], scale: i32, bits: u32) -> Result<(), E
         return Err(EncodeError::Shape(BadShape(format!("bits is {bits}, more than 60"))));
     }
     let limit = (1u64 << bits) as f64;
+    let bad = AtomicBool::new(false);
     for_rows(out, 1, MIN, |at, out| {
-        for (o, &x) in out.iter_mut().zip(&x[at..]) {
-            let r = (x * factor).round_ties_even() as i64;
-            *o = (r as u64).wrapping_add(P & (r >> 63) as u64);
-        }
+        let x = &x[at..at + out.len()];
+        let mut fit = true;
+        variants!(Backend::best(), (out: &mut [u64] = out, x: &[f64] = x, factor: f64 = factor, limit: f64 = limit, fit: &mut bool = &mut fit) {
+            for (o, &x) in out.iter_mut().zip(x) {
+                let r = (x * factor).round_ties_even();
+                *fit &= r.abs() < limit; // false for NaN
+                *o = ((r as i64) as u64).wrapping_add(P & ((r as i64) >> 63) as u64);
+            }
+        });
+        bad.fetch_or(!fit, Ordering::Relaxed);
     });
-    let fits = |x: f64| (x * factor).round_ties_even().abs() < limit; // false for NaN
-    let parts = map_ranges(x.len(), MIN, |r| x[r].iter().fold(true, |ok, &x| ok & fits(x)));
-    match parts.into_iter().all(|ok| ok) {
-        true => Ok(()),
-        false => Err(EncodeError::Value(x.iter().position(|&x| !fits(x)).unwrap_or(0))),
+    if bad.into_inner() {
+        let first = x.iter().position(|&x| (x * factor).round_ties_even().abs().partial_cmp(&limit) != Some(Less));
+        return Err(EncodeError::Value(first.unwrap_or(0)));
     }
+    Ok(())
 }
 
 /// out_i = a_i / 2^scale, where a_i > p/2 stands for a_i - p.

@@ -32,6 +32,8 @@ macro_rules! variants {
     }};
 }
 
+pub(crate) use variants;
+
 /// Runs the IFMA form, if this is the backend.
 macro_rules! ifma {
     ($be:expr, $call:expr, $otherwise:expr) => {{
