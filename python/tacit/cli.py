@@ -1,6 +1,11 @@
 """The command `tacit`."""
 
+import re
+import signal
 import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import click
 
@@ -8,6 +13,9 @@ from tacit.errors import ConfigurationError, TacitError
 
 PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 """What follows the script is the script's."""
+POSITIVE = click.FloatRange(0, min_open=True)
+SCRIPT = click.Path(exists=True, dir_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -17,47 +25,118 @@ def tacit() -> None:
 
 
 @tacit.command(context_settings=PASS_ON)
-@click.option("-n", "count", type=click.IntRange(1), help="Parties on this machine.")
-@click.option("--protocol", default="spdz", show_default=True, help="spdz, or clear (INSECURE, for tests).")
-@click.option("--dealer", is_flag=True, help="A dealer process makes the correlated randomness.")
+@click.option("-n", "count", type=click.IntRange(1), help="Start so many parties on this machine.")
+@click.option("--protocol", help="spdz (default), or clear (INSECURE, for tests).")
+@click.option("--dealer", is_flag=True, help="Start a dealer, which makes the correlated randomness.")
+@click.option("--parties", "parties_file", type=FILE, help="Be one party of these, on several hosts.")
+@click.option("--me", type=int, help="Which party of the file.")
+@click.option("--key", type=FILE, help="Its private key (made by `tacit keygen`).")
+@click.option("--certificate", type=FILE, help="Its certificate, if that is not beside the key.")
+@click.option("--listen", "listen_at", help="host:port to listen at, if that is not its address in the file.")
 @click.option("--topology", type=click.Choice(["mesh", "hub"]), default="mesh", show_default=True)
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds of silence until a peer is lost.")
-@click.option("--wait", type=click.FloatRange(0, min_open=True), default=60.0, help="Seconds for the others to come.")
+@click.option("--timeout", type=POSITIVE, help="Seconds of silence until a peer counts as lost.")
+@click.option("--wait", type=POSITIVE, default=60.0, show_default=True, help="Seconds for the others to come.")
 @click.option("--latency", type=click.FloatRange(0), help="Emulate a line: milliseconds one way.")
-@click.option("--bandwidth", type=click.FloatRange(0, min_open=True), help="Emulate a line: Mbit/s of each party.")
-@click.argument("script", type=click.Path(exists=True, dir_okay=False))
+@click.option("--bandwidth", type=POSITIVE, help="Emulate a line: Mbit/s out of each party.")
+@click.argument("script", type=SCRIPT)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def run(
-    count: int | None,
-    protocol: str,
-    dealer: bool,
-    topology: str,
-    timeout: float | None,
-    wait: float,
-    latency: float | None,
-    bandwidth: float | None,
-    script: str,
-    arguments: tuple[str, ...],
-) -> None:
-    """Run SCRIPT as every party on this machine (-n)."""
+def run(script: str, arguments: tuple[str, ...], **options: Any) -> None:
+    """Run SCRIPT as several parties on this machine (-n), or as one party of several hosts (--parties, --me, --key).
+
+    Each party runs the same script; its output has the party's number in front. The first failure stops all.
+    """
+    command = [script, *arguments]
+    sys.exit(_run_hosts(command, **options) if options["parties_file"] else _run_here(command, **options))
+
+
+def _run_here(command: list[str], count: int | None, protocol: str | None, dealer: bool, **options: Any) -> int:
     from tacit.launch.local import run_local
-    from tacit.sessions.context import Context
 
     if count is None:
-        raise click.UsageError("say how many parties: -n 2")
-    sourced = _check_source(protocol, count, dealer)
-    context = Context(
-        parties=count,
-        me=0,
-        protocol=protocol,
-        dealer=sourced,
-        timeout=timeout,
-        wait=wait,
-        topology=topology,
-        latency=latency,
-        bandwidth=bandwidth,
-    )
-    sys.exit(run_local(context, [script, *arguments]))
+        raise click.UsageError("say how many parties to start on this machine (-n 2), or give a file of --parties")
+    for name, flag in (("me", "--me"), ("key", "--key"), ("certificate", "--certificate"), ("listen_at", "--listen")):
+        if options[name] is not None:
+            raise click.UsageError(f"{flag} goes with --parties: with -n, keys and addresses are made for the run")
+    name = protocol or "spdz"
+    context = _context(count, name, _check_source(name, count, dealer), **options)
+    return run_local(context, command)
+
+
+def _run_hosts(
+    command: list[str],
+    parties_file: Path,
+    me: int | None,
+    key: Path | None,
+    certificate: Path | None,
+    listen_at: str | None,
+    count: int | None,
+    protocol: str | None,
+    dealer: bool,
+    **options: Any,
+) -> int:
+    from tacit.launch.hosts import run_party
+
+    if me is None or key is None:
+        raise click.UsageError("--parties needs --me (which party this is) and --key (its private key)")
+    if count is not None or protocol is not None or dealer:
+        raise click.UsageError("the file of --parties says how many there are, the protocol and the dealer")
+    template = _context(1, "", True, **options)
+    return run_party(parties_file, me, key, certificate, listen_at, template, command)
+
+
+@tacit.command()
+@click.option("--parties", "parties_file", type=FILE, required=True, help="Whom it serves.")
+@click.option("--key", type=FILE, required=True, help="The dealer's private key (made by `tacit keygen`).")
+@click.option("--certificate", type=FILE, help="Its certificate, if that is not beside the key.")
+@click.option("--timeout", type=POSITIVE, help="Seconds of silence until a party counts as lost.")
+@click.option("--wait", type=POSITIVE, default=60.0, show_default=True, help="Seconds for the parties to come.")
+def dealer(parties_file: Path, key: Path, certificate: Path | None, timeout: float | None, wait: float) -> None:
+    """Be the dealer of one session.
+
+    It sees no data, but knows every mask: never give it the parties' traffic, and run it where no party has access.
+    """
+    from tacit.launch.hosts import DEALER, run_party
+
+    template = _context(1, "", True, timeout=timeout, wait=wait)
+    sys.exit(run_party(parties_file, DEALER, key, certificate, None, template, []))
+
+
+@tacit.command()
+@click.option("--name", required=True, help="For people, and for the names of the files.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path(), help="Where the files go.")
+def keygen(name: str, out: Path) -> None:
+    """Make an identity: NAME.key, which stays here, and NAME.pem, which all parties get."""
+    from tacit.transport.identity import make_identity
+
+    if not re.fullmatch(r"[\w.-]{1,64}", name) or name.startswith("."):
+        raise click.UsageError("a name has letters, digits, dots, dashes and underscores")
+    out.mkdir(parents=True, exist_ok=True)
+    identity = make_identity(name)
+    identity.save(out / f"{name}.pem", out / f"{name}.key")
+    click.echo(f"{out / name}.key  the private key; it stays on this machine")
+    click.echo(f"{out / name}.pem  the certificate; give it to all parties")
+    click.echo(f'fingerprint = "{identity.fingerprint()}"')
+
+
+@tacit.command(context_settings=PASS_ON)
+@click.option("-n", "count", type=click.IntRange(1), default=2, show_default=True, help="Parties.")
+@click.option("--protocol", default="spdz", show_default=True)
+@click.option("--topology", type=click.Choice(["mesh", "hub"]), default="mesh", show_default=True)
+@click.argument("script", type=SCRIPT)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def plan(count: int, protocol: str, topology: str, script: str, arguments: tuple[str, ...]) -> None:
+    """Print what SCRIPT would ask for and send, without data and peers. It runs on shapes; what it reveals is zeros."""
+    from tacit.launch.plan import run_plan
+
+    sourced = _check_source(protocol, count, True)
+    sys.exit(run_plan(_context(count, protocol, sourced, topology=topology), [script, *arguments]))
+
+
+def _context(parties: int, protocol: str, dealer: bool, **options: Any) -> Any:
+    from tacit.sessions.context import Context
+
+    known = {"timeout", "wait", "topology", "latency", "bandwidth"}
+    return Context(parties, 0, protocol, dealer, **{k: v for k, v in options.items() if k in known})
 
 
 def _check_source(protocol: str, parties: int, dealer: bool) -> bool:
@@ -73,10 +152,19 @@ def _check_source(protocol: str, parties: int, dealer: bool) -> bool:
     return kind.sourced
 
 
+def _terminated(number: int, frame: FrameType | None) -> None:
+    sys.exit(128 + number)  # unwinds: the children are ended, and keys made for the run removed
+
+
 def main() -> None:
     """Errors of tacit are one paragraph, and code 2."""
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         tacit()
     except TacitError as error:
         click.echo(f"tacit: {error}", err=True)
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -81,14 +81,14 @@ class DealerSource(Source):
     def _corrections(self, requests: Sequence[Request]) -> Any:
         """Arrays of corrections for each request, as its frames arrive."""
         for group in _chunks(requests):
-            total = sum(_correction_bytes(r) for r in group)
+            total = sum(correction_bytes(r) for r in group)
             data = self._channel.exchange({}, {self._dealer: total}, label="corrections")[self._dealer]
             if len(data) != total:
                 raise Mismatch(f"the dealer sent {len(data)} bytes of corrections where {total} were due")
             flat = np.frombuffer(data, np.uint64)
             offset = 0
             for r in group:
-                count = _correction_bytes(r) // 8
+                count = correction_bytes(r) // 8
                 yield flat[offset : offset + count]
                 offset += count
 
@@ -118,7 +118,8 @@ class DealerSource(Source):
         self._channel.exchange({self._dealer: [END]}, {}, label="requests")
 
 
-def _correction_bytes(request: Request) -> int:
+def correction_bytes(request: Request) -> int:
+    """What the dealer sends to the last party for this request."""
     return size(request.shape) * (8 if isinstance(request, MaskRequest) else 16 * request.count)
 
 
@@ -130,7 +131,7 @@ def _chunks(requests: Sequence[Request]) -> list[list[Request]]:
             groups.append([])
             held = 0
         groups[-1].append(r)
-        held += _correction_bytes(r)
+        held += correction_bytes(r)
     return groups
 
 

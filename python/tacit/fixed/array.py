@@ -54,14 +54,14 @@ class SecretArray:
 
     def __add__(self, other: Any) -> "SecretArray":
         if isinstance(other, SecretArray):
-            return self._new(self.arithmetic.add(self.number, other.number))
+            return self._new(self.arithmetic.add(self.number, self._of(other)))
         return self._new(self.arithmetic.add_public(self.number, _public(other)))
 
     __radd__ = __add__
 
     def __sub__(self, other: Any) -> "SecretArray":
         if isinstance(other, SecretArray):
-            return self._new(self.arithmetic.add(self.number, other.number, -1, "sub"))
+            return self._new(self.arithmetic.add(self.number, self._of(other), -1, "sub"))
         return self._new(self.arithmetic.add_public(self.number, -_public(other), "sub"))
 
     def __rsub__(self, other: Any) -> "SecretArray":
@@ -75,7 +75,7 @@ class SecretArray:
 
     def __mul__(self, other: Any) -> "SecretArray":
         if isinstance(other, SecretArray):
-            return self._new(self.arithmetic.multiply(self.number, other.number))
+            return self._new(self.arithmetic.multiply(self.number, self._of(other)))
         return self._new(self.arithmetic.times_public(self.number, _public(other)))
 
     __rmul__ = __mul__
@@ -107,7 +107,7 @@ class SecretArray:
 
     def __matmul__(self, other: Any) -> "SecretArray":
         if isinstance(other, SecretArray):
-            return self._new(matmul(self.arithmetic, self.number, other.number))
+            return self._new(matmul(self.arithmetic, self.number, self._of(other)))
         return self._new(matmul_public(self.arithmetic, self.number, _public(other), left=False))
 
     def __rmatmul__(self, other: Any) -> "SecretArray":
@@ -188,7 +188,7 @@ class SecretArray:
     def _compared(self, other: Any) -> NoReturn:
         raise Unsupported("comparisons of secrets are not there yet: work with polynomials, or reveal and compare")
 
-    __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = _compared  # type: ignore[assignment]
+    __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = _compared
     __hash__ = object.__hash__
 
     # Inside.
@@ -196,6 +196,11 @@ class SecretArray:
     def _new(self, number: Number | None) -> "SecretArray":
         assert number is not None
         return SecretArray(self.arithmetic, number)
+
+    def _of(self, other: "SecretArray") -> Number:
+        if other.arithmetic is not self.arithmetic:
+            raise ValueError("these two secret arrays belong to different sessions")
+        return other.number
 
     def _axes(self, axis: int | Sequence[int] | None) -> tuple[int, ...]:
         axes = tuple(range(self.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)

@@ -83,6 +83,7 @@ def _say(text: str) -> None:
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise SystemExit(TERMINATED)  # unwinds the script, so that its session tells the peers
 
 

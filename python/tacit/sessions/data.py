@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from tacit.errors import BadInput, Mismatch, OutOfRange
 from tacit.field import size
-from tacit.fixed.format import Format, encode
+from tacit.fixed.format import Format
 from tacit.sharing.maps import Shape
 from tacit.transport.channel import Channel
 
@@ -80,10 +81,11 @@ def bad(what: str, public: str, private: str = "") -> BadInput:
     return error
 
 
-def in_range(values: Array, format: Format, what: str) -> None:
-    """Refuse what the format does not hold; the others do not learn the value."""
+@contextmanager
+def held_back(format: Format, what: str) -> Iterator[None]:
+    """Of a value that the format does not hold, the others learn only that there is one."""
     try:
-        encode(values, format.fraction, format.bits, what)
+        yield
     except OutOfRange as error:
         error.for_peers = (
             f"{what} holds numbers that its format does not (finite, below 2^{format.integer} in magnitude): scale the "

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tacit.correlations.dealer import correction_bytes
 from tacit.engine.engine import Costs
 from tacit.sharing.requests import Material, ProductRequest, Request
 from tacit.sharing.source import Source, Ticket
@@ -34,6 +35,7 @@ def save(costs: Costs, path: Path) -> None:
         "graphs": costs.graphs,
         "requests": [[*kind, count] for kind, count in kinds.items()],
         "by_label": costs.by_label,
+        "material": sum(correction_bytes(r) for r in costs.requests),
     }
     path.write_text(json.dumps(summary))
 

@@ -122,7 +122,14 @@ class _Crew:
         elif self._dealing:
             source = DealerSource(me, self._parties, self._dealing[me])
         return Session(
-            me, self._parties, self._options, self._channels[me], source, self._session, on_end=self._ending(me)
+            me,
+            self._parties,
+            self._options,
+            self._channels[me],
+            source,
+            self._session,
+            material=self._dealing[me].meter if self._dealing else None,
+            on_end=self._ending(me),
         )
 
     def _ending(self, me: int) -> Callable[[str | None], None]:

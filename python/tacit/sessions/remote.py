@@ -82,10 +82,11 @@ def _joined(context: Context, options: Options) -> Session:
         opened.append(online)
         identifier = _agreed_id(online, context)
         source = _dealer_source(context, options, endpoint, opened) if kind.sourced else None
+        material = opened[-1].meter if kind.sourced else None
         if context.me == 0:
             _announce(kind.warning or (DEALER_TRUST if kind.sourced else ""))
         channel = emulated(online, options.latency, options.bandwidth)
-        return Session(context.me, context.parties, options, channel, source, identifier, on_end=end)
+        return Session(context.me, context.parties, options, channel, source, identifier, material=material, on_end=end)
     except BaseException as error:
         end(reason(error))
         raise

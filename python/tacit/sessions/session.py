@@ -39,16 +39,21 @@ class Session:
         source: Source | None,
         session: bytes,
         *,
+        material: Meter | None = None,
         on_end: Callable[[str | None], None] = lambda why: None,
         report_to: Callable[["Session"], None] | None = None,
     ) -> None:
-        """`channel` None: a dry run. `on_end` is told why the session ended (None: in good order)."""
+        """`channel` None: a dry run. `material` counts what the source sends.
+
+        `on_end` is told why the session ended (None: in good order).
+        """
         self.me, self.parties, self.protocol, self.options = me, parties, options.protocol, options
         kind = protocol_kind(options.protocol, parties)
         self._protocol = kind.make(me, parties, source, session, hub_of(options.topology))
         self.engine = Engine(self._protocol, source, channel, session, debug=options.debug)
         self.arithmetic = Arithmetic(self.engine, options.format)
         self.meter = Meter() if channel is None else channel.meter
+        self.material = material
         self.tensors = "torch" in sys.modules if options.tensors is None else options.tensors
         self._channel, self._source = channel, source
         self._on_end, self._report_to = on_end, report_to
@@ -189,7 +194,7 @@ class Session:
         if isinstance(x, SecretArray):
             return x.number
         if (secret_torch := sys.modules.get("tacit.torch")) is not None and secret_torch.is_secret(x):
-            return secret_torch.number(x)  # type: ignore[no-any-return]
+            return secret_torch.number(x)
         raise BadInput(f"a {type(x).__name__} is not secret: only secret arrays and tensors are revealed or batched")
 
     def rows(self, x: Any, chosen: Sequence[int] | NDArray[np.int64]) -> Any:
@@ -224,21 +229,22 @@ class Session:
 
     def _enter(self, data: Any, owner: int, shape: Sequence[int] | None, format: Format | None, name: str) -> Number:
         self._member(owner, "owner")
-        what = f"{name} of party {owner} at {where()}"
+        short = f"{name} of party {owner}"
+        what = f"{short} at {where()}"
         declared = None if shape is None else entry.shape_of(tuple(shape), f"the declared shape of {what}")
-        values = self._own(data, what, declared, format) if owner == self.me and not self.engine.dry else None
+        values = self._own(data, what, declared) if owner == self.me and not self.engine.dry else None
         if declared is None:
             declared = self._agree_shape(data, what, owner, values)
         if self.engine.dry:
             values = np.zeros(declared) if owner == self.me else None
-        return self.arithmetic.input(owner, values, declared, format, what)
+        with entry.held_back(format or self.options.format, what):
+            return self.arithmetic.input(owner, values, declared, format, short)
 
-    def _own(self, data: Any, what: str, declared: Shape | None, format: Format | None) -> entry.Array:
+    def _own(self, data: Any, what: str, declared: Shape | None) -> entry.Array:
         values = entry.load(data, what)
         if declared is not None and values.shape != declared:
             raise entry.bad(what, f"its shape is {values.shape}, but {declared} was declared")
         entry.shape_of(values.shape, f"the shape of {what}")
-        entry.in_range(values, format or self.options.format, what)
         return values
 
     def _agree_shape(self, data: Any, what: str, owner: int, values: entry.Array | None) -> Shape:

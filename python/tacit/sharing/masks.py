@@ -10,8 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from tacit import field as fp
 from tacit.errors import TacitError
 from tacit.field import Field

@@ -26,6 +26,8 @@ class Protocol(ABC):
     unit: tuple[int, ...]
     ledger: list[OpeningRecord]
     """Every opening made, in order: which value, how many elements, under which kind of mask."""
+    checks: int = 0
+    """How often everything opened was checked, each time with a chance of 2^-60 to miss a cheat."""
 
     # Operations: each fills wire.share in a task.
 

@@ -88,6 +88,7 @@ class Spdz(MaskedProtocol):
 
     def check(self) -> Rounds:
         """Four rounds, about 200 bytes to each peer."""
+        self.checks += 1
         coin = yield from self._transcript.coin()
         prg = _core.Prg(coin, 0)
         a = gamma = 0

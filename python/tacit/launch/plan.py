@@ -1,0 +1,73 @@
+"""`tacit plan script.py`: what a script would ask for and send, without data and peers."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tacit.launch.local import child_environment
+from tacit.report import amount
+from tacit.sessions.context import VARIABLE, Context
+
+
+def run_plan(template: Context, command: Sequence[str]) -> int:
+    """Run the script once as each party, dry; print what it would cost."""
+    with tempfile.TemporaryDirectory(prefix="tacit-") as directory:
+        found = []
+        for me in range(template.parties):
+            costs = Path(directory) / f"{me}.costs"
+            context = replace(template, me=me, plan=str(costs))
+            context.save(Path(directory) / f"{me}.json")
+            environment = {**child_environment(1), VARIABLE: str(Path(directory) / f"{me}.json")}
+            with open(os.devnull, "w") as nowhere:
+                ended = subprocess.run(
+                    [sys.executable, "-m", "tacit.launch.child", *command],
+                    env=environment,
+                    stdout=None if me == 0 else nowhere,
+                    check=False,
+                )
+            if ended.returncode:
+                return ended.returncode
+            if not costs.exists():
+                print("tacit: the script opened no session, so there is nothing to plan", file=sys.stderr)
+                return 1
+            found.append(json.loads(costs.read_text()))
+    print("\n".join(table(found, template, command)))
+    return 0
+
+
+def table(found: Sequence[dict[str, Any]], context: Context, command: Sequence[str]) -> list[str]:
+    first = found[0]
+    lines = [
+        f"plan of {' '.join(command)}: {context.parties} parties, protocol {context.protocol}",
+        f"{first['rounds']} rounds in {first['graphs']} forced graphs, reveals and their checks included",
+        "",
+        "requests to the source of correlations:",
+        f"{'count':>8}  {'kind':<24} shape of each",
+    ]
+    lines += [f"{count:>8}  {kind:<24} {shape}" for kind, shape, count in first["requests"]] or ["  none"]
+    if context.dealer:
+        lines.append(
+            f"a dealer sends {amount(first['material'])} of corrections to party {context.parties - 1} for them"
+        )
+    lines += ["", "bytes that each party sends, MAC checks (some 200 bytes to each peer) aside:"]
+    lines.append("".join(f"{f'party {i}':>12}" for i in range(context.parties)) + "  by")
+    lines += [_row([f["by_label"].get(label, 0) for f in found], label) for label in _labels(found)]
+    lines.append(_row([f["sends"] - sum(f["by_label"].values()) for f in found], "reveals"))
+    lines.append(_row([f["sends"] for f in found], "in all"))
+    return lines
+
+
+def _labels(found: Sequence[dict[str, Any]]) -> list[str]:
+    """In the order of the script; what sends nothing is left out."""
+    labels = {label: None for f in found for label, sent in f["by_label"].items() if sent}
+    return list(labels)
+
+
+def _row(sent: Sequence[int], label: str) -> str:
+    return "".join(f"{amount(s):>12}" for s in sent) + f"  {label}"
