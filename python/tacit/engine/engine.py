@@ -106,8 +106,12 @@ class Engine:
 
     def step(self) -> None:
         """The end of a step: force what was written in place since the last one."""
+        self.force(*self.written())
+
+    def written(self) -> list[Wire]:
+        """The state that was written since the last step; it counts as taken care of."""
         kept, self._kept = list(self._kept.values()), {}
-        self.force(*kept)
+        return kept
 
     def finish(self) -> None:
         """Before a session ends: force what was written, check everything opened."""

@@ -108,13 +108,13 @@ class Arithmetic:
     # Linear.
 
     def add(self, x: Number, y: Number, sign: int = 1, name: str = "add") -> Number:
-        """x + sign y, with broadcasting. The lower scale is lifted; what would not fit then is truncated off."""
+        """x + sign y, with broadcasting. The lower scale is lifted if that fits; else the higher is truncated to it."""
         shape = np.broadcast_shapes(x.shape, y.shape)
         x, y = self.expand(x, shape), self.expand(y, shape)
         scale = max(x.scale, y.scale)
         lifted = max(x.bits + scale - x.scale, y.bits + scale - y.scale) + 1
         if (excess := min(lifted, self._cap(scale)) - CAPACITY) > 0:
-            scale -= excess
+            scale = min(scale - excess, max(min(x.scale, y.scale), self.format.fraction))  # once, not bit by bit
             same = x is y
             x = self.truncate(x, x.scale - scale)
             y = x if same else self.truncate(y, y.scale - scale)
@@ -152,7 +152,7 @@ class Arithmetic:
         if m == 0:
             return self._linear(Combine((0,)), (x,), x.scale, 1, name)
         extra = m.bit_length() if abs(m) > 1 else 0
-        x = self._room(x, CAPACITY - extra)
+        x = self._room(x, CAPACITY - 1 - extra if extra else CAPACITY)  # a bit is left for the sum that mostly follows
         bits = self._shrunk(x.bits + extra, x.scale + s, name)
         if m == 1:
             return Number(x.wire, x.scale + s, bits, root=x.root or x)

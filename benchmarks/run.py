@@ -1,0 +1,141 @@
+"""Runs the benchmarks, prints them beside what others reported, and writes benchmarks/results.json.
+
+    python benchmarks/run.py [--only NAME] [--latency MS --bandwidth MBIT]
+
+All parties and the dealer run on this machine. Every figure is a median over repeats; machines are noisy: compare ratios.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+Result = dict[str, Any]
+
+COMPARED = {
+    "mul_1m": "goal 0.15 s, 25 MB",
+    "matmul_dense": "goal 0.02 s; single triples would send 33 MB",
+    "linreg_gd": "goal 0.2 s (5 parties 0.45 s); SCALE-MAMBA (study, simpler job): 3 / 4 / 5.6 s for 2 / 3 / 5 parties",
+    "linreg_64": "goal 1e-5; SCALE-MAMBA (study): 6e-5",
+    "cnn_shallow_poly_step": "goal 0.6 s, 40 MB; study: 66.9 MB optimised, 210.8 MB baseline, about 108 s a step",
+    "kernel_matmul_1024": "goal 4 GMAC/s with IFMA",
+    "kernel_matmul_1024_portable": "goal 1.2 GMAC/s",
+    "transport_round_2": "goal 0.1 ms",
+    "transport_round_5": "goal 0.5 ms",
+    "transport_both_ways": "goal 400 MB/s",
+    "hello": "goal 0.9 s",
+}
+
+
+def tacit(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "tacit.cli", *arguments]
+
+
+def online(name: str, parties: int) -> Callable[[list[str]], list[Result]]:
+    def run(line: list[str]) -> list[Result]:
+        command = tacit("run", "-n", str(parties), "--dealer", *line, str(HERE / "online.py"), name)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+        marked = [text for text in done.stdout.splitlines() if "RESULT " in text]
+        if done.returncode or not marked:
+            raise SystemExit(f"{name} with {parties} parties failed:\n{done.stdout}{done.stderr}")
+        return [json.loads(marked[0].split("RESULT ", 1)[1])]
+
+    return run
+
+
+def hello(line: list[str]) -> list[Result]:
+    """From command to exit: share two numbers, multiply, reveal."""
+    command = tacit("run", "-n", "2", "--dealer", *line, str(HERE.parent / "examples" / "hello.py"))
+    seconds = []
+    for _ in range(6):
+        start = time.perf_counter()
+        subprocess.run(command, capture_output=True, check=True, timeout=120)
+        seconds.append(time.perf_counter() - start)
+    return [{"name": "hello", "value": round(statistics.median(seconds[1:]), 3), "unit": "s", "parties": 2, "note": ""}]
+
+
+def kernels(line: list[str]) -> list[Result]:
+    """In a process of its own, with one thread."""
+    environment = {**os.environ, "TACIT_THREADS": "1"}
+    code = f"import sys, json; sys.path.insert(0, {str(HERE)!r}); import kernels; print(json.dumps(kernels.run()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    return list(json.loads(done.stdout.splitlines()[-1]))
+
+
+def transport(line: list[str]) -> list[Result]:
+    import transport as module
+
+    return list(module.run())
+
+
+def jobs() -> list[tuple[str, Callable[[list[str]], list[Result]]]]:
+    """In order: the name that --only asks for (a prefix will do), and what runs it."""
+    wanted: list[tuple[str, Callable[[list[str]], list[Result]]]] = [
+        ("hello", hello),
+        ("mul_1m", online("mul_1m", 2)),
+        ("matmul_dense", online("matmul_dense", 2)),
+    ]
+    wanted += [("linreg_gd", online("linreg_gd", n)) for n in (2, 3, 5)]
+    wanted += [
+        ("linreg_64", online("linreg_64", 2)),
+        ("cnn_shallow_poly_step", online("cnn_shallow_poly_step", 2)),
+        ("transport", transport),
+        ("kernel", kernels),
+    ]
+    return wanted
+
+
+def show(result: Result) -> None:
+    sent = f"{result['bytes_per_party'] / 1e6:9.3f} MB {result['rounds']:5d} rounds" if "bytes_per_party" in result else ""
+    name = f"{result['name']} ({result['parties']})"
+    value = result["value"]
+    print(f"{name:36} {value:10.4g} {result['unit']:9} {sent:24} {COMPARED.get(result['name'], '')}")
+    if result["note"]:
+        print(f"{'':36} {result['note']}")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", help="run what starts with this name")
+    parser.add_argument("--latency", type=float, help="emulate a line: milliseconds one way")
+    parser.add_argument("--bandwidth", type=float, help="emulate a line: Mbit/s of each party")
+    given = parser.parse_args()
+    line = [f"--{k}={v}" for k in ("latency", "bandwidth") if (v := getattr(given, k)) is not None]
+    chosen = [(n, job) for n, job in jobs() if not given.only or n.startswith(given.only) or given.only.startswith(n)]
+    if not chosen:
+        raise SystemExit(f"no benchmark {given.only!r}; there are: {', '.join(dict.fromkeys(n for n, _ in jobs()))}")
+    print(f"{'benchmark (parties)':36} {'median':>10} {'':9} {'sent by a party':24} for comparison")
+    results = []
+    for name, job in chosen:
+        for result in job(line):
+            if given.only and not result["name"].startswith(given.only) and name != given.only:
+                continue
+            if line:
+                result["note"] = f"emulated line {' '.join(line)}; {result['note']}"
+            results.append(result)
+            show(result)
+    if not line:
+        write(results)
+
+
+def write(results: list[Result]) -> None:
+    """Replace what was measured again; keep the rest."""
+    path = HERE / "results.json"
+    old = json.loads(path.read_text()) if path.exists() else []
+    fresh = {(r["name"], r["parties"]) for r in results}
+    kept = [r for r in old if (r["name"], r["parties"]) not in fresh]
+    path.write_text(json.dumps(sorted(kept + results, key=lambda r: (r["name"], r["parties"])), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
