@@ -7,7 +7,7 @@ use std::arch::x86_64::*;
 const ROWS: usize = 4;
 const WIDTH: usize = 8;
 
-pub(crate) const PACKED: Packed = Packed { rows: ROWS, width: WIDTH, pack, point, finish };
+pub(crate) const PACKED: Packed = Packed { rows: ROWS, width: WIDTH, worth: 30, pack, point, finish };
 
 fn pack(out: &mut [u64], s: Source, lines: usize, depth: usize, width: usize) {
     #[target_feature(enable = "avx2,bmi2")]

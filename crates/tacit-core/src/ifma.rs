@@ -25,7 +25,7 @@ pub(crate) const KERNELS: Kernels = Kernels {
     panel,
     dots,
     dot,
-    packed: Some(Packed { rows: TOOM_ROWS, width: WIDTH, pack, point, finish }),
+    packed: Some(Packed { rows: TOOM_ROWS, width: WIDTH, worth: 105, pack, point, finish }),
 };
 
 /// Three sums with weights 1, 2^52 and 2^104.

@@ -39,6 +39,8 @@ pub(crate) struct Tile<'a> {
 pub(crate) struct Packed {
     pub(crate) rows: usize,
     pub(crate) width: usize,
+    /// Packing pays where m n / (m + n) reaches this: a value is computed once and used so often (measured).
+    pub(crate) worth: usize,
     /// (out, source, lines, depth, width) as [`crate::toom::pack`].
     pub(crate) pack: fn(&mut [u64], Source, usize, usize, usize),
     /// (sums, a, b, k): one point, `sums[r][j] = sum_k a[k][r] b[k][j]` mod 2^64.

@@ -90,7 +90,7 @@ pub fn matmul(be: Backend, out: &mut [u64], a: Matrix, b: Matrix) -> Result<(), 
 /// Whether there are enough products for each value that packing computes.
 fn worth_packing(m: usize, k: usize, n: usize, packed: &Packed) -> bool {
     let useful = |x: usize, tile: usize| x * 8 >= x.next_multiple_of(tile) * 7;
-    m >= 64 && n >= 64 && k >= 32 && useful(m, packed.rows) && useful(n, packed.width)
+    k >= 64 && packed.worth * (m + n) <= m * n && useful(m, packed.rows) && useful(n, packed.width)
 }
 
 /// How many rows of an m x k x n product are worth a thread.

@@ -65,22 +65,25 @@ pub(crate) fn pack(out: &mut [u64], s: Source, lines: usize, depth: usize, width
     let (p1, rest) = rest.split_at_mut(plane);
     let (p2, rest) = rest.split_at_mut(plane);
     let (p3, p4) = rest.split_at_mut(plane);
-    let mut put = |at: usize, v: u64| [p0[at], p1[at], p2[at], p3[at], p4[at]] = evaluate(v);
     if s.line_step == 1 {
         for d in 0..depth {
             let row = &s.data[d * s.depth_step..][..lines];
+            let at = d * width..(d + 1) * width;
+            let [q0, q1, q2, q3, q4] = [&mut *p0, p1, p2, p3, p4].map(|p| &mut p[at.clone()]);
             for (l, &v) in row.iter().enumerate() {
-                put(d * width + l, v);
+                [q0[l], q1[l], q2[l], q3[l], q4[l]] = evaluate(v);
             }
-            for l in lines..width {
-                put(d * width + l, 0);
+            for q in [q0, q1, q2, q3, q4] {
+                q[lines..].fill(0);
             }
         }
         return;
     }
     for l in 0..width {
         for d in 0..depth {
-            put(d * width + l, if l < lines { s.data[l * s.line_step + d * s.depth_step] } else { 0 });
+            let v = if l < lines { s.data[l * s.line_step + d * s.depth_step] } else { 0 };
+            let at = d * width + l;
+            [p0[at], p1[at], p2[at], p3[at], p4[at]] = evaluate(v);
         }
     }
 }
@@ -89,10 +92,9 @@ pub(crate) fn pack(out: &mut [u64], s: Source, lines: usize, depth: usize, width
 #[inline(always)]
 pub(crate) fn interpolate_tile(out: &mut [u64], sums: &[u64]) {
     let n = out.len();
-    let (r0, rest) = sums[..POINTS * n].split_at(n);
-    let (r1, rest) = rest.split_at(n);
-    let (r2, rest) = rest.split_at(n);
-    let (r3, r4) = rest.split_at(n);
+    // Slices of known length, so that the loop has no checks and becomes vectors.
+    let point = |i: usize| &sums[i * n..][..n];
+    let (r0, r1, r2, r3, r4) = (point(0), point(1), point(2), point(3), point(4));
     for i in 0..n {
         out[i] = interpolate([r0[i], r1[i], r2[i], r3[i], r4[i]]);
     }

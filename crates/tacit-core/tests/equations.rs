@@ -107,7 +107,7 @@ fn products_of_matrices() {
         (33, 1100, 10),
         (7, 2100, 1),
     ]);
-    shapes.extend([(1, 1030, 3), (300, 9, 32), (2, 129, 2), (64, 0, 64), (128, 257, 10)]);
+    shapes.extend([(1, 1030, 3), (300, 9, 32), (2, 129, 2), (64, 0, 64), (128, 257, 10), (220, 70, 223)]);
     for &be in Backend::available() {
         for &(m, k, n) in &shapes {
             let (a, b, add) = (sample(m * k, 1), sample(k * n, 2), sample(m * n, 3));
@@ -146,10 +146,10 @@ fn long_sums_do_not_overflow() {
         let k = 1500;
         let square = BigUint::from(value) * BigUint::from(value) * BigUint::from(k);
         let expected = u64::try_from(square % BigUint::from(P)).unwrap();
-        let line = vec![value; k * 64];
+        let line = vec![value; k * 220];
         for &be in Backend::available() {
-            let mut out = vec![0; 64 * 64];
-            let (a, b) = (Matrix::new(&line, 64, k, false).unwrap(), Matrix::new(&line, k, 64, false).unwrap());
+            let mut out = vec![0; 220 * 220];
+            let (a, b) = (Matrix::new(&line, 220, k, false).unwrap(), Matrix::new(&line, k, 220, false).unwrap());
             matmul(be, &mut out, a, b).unwrap();
             assert!(out.iter().all(|&v| v == expected), "{be:?} packed");
         }
