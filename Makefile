@@ -1,0 +1,46 @@
+# `make demo` trains a private CNN on this machine; `make test` runs the tests; `make check` is what must be green before a commit.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml pyproject.toml
+
+.PHONY: install demo test check check-full format bench bench-full clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: $(SOURCES)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip "maturin>=1.7,<2"
+	$(BIN)/python -m pip install --quiet --no-build-isolation --config-settings build-args=--release --editable ".[torch,data,dev]"
+	touch $@
+
+demo: install
+	$(BIN)/tacit run -n 2 --dealer examples/digits_cnn.py
+
+test: install
+	$(BIN)/python -m pytest
+
+check: install
+	cargo fmt --all --check
+	cargo clippy --all-targets -- -D warnings
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	cargo test --release --quiet -p tacit-core
+	$(BIN)/python -m pytest
+
+check-full: check
+	$(BIN)/python -m pytest -m slow
+
+format: install
+	cargo fmt --all
+	$(BIN)/ruff check --fix --quiet .
+	$(BIN)/ruff format --quiet .
+
+bench: install
+	$(BIN)/python benchmarks/run.py $(if $(ONLY),--only $(ONLY)) $(if $(LATENCY),--latency $(LATENCY)) $(if $(BANDWIDTH),--bandwidth $(BANDWIDTH))
+
+clean:
+	rm -rf $(VENV) target

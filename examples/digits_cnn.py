@@ -1,0 +1,98 @@
+"""Two parties train a small CNN: party 0 holds images of digits, party 1 knows which digits they are.
+
+    tacit run -n 2 --dealer examples/digits_cnn.py
+
+The data are scikit-learn's bundled digits (1797 images of 8 x 8). What is revealed is the trained model's predictions for the
+test images. Since the data are public here, party 0 then runs the same training in the clear, to compare.
+"""
+
+import argparse
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+
+import tacit
+
+TRAIN = 1500
+BATCH = 64
+
+
+class Polynomial(nn.Module):
+    """x^2 / 8 + x / 2 + 1 / 4: close to a ReLU around zero, and made of products only."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 0.125 * x**2 + 0.5 * x + 0.25
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1), nn.AvgPool2d(2), Polynomial(), nn.Flatten(), nn.Linear(256, 10)
+    )
+
+
+def images(rows: slice) -> np.ndarray:
+    return load_digits().images[rows, None] / 16
+
+
+def labels(rows: slice) -> np.ndarray:
+    """One column for each digit."""
+    return np.eye(10)[load_digits().target[rows]]
+
+
+def train(model: nn.Module, batches: Iterable[Any]) -> None:
+    """An ordinary training loop: it does not know whether its numbers are secret."""
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    for x, y in batches:
+        loss = nn.functional.mse_loss(model(x), y)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+
+
+def accuracy(outputs: torch.Tensor) -> float:
+    return float((outputs.argmax(1).numpy() == load_digits().target[TRAIN:]).mean())
+
+
+def in_the_clear(epochs: int) -> float:
+    x, y = torch.tensor(images(slice(TRAIN))).float(), torch.tensor(labels(slice(TRAIN))).float()
+    generator = np.random.default_rng(0)
+
+    def batches() -> Iterable[Any]:
+        for _ in range(epochs):
+            order = generator.permutation(TRAIN)
+            for start in range(0, TRAIN, BATCH):
+                yield x[order[start : start + BATCH]], y[order[start : start + BATCH]]
+
+    model = network()
+    train(model, batches())
+    with torch.no_grad():
+        return accuracy(model(torch.tensor(images(slice(TRAIN, None))).float()))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--epochs", type=int, default=6)
+    epochs = parser.parse_args().epochs
+    torch.set_num_threads(1)
+    pixels = tacit.Format(8, 1)
+    with tacit.session(format=tacit.Format(16, 6)) as session:
+        X = session.secret(lambda: images(slice(TRAIN)), owner=0, shape=(TRAIN, 1, 8, 8), format=pixels)
+        y = session.secret(lambda: labels(slice(TRAIN)), owner=1, shape=(TRAIN, 10))
+        model = session.share(network())
+        train(model, session.batches(X, y, size=BATCH, epochs=epochs, progress=True))
+        test = session.secret(lambda: images(slice(TRAIN, None)), owner=0, shape=(297, 1, 8, 8), format=pixels)
+        with torch.no_grad():
+            outputs = session.reveal(model(test))
+        if session.me == 0:
+            print(f"accuracy of the private model:          {accuracy(outputs):.1%}")
+            print(f"accuracy of the same run in the clear:  {in_the_clear(epochs):.1%}")
+            print(session.report())
+
+
+if __name__ == "__main__":
+    main()
