@@ -337,6 +337,12 @@ def test_backends_and_threads_agree() -> None:
     assert len(results) == 1
 
 
+def test_an_unknown_backend_is_refused() -> None:
+    env = {**os.environ, "TACIT_BACKEND": "abacus"}
+    run = subprocess.run([sys.executable, "-c", "from tacit import _core"], env=env, capture_output=True, text=True)
+    assert run.returncode != 0 and "abacus" in run.stderr
+
+
 def test_the_stream_does_not_change_between_versions() -> None:
     prg = _core.Prg(bytes(16), 1)
     h = hashlib.sha256(prg.field(5000).tobytes() + prg.below(5000, 1 << 59).tobytes() + prg.bits(5000).tobytes())

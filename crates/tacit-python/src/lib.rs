@@ -373,6 +373,9 @@ impl Prg {
 /// The kernels of tacit.
 #[pymodule]
 fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    if let Ok(name) = std::env::var("TACIT_BACKEND") {
+        choose(Some(&name))?; // better no module than another backend than the one that was asked for
+    }
     m.add("P", P)?;
     m.add_class::<Prg>()?;
     m.add_function(wrap_pyfunction!(backends, m)?)?;
