@@ -113,7 +113,15 @@ def test_different_programs_are_named():
         x = s.secret(1.0, owner=0)
         s.reveal(x if s.me else s.secret(1.0, owner=1))
 
-    for script in (other_input, other_operation, other_step):
+    def other_value(s: Session):
+        x, y = s.secret(1.0, owner=0), s.secret(2.0, owner=0)
+        s.reveal([x, y])
+        s.reveal(x if s.me else y)
+
+    def other_scale(s: Session):
+        s.reveal(s.secret(1.0, owner=0) * (1 + s.me))
+
+    for script in (other_input, other_operation, other_step, other_value, other_scale):
         error, ended = failures(script)
         assert type(error) is tacit.Mismatch and "party 0" in str(error) and "party 1" in str(error)
         assert len(ended) == 2

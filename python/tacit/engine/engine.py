@@ -87,6 +87,7 @@ class Engine:
         self._elements = 0
         self._kept: dict[int, Wire] = {}
         self._numbered = 0
+        self._forced = 0
 
     # Recording.
 
@@ -121,20 +122,24 @@ class Engine:
 
     # Forcing.
 
-    def force(self, *wires: Wire) -> None:
-        prepared = self.prepare(*wires)
+    def force(self, *wires: Wire, purpose: str = "") -> None:
+        prepared = self.prepare(*wires, purpose=purpose)
         if prepared is not None:
             self.run(prepared)
 
-    def prepare(self, *wires: Wire) -> Prepared | None:
-        """Everything up to the first opening: lower, agree, take the material. None if nothing is pending."""
+    def prepare(self, *wires: Wire, purpose: str = "") -> Prepared | None:
+        """Everything up to the first opening: lower, agree, take the material. None if there is nothing to do.
+
+        `purpose` says what will be done with `wires`, and that all parties have to agree on it.
+        """
         self._recorded, self._elements = [], 0
         pending = _ordered(wires)
-        if not pending:
+        if not pending and not purpose:
             return None
         plan = Plan(self._numbered)
         for wire in pending:
             assert wire.operation is not None
+            wire.serial, self._forced = self._forced, self._forced + 1
             wire.task = wire.operation.lower(self.protocol, wire, plan)
         self._numbered += len(plan.requests)
         self._count(plan)
@@ -142,7 +147,8 @@ class Engine:
             for request in plan.requests:
                 plan.release(request)
             return Prepared(pending, plan, b"")
-        digest = self._agree(pending, plan.requests)
+        target = f"{where()} {purpose}: {', '.join(f'{w.label} #{w.serial}' for w in wires)}" if purpose else ""
+        digest = self._agree(pending, plan.requests, target)
         if plan.requests:
             assert self.source is not None
             started = time.perf_counter()
@@ -192,15 +198,14 @@ class Engine:
         self._rounds([Task(run, label=label)], hashlib.blake2b(label.encode(), digest_size=8).digest())
         return result[0]
 
-    def _agree(self, wires: Sequence[Wire], requests: Sequence[Request]) -> bytes:
+    def _agree(self, wires: Sequence[Wire], requests: Sequence[Request], purpose: str) -> bytes:
         """All parties record the same graph, or `Mismatch` names the first operation in which two of them differ."""
         assert self.channel is not None
-        number = {id(w): i for i, w in enumerate(wires)}
         lines = [f"graph {self.costs.graphs}, after {self._numbered - len(requests)} requests"]
         for w in wires:
             assert w.operation is not None
-            inputs = ",".join(str(number.get(id(i), i.shape)) for i in w.inputs)
-            lines.append(f"{w.label}: {w.operation.describe()} of ({inputs}), shape {w.shape}")
+            lines.append(f"{w.label}: {w.operation.describe()} of ({_serials(w.inputs)}), shape {w.shape}")
+        lines += [purpose] if purpose else []
         text = "\n".join(lines).encode()
         digest = hashlib.blake2b(text, key=self.session[:64], person=b"tacit graph", digest_size=32).digest()
         peers = self.channel.peers
@@ -229,10 +234,11 @@ class Engine:
 
     # Revealing.
 
-    def reveal(self, wires: Sequence[Wire], to: Sequence[int] | None = None) -> list[Field | None]:
+    def reveal(self, wires: Sequence[Wire], to: Sequence[int] | None = None, detail: str = "") -> list[Field | None]:
         """The values of `wires`, at the parties `to` (everyone if None), after all checks; None at the others.
 
         A value for some parties only is opened under a mask that each of them knows: `to` costs one mask each.
+        `detail`: how the values are meant, on which all have to agree.
         """
         shown: list[Wire] = list(wires)
         hidden: list[tuple[int, int, Wire]] = []  # (index of the value, receiver, its mask)
@@ -243,8 +249,8 @@ class Engine:
                     mask = self.record(OutputMask(receiver), (), wire.shape, f"mask for party {receiver}")
                     hidden.append((index, receiver, mask))
                     shown.append(self.record(Linear(Combine((1, 1))), (wire, mask), wire.shape, "masked output"))
-        self.force(*shown)
         receivers = None if to is None else tuple(sorted(set(to)))
+        self.force(*shown, purpose=f"reveal to {'all' if receivers is None else receivers}{detail}")
         self.reveals += [Revealed(w.label, w.shape, receivers) for w in wires]
         self.protocol.ledger += [OpeningRecord(w.label, w.shape, "output") for w in shown]
         self.costs.sends += sum(self.protocol.output_bytes(fp.size(w.shape)) for w in shown)
@@ -280,6 +286,11 @@ def _ordered(wires: Sequence[Wire]) -> list[Wire]:
                 stack.append((wire, True))
                 stack.extend((i, False) for i in reversed(wire.inputs))
     return order
+
+
+def _serials(wires: Sequence[Wire]) -> str:
+    """Which values of the session these are."""
+    return ", ".join(f"#{w.serial}" for w in wires)
 
 
 def _difference(me: int, lines: Sequence[str], peer: int, text: str) -> str:

@@ -89,7 +89,8 @@ class Arithmetic:
         return self._number(self.engine.record(Public(encoded), (), values.shape, "public"), f.fraction, f.bits)
 
     def reveal(self, numbers: Sequence[Number], to: Sequence[int] | None = None) -> list[NDArray[np.float64] | None]:
-        values = self.engine.reveal([n.wire for n in numbers], to)
+        scales = f" at scale {', '.join(str(n.scale) for n in numbers)}"
+        values = self.engine.reveal([n.wire for n in numbers], to, scales)
         return [
             None if v is None else decode(v, n.scale).reshape(n.shape) for v, n in zip(values, numbers, strict=True)
         ]

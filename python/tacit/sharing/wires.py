@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Wire:
     """A secret array. Pending until forced; then `share` is set and what made it is forgotten, but for views."""
 
-    __slots__ = ("bound", "clear", "decomposed", "inputs", "label", "operation", "plain", "shape", "share", "task")
+    __slots__ = ("bound", "clear", "decomposed", "inputs", "label", "operation", "plain", "serial", "shape", "share", "task")
 
     def __init__(self, operation: "Operation", inputs: "tuple[Wire, ...]", shape: Shape, label: str) -> None:
         self.operation: Operation | None = operation
@@ -26,6 +26,7 @@ class Wire:
         self.task: Task | None = None
         self.plain: Opening | None = None  # good for any form
         self.decomposed: Opening | None = None  # has late terms: good for elementwise forms
+        self.serial = -1  # the engine's count of forced values, alike at all parties
         self.bound = 0  # |value| < 2^bound by contract, in units of the last place; 0: not stated
         self.clear: Field | None = None  # the value itself, where this party owns it
 
