@@ -1,5 +1,7 @@
 """Each message of a run, altered by one party in value, length, number or order: a named error, never a wrong result."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -158,7 +160,9 @@ def test_a_broken_commitment_is_cheating(monkeypatch):
 
     def other(self, domain, *parts):
         value = original(self, domain, *parts)
-        return bytes(32) if domain == b"tacit commit" and self.me == 1 and parts[0] == (1).to_bytes(4, "little") else value
+        return (
+            bytes(32) if domain == b"tacit commit" and self.me == 1 and parts[0] == (1).to_bytes(4, "little") else value
+        )
 
     monkeypatch.setattr(coins.Transcript, "hash", other)
     outcome = attacked(2, 1, lambda peer, number, payload, label: payload)
@@ -221,7 +225,7 @@ def test_delayed_messages_do_no_harm():
 def test_messages_out_of_order_are_noticed():
     """Two rounds' frames exchanged."""
     rounds = sorted(number for number, _ in script(2))
-    for first, second in zip(rounds[3:], rounds[4:], strict=False):
+    for first, second in pairwise(rounds[3:]):
         held = {}
 
         def tamper(peer, number, payload, label, first=first, second=second, held=held):
