@@ -290,13 +290,21 @@ class Arithmetic:
 
     def _room(self, x: Number, bits: int) -> Number:
         """x in at most `bits` bits."""
-        return x if x.bits <= bits else self.truncate(x, x.bits - bits)
+        return x if x.bits <= bits else self._cut(x, x.bits - bits)
+
+    def _cut(self, x: Number, drop: int) -> Number:
+        """x in `drop` bits less at least: as it was truncated before, if that is as narrow."""
+        source = x.root or x
+        if (known := source.rounded) is None or source.scale - known.scale < drop:
+            return self.truncate(x, drop)
+        dropped = source.scale - known.scale
+        return known if source is x else Number(known.wire, x.scale - dropped, x.bits - dropped, root=known)
 
     def _summable(self, x: Number, terms: int, name: str) -> tuple[Number, int]:
         bits = min(x.bits + _log2(terms), self._cap(x.scale))
         if bits > CAPACITY:
-            x = self.truncate(x, bits - CAPACITY)
-            bits = CAPACITY
+            x = self._cut(x, bits - CAPACITY)
+            bits = min(x.bits + _log2(terms), self._cap(x.scale), CAPACITY)
         return x, bits
 
     def _shrunk(self, bits: int, scale: int, name: str) -> int:

@@ -50,6 +50,14 @@ def conv2d_weight(a: Arithmetic, g: Number, x: Number, kernel: Pair, stride: Pai
     return a.bilinear(Conv2dWeight(stride, padding, kernel), g, x, terms, name)
 
 
+def conv2d_bias(a: Arithmetic, g: Number) -> Number:
+    """The gradient for the bias: a sum, taken before a pooling spread its gradient over windows."""
+    operation = g.wire.operation
+    if g.spread_of is not None and isinstance(operation, Linear) and isinstance(operation.map, BoxSpread):
+        return a.times(a.sum(g.spread_of, (0, 2, 3)), field.size(operation.map.kernel), "bias gradient")
+    return a.sum(g, (0, 2, 3))
+
+
 def avg_pool2d(
     a: Arithmetic, x: Number, kernel: Pair, stride: Pair, padding: Pair, divisor: int | None = None
 ) -> Number:
