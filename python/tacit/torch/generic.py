@@ -1,0 +1,124 @@
+"""Rules for whole families of operations, tried in order for one that is not in the table:
+
+name_ = functional + write;   .out likewise;   _foreach_* = loop;   decompositions;   composites;   refusal
+"""
+
+from typing import Any
+
+import torch
+
+from tacit.errors import Unsupported
+from tacit.torch import refusals
+from tacit.torch.rules import RULES, holds_secret, public, put, written
+from tacit.torch.table import GENERIC, Handler
+from tacit.torch.tensor import SecretTensor
+
+aten = torch.ops.aten
+
+# Those of PyTorch's decompositions that fall onto linear operations and products; not the ones of softmax, batch norm,
+# sigmoid or max-pooling, which are right and far too dear on secrets.
+_DECOMPOSED = frozenset({"addcmul", "lerp", "addmv", "addr", "addbmm", "roll", "rot90"})
+
+_FOREACH = {"List": "Tensor", "ScalarList": "Scalar", "Scalar": "Scalar", "Tensor": "Tensor"}
+
+
+def in_place(func: Any) -> Handler | None:
+    packet, name = _name(func)
+    if not name.endswith("_") or name.endswith("__") or name.startswith("_foreach"):
+        return None
+    functional = getattr(getattr(aten, name[:-1], None), packet, None)
+    if functional is None:
+        return None
+    if functional in RULES:
+        return written(RULES[functional], functional)
+
+    def handler(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        target = args[0]
+        if type(target) is not SecretTensor:
+            raise Unsupported(refusals.leak(func))
+        result = functional(*args, **kwargs)
+        put(func, target, result.read() if type(result) is SecretTensor else result)
+        return target
+
+    return handler
+
+
+def out(func: Any) -> Handler | None:
+    written_to = [a.name for a in func._schema.arguments if a.is_out]
+    if len(written_to) != 1:
+        return None
+    wanted = [a.name for a in func._schema.arguments if not a.is_out]
+    packet = func.overloadpacket
+    found = [getattr(packet, o) for o in packet.overloads()]
+    matching = [f for f in found if not f._schema.is_mutable and [a.name for a in f._schema.arguments] == wanted]
+    if not matching:
+        return None
+
+    def handler(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        target = kwargs[written_to[0]]
+        result = matching[0](*args, **{k: v for k, v in kwargs.items() if k != written_to[0]})
+        if type(target) is not SecretTensor:
+            raise Unsupported(refusals.leak(func))
+        put(func, target, result.read() if type(result) is SecretTensor else result)
+        return target
+
+    return handler
+
+
+def foreach(func: Any) -> Handler | None:
+    overload, name = _name(func)
+    if not name.startswith("_foreach_"):
+        return None
+    packet = getattr(aten, name.removeprefix("_foreach_"), None)
+    single = getattr(packet, _FOREACH.get(overload, "default"), None) or getattr(packet, "default", None)
+    if single is None:
+        return None
+
+    def handler(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        each = [
+            single(*(x[i] if isinstance(x, list | tuple) else x for x in args), **kwargs) for i in range(len(args[0]))
+        ]
+        return None if name.endswith("_") else each
+
+    return handler
+
+
+def decomposition(func: Any) -> Handler | None:
+    if _name(func)[1] not in _DECOMPOSED:
+        return None
+    from torch._decomp import decomposition_table
+
+    found = decomposition_table.get(func)
+    return None if found is None else lambda func, args, kwargs: found(*args, **kwargs)
+
+
+def composite(func: Any) -> Handler | None:
+    key = torch._C.DispatchKey.CompositeImplicitAutograd
+    if not func.has_kernel_for_dispatch_key(key):
+        return None
+    return lambda func, args, kwargs: func.decompose(*args, **kwargs)
+
+
+def refused(func: Any) -> Handler:
+    def handler(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if not any(holds_secret(x) for x in (*args, *kwargs.values())):
+            return func(*(public(x) for x in args), **{k: public(v) for k, v in kwargs.items()})
+        places = [a for a in func._schema.arguments if a.alias_info is not None and a.alias_info.is_write]
+        given = dict(zip((a.name for a in func._schema.arguments), args, strict=False)) | kwargs
+        if any(isinstance(given.get(p.name), torch.Tensor) and not _secret(given.get(p.name)) for p in places):
+            raise Unsupported(refusals.leak(func))
+        raise Unsupported(refusals.unknown(func))
+
+    return handler
+
+
+def _secret(x: Any) -> bool:
+    return type(x) is SecretTensor
+
+
+def _name(func: Any) -> tuple[str, str]:
+    """(overload, name) of an aten operation."""
+    return func._overloadname, func._schema.name.partition("::")[2]
+
+
+GENERIC += [in_place, out, foreach, decomposition, composite, refused]

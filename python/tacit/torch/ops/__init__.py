@@ -1,0 +1,8 @@
+"""The rules, by kind. Importing this package fills the table."""
+
+from tacit.torch import generic as _generic
+from tacit.torch.ops import arithmetic, convolution, creation, losses, movement, parts, products, reductions, writing
+
+__all__ = ["arithmetic", "convolution", "creation", "losses", "movement", "parts", "products", "reductions", "writing"]
+
+del _generic

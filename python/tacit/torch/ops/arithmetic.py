@@ -1,0 +1,119 @@
+"""Sums, products, quotients by public numbers, integer powers."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from tacit.errors import Unsupported
+from tacit.fixed.arithmetic import Arithmetic, Number
+from tacit.torch import refusals
+from tacit.torch.operands import Operand, array, scalar, shape_of
+from tacit.torch.rules import implements
+
+aten = torch.ops.aten
+
+LARGEST_POWER = 64
+
+
+@implements(aten.add.Tensor, aten.add.Scalar)
+def add(a: Arithmetic, x: Operand, y: Operand, alpha: float = 1, name: str = "add") -> Number:
+    """x + alpha y."""
+    if isinstance(y, Number):
+        if not isinstance(x, Number):
+            return _shift(a, y if alpha == 1 else times(a, y, alpha), x, name)
+        if abs(alpha) == 1:
+            return a.add(x, y, int(alpha), name)
+        return a.add(x, times(a, y, alpha), 1, name)
+    assert isinstance(x, Number)
+    return _shift(a, x, y if alpha == 1 else y * alpha, name)
+
+
+def _shift(a: Arithmetic, x: Number, y: torch.Tensor | float, name: str) -> Number:
+    """x + y for a public y. Adding zeros, as to a gradient that was zeroed, costs no bit."""
+    values = array(y)
+    if not values.any():
+        return a.expand(x, np.broadcast_shapes(x.shape, values.shape))
+    return a.add_public(x, values, name)
+
+
+@implements(aten.sub.Tensor, aten.sub.Scalar)
+def sub(a: Arithmetic, x: Operand, y: Operand, alpha: float = 1) -> Number:
+    return add(a, x, y, -alpha, "sub")
+
+
+@implements(aten.rsub.Tensor, aten.rsub.Scalar)
+def rsub(a: Arithmetic, x: Operand, y: Operand, alpha: float = 1) -> Number:
+    return add(a, y, x, -alpha, "sub")
+
+
+@implements(aten.neg.default)
+def neg(a: Arithmetic, x: Number) -> Number:
+    return a.negate(x)
+
+
+@implements(aten.positive.default)
+def positive(a: Arithmetic, x: Number) -> Number:
+    return x
+
+
+@implements(aten.mul.Tensor, aten.mul.Scalar)
+def mul(a: Arithmetic, x: Operand, y: Operand, name: str = "mul") -> Number:
+    if isinstance(x, Number):
+        return a.multiply(x, y, name) if isinstance(y, Number) else times(a, x, y, name)
+    assert isinstance(y, Number)
+    return times(a, y, x, name)
+
+
+def times(a: Arithmetic, x: Number, y: torch.Tensor | float, name: str = "mul") -> Number:
+    """x times something public."""
+    x = a.expand(x, np.broadcast_shapes(x.shape, shape_of(y)))
+    factor = scalar(y)
+    if factor == 1:
+        return x
+    return a.times(x, factor, name) if factor is not None else a.times_public(x, array(y), name)
+
+
+@implements(aten.div.Tensor, aten.div.Scalar)
+def div(a: Arithmetic, x: Operand, y: Operand) -> Number:
+    if isinstance(y, Number):
+        raise Unsupported(refusals.division(aten.div.Tensor))
+    assert isinstance(x, Number)
+    divisor = array(y)
+    if not divisor.all():
+        raise Unsupported(f"aten.div of a secret tensor by a public operand of shape {divisor.shape} that holds a zero")
+    inverse = scalar(y)
+    return times(a, x, torch.from_numpy(1 / divisor) if inverse is None else _spread(1 / inverse, y), "div")
+
+
+def _spread(value: float, like: torch.Tensor | float) -> torch.Tensor | float:
+    """`value` in the shape of `like`, which may broadcast the other operand."""
+    return torch.tensor(value, dtype=torch.float64).expand(like.shape) if isinstance(like, torch.Tensor) else value
+
+
+@implements(aten.pow.Tensor_Scalar)
+def power(a: Arithmetic, x: Number, exponent: float) -> Number | torch.Tensor:
+    """By squaring: both operands of a square are one number, which is opened once."""
+    if exponent != int(exponent) or not 0 <= exponent <= LARGEST_POWER:
+        raise Unsupported(
+            f"aten.pow of a secret tensor with the exponent {exponent}: integers from 0 to {LARGEST_POWER} are there, "
+            "roots and inverses are not yet"
+        )
+    n = int(exponent)
+    if n == 0:
+        return torch.ones(x.shape)
+    result: Number | None = None
+    square = x
+    while True:
+        if n % 2:
+            result = square if result is None else a.multiply(result, square, f"power {exponent}")
+        n //= 2
+        if n == 0:
+            assert result is not None
+            return result
+        square = a.multiply(square, square, "square")
+
+
+@implements(aten.reciprocal.default)
+def reciprocal(a: Arithmetic, x: Number) -> Any:
+    raise Unsupported(refusals.division(aten.reciprocal.default))

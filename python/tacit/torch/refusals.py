@@ -1,0 +1,99 @@
+"""What is refused, and what to use instead."""
+
+from typing import Any
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_COMPARES = _names(
+    """
+    relu gt lt ge le eq ne max min amax amin maximum minimum fmax fmin argmax argmin aminmax sort argsort topk
+    kthvalue median mode clamp clamp_min clamp_max clip abs sign sgn heaviside hardtanh hardsigmoid hardswish relu6 leaky_relu
+    prelu rrelu threshold threshold_backward elu celu selu where searchsorted bucketize max_pool1d max_pool2d max_pool3d
+    max_pool2d_with_indices adaptive_max_pool2d softshrink hardshrink l1_loss smooth_l1_loss huber_loss isclose allclose
+    logical_and logical_or logical_not logical_xor floor ceil round trunc frac remainder fmod cummax cummin dist norm
+    linalg_vector_norm triplet_margin_loss hinge_embedding_loss soft_margin_loss isnan isinf isfinite isin unique
+    """
+)
+
+_FUNCTIONS = _names(
+    """
+    exp exp2 expm1 log log2 log10 log1p sqrt rsqrt reciprocal sigmoid tanh gelu silu mish softplus softmax
+    _softmax log_softmax _log_softmax logsumexp erf erfc erfinv sin cos tan asin acos atan atan2 sinh cosh log_sigmoid
+    log_sigmoid_forward nll_loss nll_loss_forward binary_cross_entropy cross_entropy_loss native_layer_norm
+    native_batch_norm native_group_norm _native_batch_norm_legit batch_norm var std var_mean std_mean
+    _scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_attention_math kl_div poisson_nll_loss addcdiv
+    """
+)
+
+_SHOWS = _names("_local_scalar_dense item equal nonzero masked_select is_nonzero bincount histc _to_dense resolve_conj")
+
+_RANDOM = _names(
+    """
+    bernoulli native_dropout dropout rand_like randn_like randint_like normal uniform random exponential
+    multinomial
+    """
+)
+
+_PLACES = _names("as_strided new_empty_strided empty_strided set_ resize")
+
+
+def showing(what: str) -> str:
+    return (
+        f"{what} of a secret tensor would show its value: open it by name with session.reveal(x) (to all) or "
+        "session.reveal(x, to=party)"
+    )
+
+
+def unknown(func: Any) -> str:
+    """Why `func`, an operation without a rule, is refused."""
+    name = func._schema.name.partition("::")[2]
+    base = name.removeprefix("_foreach_").removesuffix("_backward").rstrip("_")
+    called = f"{func} on a secret tensor"
+    if name in _SHOWS or base in _SHOWS:
+        return showing(called)
+    if name in _COMPARES or base in _COMPARES:
+        return (
+            f"{called} needs comparisons of secret numbers, which are not there yet: use polynomials instead, "
+            "such as x**2 or 0.125 * x**2 + 0.5 * x + 0.25 for a ReLU, and AvgPool2d for max-pooling"
+        )
+    if name in _FUNCTIONS or base in _FUNCTIONS:
+        return (
+            f"{called} is not a polynomial, and functions beyond polynomials are not there yet: use a polynomial "
+            "activation, and MSELoss on one-hot labels for a loss"
+        )
+    if name in _RANDOM or base in _RANDOM:
+        return (
+            f"{called} draws random numbers, which the parties would draw differently: leave it out, or multiply by a "
+            "public mask that all parties draw from one seed"
+        )
+    if base in _PLACES or name in _PLACES:
+        return (
+            f"{called} speaks of places in memory, which a secret tensor has none of: write into a leaf under "
+            "torch.no_grad(), or build the result with torch.cat or torch.stack"
+        )
+    return (
+        f"{called} has no rule: secret tensors know sums, products, matrix products, convolutions, average pooling, "
+        "integer powers, MSE and data movement; express it through these (or reveal first, if all may see the value)"
+    )
+
+
+def division(func: Any) -> str:
+    return (
+        f"{func} by a secret tensor: division by secrets is not there yet; divide by a public number, "
+        "or reveal the divisor if all may see it"
+    )
+
+
+def leak(func: Any) -> str:
+    return (
+        f"{func} would write a secret into a public tensor. If an optimiser does it, the model is public and its gradients are "
+        "secret: share the model with session.share(model), or freeze it with requires_grad_(False)"
+    )
+
+
+SESSIONS = (
+    "tensors of different sessions (or of different parties in one process) meet in {}: keep each session's own apart"
+)

@@ -1,0 +1,219 @@
+"""How a rule on numbers becomes a handler of tensors: operands are read, the result is wrapped, writes go to their place.
+
+@implements(aten.mul.Tensor, aten.mul.Scalar)
+def mul(a, x, y): ...            # Numbers where secret, plain tensors and Python numbers where public
+
+@views(aten.t.default)
+def t(shape): return Permuted((1, 0))
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from tacit.errors import Unsupported
+from tacit.fixed.arithmetic import Arithmetic, Number
+from tacit.torch import refusals
+from tacit.torch.table import TABLE, Handler
+from tacit.torch.tensor import Cell, SecretTensor, Value
+from tacit.torch.views import Same, Step
+
+Rule = Callable[..., Any]
+"""rule(arithmetic, *operands) -> Number, plain tensor, or a list or tuple of them."""
+
+RULES: dict[Any, Rule] = {}
+
+LAYER = "tacit layer"
+"""Key in an autograd node's metadata: the layer whose forward pass made it."""
+
+
+def implements(*overloads: Any) -> Callable[[Rule], Rule]:
+    """Register a rule on numbers for these overloads."""
+
+    def register(rule: Rule) -> Rule:
+        for func in overloads:
+            RULES[func] = rule
+            TABLE[func] = lifted(rule)
+        return rule
+
+    return register
+
+
+def views(*overloads: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register what view an overload is: f(shape, *arguments) -> Step, or a list of them."""
+
+    def register(steps: Callable[..., Any]) -> Callable[..., Any]:
+        def handler(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            x = args[0]
+            made = steps(tuple(x.shape), *args[1:], **kwargs)
+            return [_view(x, step) for step in made] if isinstance(made, list) else _view(x, made)
+
+        for func in overloads:
+            TABLE[func] = handler
+        return steps
+
+    return register
+
+
+def handles(*overloads: Any) -> Callable[[Handler], Handler]:
+    """Register a handler that sees the tensors themselves."""
+
+    def register(handler: Handler) -> Handler:
+        for func in overloads:
+            TABLE[func] = handler
+        return handler
+
+    return register
+
+
+def _view(x: SecretTensor, step: Step) -> SecretTensor:
+    if isinstance(step, Same):
+        return x.again()
+    return SecretTensor(x._cell, (*x._steps, step), step.shape(tuple(x.shape)), x.dtype)
+
+
+class Call:
+    """One operation: reads its operands and wraps its results. All secrets are of one session."""
+
+    __slots__ = ("arithmetic", "dtype", "func", "secret")
+
+    def __init__(self, func: Any) -> None:
+        self.func = func
+        self.arithmetic: Arithmetic | None = None
+        self.dtype = torch.float32
+        self.secret = False  # some operand is; not merely public values in a wrapper
+
+    def meet(self, x: SecretTensor) -> None:
+        arithmetic = x._cell.arithmetic
+        if self.arithmetic is None:
+            self.arithmetic, self.dtype = arithmetic, x.dtype
+        elif arithmetic is not self.arithmetic:
+            raise Unsupported(refusals.SESSIONS.format(self.func))
+
+    def value(self, value: Value) -> Value:
+        if isinstance(value, Number):
+            self.secret = True
+        return value
+
+    def read(self, x: Any) -> Any:
+        """`x` with its secrets as numbers."""
+        if type(x) is SecretTensor:
+            self.meet(x)
+            return self.value(x.read())
+        if type(x) is list or type(x) is tuple:
+            return [self.read(y) for y in x]
+        return x
+
+    def run(self, rule: Rule, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """rule(...), or PyTorch's own `func` if no operand is secret."""
+        if not self.secret:
+            return func(*args, **kwargs)
+        assert self.arithmetic is not None
+        return rule(self.arithmetic, *args, **kwargs)
+
+    def wrap(self, result: Any) -> Any:
+        if isinstance(result, Number):
+            assert self.arithmetic is not None
+            return SecretTensor(Cell(self.arithmetic, result), (), result.shape, self.dtype)
+        if isinstance(result, torch.Tensor):
+            if type(result) is SecretTensor or not result.is_floating_point():
+                return result
+            assert self.arithmetic is not None
+            return SecretTensor(Cell(self.arithmetic, result), (), tuple(result.shape), self.dtype)
+        if isinstance(result, list | tuple):
+            return type(result)(self.wrap(r) for r in result)
+        return result
+
+
+class Scope:
+    """Labels what is recorded inside: by a place's name, or by the layer that the backward pass is in."""
+
+    __slots__ = ("pushed", "scope")
+
+    def __init__(self, arithmetic: Arithmetic, name: str = "") -> None:
+        self.scope = arithmetic.engine.scope
+        if not name and not self.scope and (node := torch._C._current_autograd_node()) is not None:
+            metadata: Any = node.metadata
+            layer = metadata.get(LAYER)
+            name = f"backward of {layer}" if layer else ""
+        self.pushed = bool(name) and not self.scope
+        if self.pushed:
+            self.scope.append(name)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *error: object) -> None:
+        if self.pushed:
+            self.scope.pop()
+
+
+def lifted(rule: Rule) -> Handler:
+    def handler(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        call = Call(func)
+        with Scope(_arithmetic(args)):
+            values = [call.read(x) for x in args]
+            named = {k: call.read(v) for k, v in kwargs.items()} if kwargs else kwargs
+            return call.wrap(call.run(rule, func, values, named))
+
+    return handler
+
+
+def _arithmetic(args: tuple[Any, ...]) -> Arithmetic:
+    for x in args:
+        if type(x) is SecretTensor:
+            return x._cell.arithmetic
+        if type(x) is list or type(x) is tuple:
+            for y in x:
+                if type(y) is SecretTensor:
+                    return y._cell.arithmetic
+    raise AssertionError("an operation without a secret operand was dispatched")
+
+
+def written(rule: Rule, functional: Any) -> Handler:
+    """The in-place form of `rule`. A place that is only scaled is brought home with the next write or read."""
+    scales = functional._schema.name in ("aten::mul", "aten::div")
+
+    def handler(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        target, others = args[0], args[1:]
+        if type(target) is not SecretTensor:
+            if any(holds_secret(x) for x in (*others, *kwargs.values())):
+                raise Unsupported(refusals.leak(func))
+            return func(target, *(public(x) for x in others), **{k: public(v) for k, v in kwargs.items()})
+        cell = target._cell
+        call = Call(func)
+        call.meet(target)
+        with Scope(cell.arithmetic, cell.name):
+            old = call.value(target.read() if target._steps else cell.peek())
+            values = [call.read(x) for x in others]
+            named = {k: call.read(v) for k, v in kwargs.items()}
+            new = call.run(rule, functional, [old, *values], named)
+            loose = scales and not target._steps and not isinstance(values[0], Number)
+            put(func, target, new, loose)
+        return target
+
+    return handler
+
+
+def put(func: Any, target: SecretTensor, new: Value, loose: bool = False) -> None:
+    if tuple(new.shape) != tuple(target.shape):
+        raise Unsupported(f"{func} would give shape {tuple(new.shape)} to a place of shape {tuple(target.shape)}")
+    target.write(new, loose)
+
+
+def is_public(x: SecretTensor) -> bool:
+    """Whether a wrapper holds a value that all parties know, like ones_like(loss)."""
+    return not isinstance(x._cell.peek(), Number)
+
+
+def holds_secret(x: Any) -> bool:
+    if isinstance(x, list | tuple):
+        return any(holds_secret(y) for y in x)
+    return type(x) is SecretTensor and not is_public(x)
+
+
+def public(x: Any) -> Any:
+    if isinstance(x, list | tuple):
+        return type(x)(public(y) for y in x)
+    return x.read() if type(x) is SecretTensor else x
