@@ -37,7 +37,6 @@ from tacit.sharing.maps import (
 from tacit.sharing.operations import Bilinear, Input, Linear, Public, RandomBits, Shift, Truncate
 from tacit.sharing.wires import Wire
 
-
 NEAR = 2
 """A truncation by so many bits more than wanted is used again: 2 x is not opened anew when x was truncated."""
 
