@@ -1,0 +1,144 @@
+"""`tacit run --parties`: every party is started by itself, with a key of its own."""
+
+import re
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+from launching import command, ended, script, started
+
+from tacit.transport.identity import make_identity
+
+NAMES = ["ann", "bob", "dealer", "eve"]
+BODY = "with tacit.session() as s: print(s.reveal(s.secret(3.0, owner=0) * s.secret(5.0, owner=1)))"
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("keys")
+    for name in NAMES:
+        make_identity(name).save(folder / f"{name}.pem", folder / f"{name}.key")
+    return folder
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+@pytest.fixture
+def place(tmp_path, keys):
+    """A folder with keys, a parties file and a script."""
+    shutil.copytree(keys, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "parties.toml").write_text(parties_file([free_port(), free_port()]))
+    script(tmp_path, BODY)
+    return tmp_path
+
+
+def parties_file(ports, names=("ann", "bob")):
+    members = [
+        f'[[party]]\naddress = "127.0.0.1:{p}"\ncertificate = "{n}.pem"\n' for p, n in zip(ports, names, strict=True)
+    ]
+    return "\n".join([*members, '[dealer]\ncertificate = "dealer.pem"\n'])
+
+
+def run_all(
+    place: Path, scripts=("script.py", "script.py"), files=("parties.toml",) * 3, keys=("ann", "bob", "dealer")
+):
+    wait = ["--wait", 8]
+    processes = [
+        started("run", *wait, "--parties", files[i], "--me", i, "--key", f"{keys[i]}.key", scripts[i], cwd=place)
+        for i in range(2)
+    ]
+    if dealer:
+        processes.append(started("dealer", *wait, "--parties", "parties.toml", "--key", "dealer.key", cwd=place))
+    return [ended(p) for p in processes]
+
+
+def test_two_parties_and_a_dealer(place):
+    for code, out, err in run_all(place, dealer=True)[:2]:
+        assert code == 0, err
+        assert out == "15.0\n"
+
+
+def test_different_scripts_are_named(place):
+    script(place, BODY + "  # changed", "other.py")
+    first, second = run_all(place, scripts=("script.py", "other.py"))
+    for code, out, err in (first, second):
+        assert code == 1 and not out and "Traceback" not in err
+        assert re.search(r"tacit: Mismatch at \w+.py:3: .*'?script'?: party 0 has '\w+', party 1 has '\w+'", err)
+
+
+def test_a_certificate_that_is_not_the_pinned_one(place):
+    ports = re.findall(r":(\d+)", (place / "parties.toml").read_text())
+    (place / "deceived.toml").write_text(parties_file(ports, ("ann", "eve")))  # party 1 passes for another
+    first, second = run_all(place, files=("parties.toml", "deceived.toml"), keys=("ann", "eve"))
+    assert first[0] and second[0]
+    for _, out, err in (first, second):
+        assert "certificate" in err and "Traceback" not in err and not out
+
+
+def test_a_key_that_is_not_ones_own(place):
+    done = command("run", "--parties", "parties.toml", "--me", 0, "--key", "bob.key", "script.py", cwd=place)
+    assert done.returncode == 2 and "party 0" in done.stderr and "--key" in done.stderr
+
+
+def test_a_port_that_is_taken(place):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        (place / "parties.toml").write_text(parties_file([taken.getsockname()[1], free_port()]))
+        done = command("run", "--parties", "parties.toml", "--me", 0, "--key", "ann.key", "script.py", cwd=place)
+    assert done.returncode == 1 and "is taken" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_party_that_never_comes(place):
+    done = command(
+        "run", "--wait", 1, "--parties", "parties.toml", "--me", 0, "--key", "ann.key", "script.py", cwd=place
+    )
+    assert done.returncode == 3 and "party 1" in done.stderr and "never came" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "lists no parties"),
+        ("[[party]]\n", "no address"),
+        ('[[party]]\naddress = "somewhere"\nfingerprint = "' + "a" * 64 + '"', "no address; write host:port"),
+        ('[[party]]\naddress = "a:1"\n', "certificate"),
+        ('[[party]]\naddress = "a:1"\nfingerprint = "12"', "64 hexadecimal"),
+        ('[[party]]\naddress = "a:1"\ncertificate = "absent.pem"', "absent.pem"),
+        ('[[party]]\naddress = "a:1"\ncertificate = "ann.pem"\ncolour = "red"', "colour"),
+        ('[[party]]\naddress = "a:1"\ncertificate = "ann.pem"', "at least 2 parties"),
+        (
+            '[[party]]\naddress = "a:1"\ncertificate = "ann.pem"\n[[party]]\naddress = "a:2"\ncertificate = "bob.pem"',
+            "[dealer]",
+        ),
+        ("party = [", "not TOML"),
+    ],
+)
+def test_wrong_parties_files(place, text, message):
+    (place / "parties.toml").write_text(text)
+    done = command("run", "--parties", "parties.toml", "--me", 0, "--key", "ann.key", "script.py", cwd=place)
+    assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_missing_files_and_members(place):
+    for arguments, message in [
+        (["--parties", "absent.toml", "--me", 0, "--key", "ann.key"], "absent.toml"),
+        (["--parties", "parties.toml", "--me", 0, "--key", "absent.key"], "absent.key"),
+        (["--parties", "parties.toml", "--me", 2, "--key", "ann.key"], "0 to 1"),
+        (["--parties", "parties.toml"], "--me"),
+    ]:
+        done = command("run", *arguments, "script.py", cwd=place)
+        assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_keygen(tmp_path):
+    done = command("keygen", "--name", "bank", "--out", tmp_path / "keys")
+    assert done.returncode == 0 and re.search(r'fingerprint = "[0-9a-f]{64}"', done.stdout)
+    assert (tmp_path / "keys" / "bank.key").stat().st_mode & 0o777 == 0o600
+    again = command("keygen", "--name", "bank", "--out", tmp_path / "keys")
+    assert again.returncode == 2 and "already" in again.stderr
