@@ -49,7 +49,8 @@ def encode(values: NDArray[np.float64], scale: int, bits: int, what: str) -> Fie
         place = tuple(int(i) for i in np.unravel_index(bad[0], values.shape)) if values.ndim else ()
         raise OutOfRange(
             f"{what} has {float(flat[bad[0]])!r} at {place} ({len(bad)} of {flat.size} elements like it), but its format "
-            f"holds finite numbers below {2.0 ** (bits - scale):g} in magnitude: scale the data, or declare a format with more integer bits"
+            f"holds finite numbers below {2.0 ** (bits - scale):g} in magnitude: scale the data, or declare a format with "
+            "more integer bits"
         ) from None
 
 
