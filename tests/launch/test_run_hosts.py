@@ -3,7 +3,6 @@
 import re
 import shutil
 import socket
-from pathlib import Path
 
 import pytest
 from launching import command, ended, script, started
@@ -44,10 +43,8 @@ def parties_file(ports, names=("ann", "bob")):
     return "\n".join([*members, '[dealer]\ncertificate = "dealer.pem"\n'])
 
 
-def run_all(
-    place: Path, scripts=("script.py", "script.py"), files=("parties.toml",) * 3, keys=("ann", "bob", "dealer")
-):
-    wait = ["--wait", 8]
+def run_all(place, scripts=("script.py",) * 2, files=("parties.toml",) * 2, keys=("ann", "bob"), dealer=False):
+    wait = ["--wait", 8 if dealer else 3]
     processes = [
         started("run", *wait, "--parties", files[i], "--me", i, "--key", f"{keys[i]}.key", scripts[i], cwd=place)
         for i in range(2)

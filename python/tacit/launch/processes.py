@@ -122,10 +122,10 @@ class Group:
             self.stop()
         if failed is None:
             return 0
-        code = exit_code(failed.process.returncode)
+        fate = "was stopped" if _followed(failed) else f"was stopped: {failed.name} {_fate(failed.process.returncode)}"
         with self._lock:
-            print(f"tacit: {failed.name} {_fate(failed.process.returncode)}; all were stopped", file=sys.stderr)
-        return code
+            print(f"tacit: the run {fate}", file=sys.stderr)
+        return exit_code(failed.process.returncode)
 
     def stop(self) -> None:
         """End what still runs: asked first, then made to."""
