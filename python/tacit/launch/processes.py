@@ -176,7 +176,8 @@ def _copy(source: IO[bytes], sink: BinaryIO, prefix: bytes, lock: threading.Lock
         *lines, left = _lines(left + piece)
         if lines:
             with lock:
-                sink.write(b"".join(prefix + line for line in lines))
+                # A bar that begins with a carriage return begins with an empty line.
+                sink.write(b"".join(line if line == b"\r" else prefix + line for line in lines))
                 sink.flush()
     if left:
         with lock:

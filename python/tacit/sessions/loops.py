@@ -58,9 +58,7 @@ def _orders(rows: int, size: int, epochs: int, shuffle: bool, seed: int, per_epo
 
 
 def _take(session: "Session", x: Any, chosen: NDArray[np.int64]) -> Any:
-    if isinstance(x, np.ndarray):
-        return x[chosen]
-    return session.rows(x, chosen)
+    return session.rows(x, chosen) if session.is_secret(x) else x[chosen]
 
 
 def _shown(session: "Session", turns: Iterable[Any], count: int, progress: bool) -> Iterable[Any]:

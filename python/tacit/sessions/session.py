@@ -117,7 +117,8 @@ class Session:
         if self._is_module(x):
             from tacit import torch as secret_torch
 
-            return secret_torch.reveal_module(self, x, receivers)
+            opened = secret_torch.reveal_module(self, x, receivers)
+            return opened if receivers is None or self.me in receivers else None
         several = isinstance(x, list | tuple)
         values = list(x) if several else [x]
         shown = self.arithmetic.reveal([self.number(v) for v in values], receivers)
@@ -189,13 +190,20 @@ class Session:
 
     # Inside.
 
+    def is_secret(self, x: Any) -> bool:
+        """Whether `x` is a SecretArray or SecretTensor."""
+        secret_torch = sys.modules.get("tacit.torch")
+        return isinstance(x, SecretArray) or (secret_torch is not None and bool(secret_torch.is_secret(x)))
+
     def number(self, x: Any) -> Number:
         """The number behind a SecretArray or SecretTensor."""
+        if not self.is_secret(x):
+            raise BadInput(f"a {type(x).__name__} is not secret: only secret arrays and tensors can be revealed")
         if isinstance(x, SecretArray):
             return x.number
-        if (secret_torch := sys.modules.get("tacit.torch")) is not None and secret_torch.is_secret(x):
-            return secret_torch.number(x)
-        raise BadInput(f"a {type(x).__name__} is not secret: only secret arrays and tensors are revealed or batched")
+        from tacit import torch as secret_torch
+
+        return secret_torch.number(x)
 
     def rows(self, x: Any, chosen: Sequence[int] | NDArray[np.int64]) -> Any:
         """Public rows of `x`: a view, so that what is opened of `x` serves all of its batches."""
@@ -221,7 +229,7 @@ class Session:
             return float(values) if values.ndim == 0 else values
         import torch
 
-        return torch.from_numpy(np.ascontiguousarray(values)).to(x.dtype)
+        return torch.from_numpy(np.array(values)).to(x.dtype)
 
     def _is_module(self, x: Any) -> bool:
         torch = sys.modules.get("torch")
