@@ -29,8 +29,7 @@ COMPARED = {
     "cnn_shallow_poly_step": "goal 0.6 s, 40 MB; study: 66.9 MB optimised, 210.8 MB baseline, about 108 s a step",
     "kernel_matmul_1024": "goal 4 GMAC/s with IFMA",
     "kernel_matmul_1024_portable": "goal 1.2 GMAC/s",
-    "transport_round_2": "goal 0.1 ms",
-    "transport_round_5": "goal 0.5 ms",
+    "transport_round": "goal 0.1 ms for 2 parties, 0.5 ms for 5",
     "transport_both_ways": "goal 400 MB/s",
     "hello": "goal 0.9 s",
 }
@@ -95,7 +94,9 @@ def jobs() -> list[tuple[str, Callable[[list[str]], list[Result]]]]:
 
 
 def show(result: Result) -> None:
-    sent = f"{result['bytes_per_party'] / 1e6:9.3f} MB {result['rounds']:5d} rounds" if "bytes_per_party" in result else ""
+    sent = (
+        f"{result['bytes_per_party'] / 1e6:9.3f} MB {result['rounds']:5d} rounds" if "bytes_per_party" in result else ""
+    )
     name = f"{result['name']} ({result['parties']})"
     value = result["value"]
     print(f"{name:36} {value:10.4g} {result['unit']:9} {sent:24} {COMPARED.get(result['name'], '')}")

@@ -75,11 +75,11 @@ def between(n: int, work: Callable[..., float], *args: int) -> float:
 def round_time() -> list[Result]:
     return [
         {
-            "name": "TLS round of 64 bytes to and from each peer",
+            "name": "transport_round",
             "value": round(between(n, rounds, 2000, 64) * 1e3, 4),
             "unit": "ms",
             "parties": n,
-            "note": f"one process a party, loopback, {multiprocessing.cpu_count()} cores",
+            "note": f"64 bytes to and from each peer over TLS, one process a party, loopback, {multiprocessing.cpu_count()} cores",
         }
         for n in (2, 3, 5)
     ]
@@ -89,11 +89,11 @@ def throughput() -> list[Result]:
     size = 64 * MIB
     return [
         {
-            "name": "TLS throughput in each direction, both at once",
+            "name": "transport_both_ways",
             "value": round((n - 1) * size / between(n, rounds, 4, size) / 1e6, 1),
             "unit": "MB/s",
             "parties": n,
-            "note": "frames of 64 MiB; bytes that one party sends in a second",
+            "note": "both ways at once, frames of 64 MiB over TLS; bytes that one party sends in a second",
         }
         for n in (2, 3)
     ]

@@ -185,3 +185,16 @@ def test_training_never_multiplies_two_sealed_masks(steps):
         assert opened.count(("plain", (8, 3))) == 0, "the data set is open since its input"
         again = [shape for kind, shape in opened if kind == "again"]
         assert again == [(3, 1)] * len(again), "only the small operand of a sealed pair is masked anew"
+
+
+def test_a_truncation_later_in_the_graph_serves_earlier_products():
+    """The order in which a script uses a value makes no difference."""
+
+    def work(e):
+        x, start = hidden(e, 3, 3)
+        first = product(e, MatMul(), x, x)
+        y = truncated(e, x, 16)
+        e.force(first, product(e, Elementwise(), y, x), truncated(e, y, 2))
+        return kinds(e, start)
+
+    assert run(work) == [("truncation", (3, 3)), ("truncation", (3, 3))]

@@ -20,7 +20,7 @@ from tacit.engine.labels import where
 from tacit.errors import CheatingDetected, Mismatch, OutOfRange
 from tacit.field import Field
 from tacit.sharing.maps import Combine, Shape
-from tacit.sharing.operations import Linear, Operation, OutputMask
+from tacit.sharing.operations import Linear, Operation, OutputMask, Truncate
 from tacit.sharing.plan import OpeningRecord, Plan, Rounds, Task
 from tacit.sharing.protocol import Protocol
 from tacit.sharing.requests import Request
@@ -133,7 +133,7 @@ class Engine:
         `purpose` says what will be done with `wires`, and that all parties have to agree on it.
         """
         self._recorded, self._elements = [], 0
-        pending = _ordered(wires)
+        pending = _truncations_first(_ordered(wires))
         if not pending and not purpose:
             return None
         plan = Plan(self._numbered)
@@ -291,6 +291,24 @@ def _ordered(wires: Sequence[Wire]) -> list[Wire]:
 def _serials(wires: Sequence[Wire]) -> str:
     """Which values of the session these are."""
     return ", ".join(f"#{w.serial}" for w in wires)
+
+
+def _truncations_first(order: Sequence[Wire]) -> list[Wire]:
+    """Each truncation right after its input: what it opens then serves all other uses of that value."""
+    inside = {id(w) for w in order}
+    held: dict[int, list[Wire]] = {}
+    result: list[Wire] = []
+    ready: list[Wire] = []
+    for wire in order:
+        if isinstance(wire.operation, Truncate):
+            (x,) = wire.inputs
+            (held.setdefault(id(x), []) if id(x) in inside else ready).append(wire)
+    for wire in (*ready, *(w for w in order if not isinstance(w.operation, Truncate))):
+        stack = [wire]
+        while stack:
+            result.append(last := stack.pop())
+            stack.extend(reversed(held.get(id(last), ())))
+    return result
 
 
 def _difference(me: int, lines: Sequence[str], peer: int, text: str) -> str:

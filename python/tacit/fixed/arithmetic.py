@@ -232,9 +232,17 @@ class Arithmetic:
         x = self.expand(x, shape)
         return self.bilinear(Elementwise(), x, x if same else self.expand(y, shape), 1, name)
 
-    def bilinear(self, form: Form, x: Number, y: Number, terms: int, name: str) -> Number:
-        """form(x, y), where each output sums `terms` products. Operands are truncated, the wider first, until it fits."""
+    def bilinear(self, form: Form, x: Number, y: Number, terms: int, name: str, again: bool = False) -> Number:
+        """form(x, y), where each output sums `terms` products. Operands are truncated, the wider first, until it fits.
+
+        Two more are truncated than must be, since it saves openings: an operand of an elementwise product that was not opened yet
+        (a truncation opens it as well, and the product is narrower); and one wider than half the field that will be multiplied
+        again (`again`: autograd keeps it for the backward pass), which would not fit then.
+        """
         shape = form.shape(x.shape, y.shape)
+        same = x is y
+        x = self._narrow(x, form.elementwise, again)
+        y = x if same else self._narrow(y, form.elementwise, again)
         while self._product_bits(x, y, terms) > CAPACITY:
             wide = x if x.bits >= y.bits else y
             if wide.bits <= self.format.bits:
@@ -249,6 +257,10 @@ class Arithmetic:
         product = self._number(wire, x.scale + y.scale, bits)
         product.factors = (x, y)
         return product
+
+    def _narrow(self, x: Number, elementwise: bool, again: bool) -> Number:
+        unopened = elementwise and x.wire.known(True) is None
+        return self.round(x) if unopened or (again and x.bits > CAPACITY // 2) else x
 
     def _product_bits(self, x: Number, y: Number, terms: int) -> int:
         return min(x.bits + y.bits + _log2(terms), self._cap(x.scale + y.scale))

@@ -16,13 +16,13 @@ aten = torch.ops.aten
 
 
 @implements(aten.mm.default, aten.bmm.default)
-def matmul(a: Arithmetic, x: Operand, y: Operand) -> Number:
+def matmul(a: Arithmetic, x: Operand, y: Operand, again: bool = False) -> Number:
     if isinstance(x, Number):
         left, transposed = _untransposed(x)
         if isinstance(y, Number):
             right, also = _untransposed(y)
             _fitting(x.shape, y.shape)
-            return a.bilinear(MatMul(transposed, also), left, right, x.shape[-1], "matmul")
+            return a.bilinear(MatMul(transposed, also), left, right, x.shape[-1], "matmul", again)
         values = array(y)
         _fitting(x.shape, values.shape)
         return a.with_public(MatMul(transposed, False), left, values, False, x.shape[-1], "matmul")
@@ -58,7 +58,7 @@ def vector_product(a: Arithmetic, x: Operand, y: Operand) -> Number:
 @implements(aten.addmm.default, aten.baddbmm.default)
 def addmm(a: Arithmetic, bias: Operand, x: Operand, y: Operand, beta: float = 1, alpha: float = 1) -> Operand:
     if isinstance(x, Number) or isinstance(y, Number):
-        secret = matmul(a, x, y)
+        secret = matmul(a, x, y, again=True)  # a layer with a bias: its operands come back in the backward pass
         product: Operand = secret if alpha == 1 else times(a, secret, alpha)
     else:
         assert isinstance(x, torch.Tensor) and isinstance(y, torch.Tensor)
