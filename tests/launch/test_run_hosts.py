@@ -1,11 +1,13 @@
 """`tacit run --parties`: every party is started by itself, with a key of its own."""
 
+import os
 import re
 import shutil
+import signal
 import socket
 
 import pytest
-from launching import command, ended, script, started
+from launching import command, ended, script, started, wait_for
 
 from tacit.transport.identity import make_identity
 
@@ -58,6 +60,27 @@ def test_two_parties_and_a_dealer(place):
     for code, out, err in run_all(place, dealer=True)[:2]:
         assert code == 0, err
         assert out == "15.0\n"
+
+
+def test_an_interrupted_party_tells_the_other(place):
+    script(
+        place,
+        "with tacit.session() as s:\n"
+        "    open(f'started{s.me}', 'w')\n"
+        "    time.sleep(30 if s.me else 0)\n"
+        "    s.reveal(s.secret(1.0))",
+    )
+    members = [
+        started("run", "--parties", "parties.toml", "--me", i, "--key", f"{NAMES[i]}.key", "script.py", cwd=place)
+        for i in range(2)
+    ]
+    dealer = started("dealer", "--parties", "parties.toml", "--key", "dealer.key", cwd=place)
+    wait_for(place / "started1")
+    os.killpg(members[1].pid, signal.SIGINT)  # as a terminal does
+    assert ended(members[1])[0] == 130
+    code, _, err = ended(members[0])
+    assert code == 3 and "tacit: party 1 stopped: it was interrupted" in err
+    assert ended(dealer)[0] == 3
 
 
 def test_different_scripts_are_named(place):

@@ -143,6 +143,16 @@ def test_batches_can_keep_order_and_drop_the_rest():
     assert parties(script) == [([[0, 1], [2, 3]], [0, 1, 2])] * 2
 
 
+def test_the_order_of_batches_follows_the_seed():
+    def script(s: Session):
+        a = s.secret(np.arange(8.0), owner=0)
+        return [s.reveal(b).tolist() for _ in range(2) for b in s.batches(a, size=8)]
+
+    first, again, other = (parties(script, seed=seed)[0] for seed in (1, 1, 2))
+    assert first == again != other
+    assert first[0] != first[1]
+
+
 def test_the_report_says_what_was_sent_and_revealed():
     def script(s: Session):
         s.reveal(s.secret(2.0) * s.secret(3.0, owner=1), to=1)

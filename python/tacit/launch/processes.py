@@ -1,5 +1,6 @@
 """A group of child processes: their output prefixed, the first failure or a signal ends all of them."""
 
+import contextlib
 import os
 import queue
 import signal
@@ -56,15 +57,19 @@ class Child:
         for reader in self._readers:
             reader.join(1.0)  # a process that it left behind may hold the pipe
 
+    def interrupted(self) -> None:
+        """A process that shares this one's terminal got the Ctrl-C too, and has a moment to tell its peers."""
+        if not self._readers:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(GRACE)
+
     def signal(self, number: int) -> None:
         if self.process.poll() is None:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 if self._readers:
                     os.killpg(self.process.pid, number)
                 else:
                     self.process.send_signal(number)
-            except ProcessLookupError:
-                pass
 
 
 class Group:
@@ -117,6 +122,8 @@ class Group:
                     failed = child
                     end = min(end, time.monotonic() + FOLLOW)
         except KeyboardInterrupt:
+            for child in waiting:
+                child.interrupted()
             return 128 + signal.SIGINT
         finally:
             self.stop()

@@ -115,7 +115,7 @@ def announced(channel: Channel, what: str, owner: int, shape: Shape | None) -> S
 def _read(frame: bytes | bytearray, peer: int, what: str, me: int) -> Shape | None:
     try:
         note = json.loads(bytes(frame))
-    except ValueError:
+    except (ValueError, RecursionError):
         note = None
     match note:
         case ["enter", str(theirs), sizes]:

@@ -30,6 +30,7 @@ def run(
     debug: bool = False,
     tensors: bool | None = None,
     timeout: float = TIMEOUT,
+    seed: int = 0,
     latency: float | None = None,
     bandwidth: float | None = None,
     args: Sequence[Any] = (),
@@ -45,7 +46,7 @@ def run(
     For tests: `wrap(channel, me)` replaces a party's channel, `source(me, parties)` its source of correlations.
     """
     options = Options(
-        protocol, format or Format(), topology, debug, tensors, timeout, latency=latency, bandwidth=bandwidth
+        protocol, format or Format(), topology, debug, tensors, timeout, seed, latency=latency, bandwidth=bandwidth
     )
     kind = protocol_kind(protocol, parties)
     crew = _Crew(function, parties, options, args, wrap, source, dealt=kind.sourced and source is None)

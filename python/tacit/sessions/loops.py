@@ -24,7 +24,7 @@ def batches(
     size: int,
     epochs: int,
     shuffle: bool,
-    seed: int,
+    seed: int | None,
     drop_last: bool,
     progress: bool,
 ) -> Iterator[Any]:
@@ -32,7 +32,8 @@ def batches(
     if size < 1:
         raise ValueError(f"size={size}: a batch has at least one row")
     per_epoch = rows // size if drop_last else -(-rows // size)
-    order = _orders(rows, size, epochs, shuffle, seed, per_epoch)
+    generator = session.generator if seed is None else np.random.default_rng(seed)
+    order = _orders(rows, size, epochs, generator if shuffle else None, per_epoch)
     for chosen in _shown(session, order, per_epoch * epochs, progress):
         batch = tuple(_take(session, x, chosen) for x in data)
         yield batch[0] if len(batch) == 1 else batch
@@ -48,11 +49,12 @@ def _rows(data: Sequence[Any]) -> int:
     return lengths.pop()
 
 
-def _orders(rows: int, size: int, epochs: int, shuffle: bool, seed: int, per_epoch: int) -> Iterator[NDArray[np.int64]]:
+def _orders(
+    rows: int, size: int, epochs: int, generator: np.random.Generator | None, per_epoch: int
+) -> Iterator[NDArray[np.int64]]:
     # Public and equal at all parties; what it chose is part of the graph whose hash they compare.
-    generator = np.random.default_rng(seed)
     for _ in range(epochs):
-        order = generator.permutation(rows) if shuffle else np.arange(rows)
+        order = np.arange(rows) if generator is None else generator.permutation(rows)
         for index in range(per_epoch):
             yield order[index * size : (index + 1) * size]
 

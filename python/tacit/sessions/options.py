@@ -19,6 +19,8 @@ class Options:
     debug: bool = False
     tensors: bool | None = None
     timeout: float = TIMEOUT
+    seed: int = 0
+    """Of the session's public randomness."""
     latency: float | None = None
     """One way, in milliseconds."""
     bandwidth: float | None = None
@@ -31,6 +33,7 @@ class Options:
             "format": f"{self.format.fraction} fraction and {self.format.integer} integer bits",
             "topology": self.topology,
             "debug": str(self.debug),
+            "seed": str(self.seed),
             "timeout": f"{self.timeout:g} s",
             "emulated line": f"{self.latency} ms, {self.bandwidth} Mbit/s",
         }

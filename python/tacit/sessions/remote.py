@@ -28,13 +28,14 @@ def session(
     debug: bool = False,
     tensors: bool | None = None,
     timeout: float | None = None,
+    seed: int = 0,
 ) -> Session:
     """This party's session, with the other processes that `tacit run` started (or that wait on other hosts).
 
     `format`: how numbers are held. `topology`: "mesh", or "hub" for fewer bytes among many parties. `debug` opens every
     value's MAGNITUDE to all, and names the line where one left its contract. `timeout`: seconds of silence after which a
     peer counts as lost. `tensors`: secrets are torch tensors; by default if the script has imported torch by now.
-    All parties have to give the same.
+    `seed`: of the public randomness, such as the order of batches. All parties have to give the same.
     """
     context = contexts.take()
     options = Options(
@@ -44,6 +45,7 @@ def session(
         debug=debug,
         tensors=tensors,
         timeout=timeout or context.timeout or TIMEOUT,
+        seed=seed,
         latency=context.latency,
         bandwidth=context.bandwidth,
     )

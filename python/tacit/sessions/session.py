@@ -52,6 +52,8 @@ class Session:
         self._protocol = kind.make(me, parties, source, session, hub_of(options.topology))
         self.engine = Engine(self._protocol, source, channel, session, debug=options.debug)
         self.arithmetic = Arithmetic(self.engine, options.format)
+        self.generator = np.random.default_rng(options.seed)
+        """Public randomness, the same at all parties as long as all draw from it alike."""
         self.meter = Meter() if channel is None else channel.meter
         self.material = material
         self.tensors = "torch" in sys.modules if options.tensors is None else options.tensors
@@ -133,11 +135,14 @@ class Session:
         size: int,
         epochs: int = 1,
         shuffle: bool = True,
-        seed: int = 0,
+        seed: int | None = None,
         drop_last: bool = False,
         progress: bool = False,
     ) -> Iterator[Any]:
-        """Batches of the same public, random rows of all `data`; each one ends a step. The data are opened once in all."""
+        """Batches of the same public, random rows of all `data`; each one ends a step. The data are opened once in all.
+
+        The order is drawn from the session's generator, or from one of its own for `seed`.
+        """
         return loops.batches(self, data, size, epochs, shuffle, seed, drop_last, progress)
 
     def steps(self, count: int, progress: bool = False) -> Iterator[int]:
