@@ -18,10 +18,11 @@ def command(*arguments: object, cwd: Path | None = None, timeout: float = 30) ->
     )
 
 
-def started(*arguments: object, cwd: Path | None = None) -> subprocess.Popen[str]:
+def started(*arguments: object, cwd: Path | None = None, **environment: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*TACIT, *map(str, arguments)],
         cwd=cwd,
+        env={**os.environ, **{k: str(v) for k, v in environment.items()}},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

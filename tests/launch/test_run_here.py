@@ -134,7 +134,7 @@ def test_the_parties_end_when_the_launcher_is_killed(tmp_path):
         tmp_path,
         EXCHANGE.format(body="open(f'{sys.argv[1]}/{s.me}', 'w').write(str(os.getpid())); time.sleep(60)"),
     )
-    process = started("run", "-n", 2, "--dealer", path, tmp_path)
+    process = started("run", "-n", 2, "--dealer", path, tmp_path, TMPDIR=tmp_path)
     for i in range(2):
         wait_for(tmp_path / str(i))
     time.sleep(0.1)
@@ -142,6 +142,20 @@ def test_the_parties_end_when_the_launcher_is_killed(tmp_path):
     process.wait()
     process.communicate()
     _gone(tmp_path)
+    assert not list(tmp_path.glob("**/*.key"))
+
+
+def test_a_session_that_is_not_closed_is_missed(tmp_path):
+    path = script(tmp_path, "s = tacit.session()\nx = s.secret(1.0)\nif s.me == 0: s.reveal(x)")
+    done = command("run", "-n", 2, "--dealer", path)
+    assert done.returncode == 3
+    assert "party 1 stopped: its script ended without closing its session" in done.stderr
+
+
+def test_a_syntax_error_shows_no_internals(tmp_path):
+    done = command("run", "-n", 2, "--dealer", script(tmp_path, "def f(:"))
+    assert done.returncode == 1 and "SyntaxError" in done.stderr
+    assert "child.py" not in done.stderr and "runpy" not in done.stderr
 
 
 def _gone(folder: Path) -> None:

@@ -59,11 +59,11 @@ def _last_line(at: TracebackType | None) -> str:
 
 
 def _users(error: BaseException) -> list[str]:
-    """The traceback without the frames that started the script."""
+    """The traceback of the user's code; of tacit's own where no other is on the stack, but for what started it."""
     report = traceback.TracebackException.from_exception(error)
-    frames = [f for f in report.stack if _is_users(f.filename)]
-    if frames:
-        report.stack = traceback.StackSummary.from_list(frames)
+    inside = [f for f in report.stack if f.filename != __file__ and not f.filename.startswith("<frozen")]
+    frames = [f for f in inside if _is_users(f.filename)]
+    report.stack = traceback.StackSummary.from_list(frames or inside)
     return list(report.format())
 
 

@@ -23,6 +23,7 @@ def run_local(template: Context, command: Sequence[str]) -> int:
         listeners = [listen(HOST, 0) for _ in range(template.parties)]
         known = replace(
             template,
+            passing=True,
             addresses={i: (HOST, int(s.getsockname()[1])) for i, s in enumerate(listeners)},
             pins=_identities(folder, count),
             names={template.parties: "dealer"} if template.dealer else {},

@@ -25,6 +25,8 @@ class Context:
     pins: dict[int, str] = field(default_factory=dict)
     certificate: str = ""
     key: str = ""
+    passing: bool = False
+    """The key was made for this run: its file goes once it was read."""
     names: dict[int, str] = field(default_factory=dict)
     listener: int | None = None
     """A listening socket that this process has inherited."""

@@ -96,10 +96,13 @@ def _joined(context: Context, options: Options) -> Session:
 
 def open_endpoint(context: Context) -> Endpoint:
     listener = None if context.listener is None else socket.socket(fileno=context.listener)
+    identity = Identity.load(context.certificate, context.key)
+    if context.passing:
+        Path(context.key).unlink()
     return Endpoint(
         context.me,
         context.addresses,
-        Identity.load(context.certificate, context.key),
+        identity,
         {i: pin for i, pin in context.pins.items() if i != context.me},
         names=context.names,
         listener=listener,

@@ -1,5 +1,6 @@
 """A party's session: data goes in, numbers are computed with, and nothing comes out but what is revealed by name."""
 
+import contextlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
@@ -180,6 +181,11 @@ class Session:
             self.close()
         else:
             self._end(reason(error))
+
+    def __del__(self) -> None:
+        if getattr(self, "_open", False):
+            with contextlib.suppress(Exception):  # the interpreter may be shutting down
+                self._end("its script ended without closing its session")
 
     def __repr__(self) -> str:
         return f"<tacit session of party {self.me} of {self.parties}, protocol {self.protocol}>"
