@@ -314,5 +314,6 @@ def _truncations_first(order: Sequence[Wire]) -> list[Wire]:
 def _difference(me: int, lines: Sequence[str], peer: int, text: str) -> str:
     for mine, theirs in zip(lines, text.split("\n"), strict=False):
         if mine != theirs:
-            return f"party {me} and party {peer} run different programs: here «{mine}», there «{theirs}»"
+            shown = "".join(c if c.isprintable() else " " for c in theirs[:400])  # a peer's text, for a terminal
+            return f"party {me} and party {peer} run different programs: here «{mine}», there «{shown}»"
     return f"party {me} and party {peer} run different programs: {len(lines) - 1} operations here, another number there"
