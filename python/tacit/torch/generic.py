@@ -1,6 +1,7 @@
-"""Rules for whole families of operations, tried in order for one that is not in the table:
+"""Rules for whole families of operations, for one that is not in the table.
 
-name_ = functional + write;   .out likewise;   _foreach_* = loop;   decompositions;   composites;   refusal
+Tried in this order: random draws are refused; `name_` is the functional operation and a write, `.out` likewise;
+`_foreach_*` is a loop; decompositions; composites; refusal.
 """
 
 from typing import Any
@@ -17,52 +18,67 @@ aten = torch.ops.aten
 
 # Those of PyTorch's decompositions that fall onto linear operations and products; not the ones of softmax, batch norm,
 # sigmoid or max-pooling, which are right and far too dear on secrets.
-_DECOMPOSED = frozenset({"addcmul", "lerp", "addmv", "addr", "addbmm", "roll", "rot90"})
+_DECOMPOSED = frozenset({"addcmul", "addmv", "addr", "addbmm", "roll", "rot90"})
 
 _FOREACH = {"List": "Tensor", "ScalarList": "Scalar", "Scalar": "Scalar", "Tensor": "Tensor"}
 
 
+def random(func: Any) -> Handler | None:
+    """Refused for public values too: the parties would draw differently."""
+    if not refusals.is_random(func):
+        return None
+
+    def handler(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        raise Unsupported(refusals.unknown(func))
+
+    return handler
+
+
 def in_place(func: Any) -> Handler | None:
-    packet, name = _name(func)
+    name = _name(func)[1]
     if not name.endswith("_") or name.endswith("__") or name.startswith("_foreach"):
         return None
-    functional = getattr(getattr(aten, name[:-1], None), packet, None)
+    functional = _functional(func, getattr(aten, name[:-1], None))
     if functional is None:
         return None
     if functional in RULES:
         return written(RULES[functional], functional)
 
     def handler(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        target = args[0]
-        if type(target) is not SecretTensor:
-            raise Unsupported(refusals.leak(func))
-        result = functional(*args, **kwargs)
-        put(func, target, result.read() if type(result) is SecretTensor else result)
-        return target
+        return _store(func, args[0], functional(*args, **kwargs))
 
     return handler
 
 
 def out(func: Any) -> Handler | None:
-    written_to = [a.name for a in func._schema.arguments if a.is_out]
-    if len(written_to) != 1:
-        return None
-    wanted = [a.name for a in func._schema.arguments if not a.is_out]
-    packet = func.overloadpacket
-    found = [getattr(packet, o) for o in packet.overloads()]
-    matching = [f for f in found if not f._schema.is_mutable and [a.name for a in f._schema.arguments] == wanted]
-    if not matching:
+    places = [a.name for a in func._schema.arguments if a.is_out]
+    functional = _functional(func, func.overloadpacket) if len(places) == 1 else None
+    if functional is None:
         return None
 
     def handler(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        target = kwargs[written_to[0]]
-        result = matching[0](*args, **{k: v for k, v in kwargs.items() if k != written_to[0]})
-        if type(target) is not SecretTensor:
-            raise Unsupported(refusals.leak(func))
-        put(func, target, result.read() if type(result) is SecretTensor else result)
-        return target
+        others = {k: v for k, v in kwargs.items() if k != places[0]}
+        return _store(func, kwargs[places[0]], functional(*args, **others))
 
     return handler
+
+
+def _functional(func: Any, packet: Any) -> Any:
+    """The overload of `packet` that takes what `func` takes, and writes nothing."""
+    wanted = _taken(func)
+    candidates = [getattr(packet, o) for o in packet.overloads()] if packet is not None else []
+    return next((f for f in candidates if not f._schema.is_mutable and _taken(f) == wanted), None)
+
+
+def _taken(func: Any) -> list[tuple[str, str]]:
+    return [(a.name, str(a.type)) for a in func._schema.arguments if not a.is_out]
+
+
+def _store(func: Any, target: Any, result: Any) -> Any:
+    if type(target) is not SecretTensor:
+        raise Unsupported(refusals.leak(func))
+    put(func, target, result.read() if type(result) is SecretTensor else result)
+    return target
 
 
 def foreach(func: Any) -> Handler | None:
@@ -121,4 +137,4 @@ def _name(func: Any) -> tuple[str, str]:
     return func._overloadname, func._schema.name.partition("::")[2]
 
 
-GENERIC += [in_place, out, foreach, decomposition, composite, refused]
+GENERIC += [random, in_place, out, foreach, decomposition, composite, refused]

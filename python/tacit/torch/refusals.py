@@ -47,10 +47,18 @@ def showing(what: str) -> str:
     )
 
 
+def _names_of(func: Any) -> tuple[str, str]:
+    name = func._schema.name.partition("::")[2]
+    return name, name.removeprefix("_foreach_").removesuffix("_backward").rstrip("_")
+
+
+def is_random(func: Any) -> bool:
+    return _names_of(func)[1] in _RANDOM
+
+
 def unknown(func: Any) -> str:
     """Why `func`, an operation without a rule, is refused."""
-    name = func._schema.name.partition("::")[2]
-    base = name.removeprefix("_foreach_").removesuffix("_backward").rstrip("_")
+    name, base = _names_of(func)
     called = f"{func} on a secret tensor"
     if name in _SHOWS or base in _SHOWS:
         return showing(called)

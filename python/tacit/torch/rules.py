@@ -135,8 +135,9 @@ class Scope:
         self.scope = arithmetic.engine.scope
         if not name and not self.scope and (node := torch._C._current_autograd_node()) is not None:
             metadata: Any = node.metadata
-            layer = metadata.get(LAYER)
-            name = f"backward of {layer}" if layer else ""
+            name = (
+                f"backward of {metadata.get(LAYER) or type(node).__name__.removesuffix('0').removesuffix('Backward')}"
+            )
         self.pushed = bool(name) and not self.scope
         if self.pushed:
             self.scope.append(name)

@@ -114,6 +114,31 @@ def power(a: Arithmetic, x: Number, exponent: float) -> Number | torch.Tensor:
         square = a.multiply(square, square, "square")
 
 
+@implements(aten.lerp.Scalar, aten.lerp.Tensor)
+def lerp(a: Arithmetic, x: Operand, y: Operand, weight: Operand) -> Number:
+    return add(a, x, mul(a, sub(a, y, x), weight))
+
+
+@implements(aten.where.self)
+def where(a: Arithmetic, condition: Operand, x: Operand, y: Operand) -> Number:
+    """By a public condition."""
+    if isinstance(condition, Number):
+        raise Unsupported("aten.where with a secret condition: comparisons are not there yet; only a public mask is")
+    assert isinstance(condition, torch.Tensor)
+    return add(a, _masked(a, x, condition), _masked(a, y, ~condition.bool()))
+
+
+def _masked(a: Arithmetic, x: Operand, kept: torch.Tensor) -> Operand:
+    return mul(a, x, kept) if isinstance(x, Number) else x * kept
+
+
+@implements(aten.masked_fill.Scalar, aten.masked_fill.Tensor)
+def masked_fill(a: Arithmetic, x: Operand, mask: Operand, value: Operand) -> Number:
+    if isinstance(mask, Number):
+        raise Unsupported("aten.masked_fill with a secret mask: comparisons are not there yet; only a public mask is")
+    return where(a, mask, value, x)
+
+
 @implements(aten.reciprocal.default)
 def reciprocal(a: Arithmetic, x: Number) -> Any:
     raise Unsupported(refusals.division(aten.reciprocal.default))

@@ -36,7 +36,7 @@ def full_like(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return constant(args[0], _number(func, args[1]), None, kwargs.get("dtype"))
 
 
-@handles(aten.new_zeros.default, aten.new_empty.default)
+@handles(aten.new_zeros.default, aten.new_empty.default, aten.new_empty_strided.default)
 def new_zeros(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return constant(args[0], 0.0, args[1], kwargs.get("dtype"))
 
@@ -60,11 +60,16 @@ def _number(func: Any, value: Any) -> float:
 @handles(aten.detach.default)
 def detach(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SecretTensor:
     x: SecretTensor = args[0]
-    if not x._cell.name and (node := torch._C._current_autograd_node()) is not None:
-        leaf = getattr(node, "variable", None)  # the leaf that a gradient is added to
-        if type(leaf) is SecretTensor and leaf._cell.name:
-            x._cell.name = f"gradient of {leaf._cell.name}"
+    name_gradient(x._cell)
     return x.again()
+
+
+def name_gradient(cell: Cell) -> None:
+    """Call a gradient after the leaf that it is being added to."""
+    if not cell.name and (node := torch._C._current_autograd_node()) is not None:
+        leaf = getattr(node, "variable", None)
+        if type(leaf) is SecretTensor and leaf._cell.name:
+            cell.name = f"gradient of {leaf._cell.name}"
 
 
 @handles(aten.clone.default)

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
 from tacit.errors import Unsupported
 from tacit.torch.operands import axes
-from tacit.torch.rules import views
+from tacit.torch.rules import handles, views
 from tacit.torch.views import Expanded, Permuted, Reshaped, Same, Shape, Sliced, Step
 
 aten = torch.ops.aten
@@ -71,6 +72,16 @@ def squeeze_dims(shape: Shape, dims: int | Sequence[int]) -> Step:
 def unsqueeze(shape: Shape, dim: int) -> Step:
     at = dim % (len(shape) + 1)
     return Reshaped((*shape[:at], 1, *shape[at:]))
+
+
+@handles(aten.squeeze_.default, aten.squeeze_.dim, aten.squeeze_.dims, aten.unsqueeze_.default)
+def reshape_(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """In place, PyTorch's own kernel changes the sizes that the wrapper reports; the value is then read in that shape."""
+    x = args[0]
+    with torch._C._DisableTorchDispatch():
+        func(*args, **kwargs)
+    x._steps, x._seen = (*x._steps, Reshaped(tuple(x.shape))), None
+    return x
 
 
 @views(aten.select.int)

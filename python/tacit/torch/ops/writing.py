@@ -7,6 +7,7 @@ import torch
 from tacit.errors import Unsupported
 from tacit.fixed.arithmetic import Number
 from tacit.torch import refusals
+from tacit.torch.ops.creation import name_gradient
 from tacit.torch.rules import Call, Scope, handles, implements, is_public
 from tacit.torch.tensor import SecretTensor, Value
 
@@ -47,6 +48,7 @@ def _write(func: Any, target: SecretTensor, source: Any) -> None:
     cell, shape = target._cell, tuple(target.shape)
     call = Call(func)
     call.meet(target)
+    name_gradient(cell)
     with Scope(cell.arithmetic, cell.name):
         value: Value = call.read(source)
         if isinstance(value, Number):

@@ -1,0 +1,186 @@
+"""What is refused says so: by name, and with what to use instead. Nothing shows a value but reveal."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from secretly import draw, secrets, together
+from torch import nn
+
+from tacit.errors import Unsupported
+
+X = draw((3, 4))[0]
+
+SHOWING = {
+    "bool": lambda x: bool(x.sum() > 0 if False else x.sum()),
+    "if": lambda x: 1 if x.sum() else 2,
+    "float": lambda x: float(x.sum()),
+    "int": lambda x: int(x.sum()),
+    "complex": lambda x: complex(x.sum()),
+    "index": lambda x: [1, 2][x.sum()],
+    "item": lambda x: x.sum().item(),
+    "tolist": lambda x: x.tolist(),
+    "numpy": lambda x: x.detach().numpy(),
+    "asarray": lambda x: np.asarray(x),
+    "dlpack": lambda x: x.__dlpack__(),
+    "from dlpack": lambda x: np.from_dlpack(x),
+    "format": lambda x: f"{x.sum():.3f}",
+    "contains": lambda x: 1.0 in x,
+    "equal": lambda x: torch.equal(x, x),
+    "nonzero": lambda x: x.nonzero(),
+    "parameter": lambda x: F.conv2d(x.reshape(1, 1, 3, 4), x[:2, :2].reshape(1, 1, 2, 2)).sum().item(),
+}
+
+NAMED = {
+    "aten.gt": lambda x: x > 0,
+    "aten.eq": lambda x: x == x,
+    "aten.relu": lambda x: F.relu(x),
+    "aten.relu ": lambda x: nn.ReLU(inplace=True)(x.clone()),
+    "aten.max": lambda x: x.max(),
+    "aten.argmax": lambda x: x.argmax(1),
+    "aten.abs": lambda x: x.abs(),
+    "aten.clamp": lambda x: x.clamp(0, 1),
+    "aten.sort": lambda x: x.sort(),
+    "aten.where": lambda x: torch.where(x, x, x),
+    "aten.max_pool2d_with_indices": lambda x: F.max_pool2d(x.reshape(1, 1, 3, 4), 2),
+    "aten._softmax": lambda x: x.softmax(1),
+    "aten._log_softmax": lambda x: F.cross_entropy(x, torch.tensor([0, 1, 2])),
+    "aten.sigmoid": lambda x: x.sigmoid(),
+    "aten.tanh": lambda x: x.tanh(),
+    "aten.exp": lambda x: x.exp(),
+    "aten.sqrt": lambda x: x.sqrt(),
+    "aten.gelu": lambda x: F.gelu(x),
+    "aten.reciprocal": lambda x: 1 / x,
+    "aten.div": lambda x: x / x,
+    "aten.pow": lambda x: x**0.5,
+    "aten.pow ": lambda x: x**-1,
+    "aten.bernoulli": lambda x: F.dropout(x.requires_grad_(), 0.5),
+    "aten.native_layer_norm": lambda x: F.layer_norm(x, (4,)),
+    "aten.convolution": lambda x: F.conv2d(x.reshape(1, 1, 3, 4), torch.ones(1, 1, 2, 2), dilation=2),
+    "aten._foreach_sqrt": lambda x: torch._foreach_sqrt([x]),
+    "aten._to_copy": lambda x: x.long(),
+    "aten.linalg_vector_norm": lambda x: x.norm(),
+    "aten.rand_like": lambda x: torch.rand_like(x),
+    "aten.normal": lambda x: nn.init.normal_(x),
+    "aten.index": lambda x: torch.ones(3)[x.double()],
+    "expanded": lambda x: x[0].expand(2, 4).zero_(),
+}
+
+
+@pytest.mark.parametrize("name", SHOWING)
+def test_nothing_shows_a_value(name):
+    def work(s):
+        (x,) = secrets(s, [X])
+        with pytest.raises((Unsupported, IndexError), match=r"reveal|index"):
+            SHOWING[name](x)
+        return 0
+
+    together(work, 1)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_refusals_name_the_operation(name):
+    def work(s):
+        (x,) = secrets(s, [X])
+        with pytest.raises((Unsupported, IndexError), match=name.strip().removeprefix("aten._foreach_")) as refused:
+            NAMED[name](x)
+        return str(refused.value)
+
+    message = together(work, 1)
+    assert len(message) > 60 or name == "aten.index"
+    assert "\n" not in message
+
+
+def test_print_shows_the_shape_only():
+    def work(s):
+        (x,) = secrets(s, [X])
+        s.reveal(x)
+        return [repr(x), str(x), f"{x}", repr(nn.Parameter(x)), repr([x.requires_grad_()])]
+
+    for text in together(work, 1):
+        assert "(3, 4)" in text and "." not in text.replace("torch.float32", "")
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda p, x: p.add_(x),
+        lambda p, x: p.copy_(x),
+        lambda p, x: p.__setitem__(0, x[0]),
+        lambda p, x: p.__setitem__(torch.tensor([0]), x[:1]),
+        lambda p, x: p.addcmul_(x, x),
+        lambda p, x: torch.add(x, x, out=p),
+        lambda p, x: torch._foreach_add_([p], [x]),
+    ],
+)
+def test_secrets_are_not_written_into_public_tensors(write):
+    def work(s):
+        (x,) = secrets(s, [X])
+        with pytest.raises(Unsupported, match="public tensor"):
+            write(torch.zeros(3, 4), x)
+        return 0
+
+    together(work, 1)
+
+
+def test_a_public_model_cannot_be_trained_on_secret_data():
+    model = nn.Linear(4, 1)
+
+    def work(s):
+        (x,) = secrets(s, [X])
+        optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+        model(x).sum().backward()
+        with pytest.raises(Unsupported, match=r"session\.share"):
+            optimiser.step()
+        return 0
+
+    together(work, 1)
+
+
+def test_sessions_do_not_mix():
+    kept = []
+
+    def first(s):
+        kept.extend(secrets(s, [X]))
+
+    def second(s):
+        (x,) = secrets(s, [X])
+        for mixed in (
+            lambda: x + kept[0],
+            lambda: x @ kept[0].t(),
+            lambda: torch.cat([x, kept[0]]),
+            lambda: x.add_(kept[0]),
+        ):
+            with pytest.raises(Unsupported, match="different sessions"):
+                mixed()
+
+    together(first, 1)
+    together(second, 1)
+
+
+def test_modules_that_cannot_be_shared():
+    def work(s):
+        with pytest.raises(Unsupported, match=r"BatchNorm1d '1'"):
+            s.share(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)))
+        with pytest.raises(Unsupported, match="lazy"):
+            s.share(nn.LazyLinear(2))
+        return 0
+
+    together(work, 1)
+
+
+def test_no_pickling_and_no_data_of_another_kind():
+    def work(s):
+        (x,) = secrets(s, [X])
+        with pytest.raises(Unsupported, match="saved"):
+            pickle.dumps(x)
+        with pytest.raises(Unsupported, match=r"\.data"):
+            x.data = torch.zeros(3, 4)
+        with pytest.raises(Unsupported, match="leaves"):
+            copy.deepcopy(x.requires_grad_() * 2)
+        return 0
+
+    together(work, 1)
