@@ -147,10 +147,10 @@ class MaskedProtocol(Protocol):
             x.plain = Opening(Masked(NEGATE, (r,)), (), lambda: field.sub(opened["c"], offset), (task,))
 
         def public() -> Field:
-            return _core.add_scalar(opened["c"] >> np.uint64(f), -constant % field.P)
+            return _core.add_scalar(np.asarray(opened["c"] >> np.uint64(f)), -constant % field.P)
 
         def wrapped() -> Field:
-            return (opened["c"] < np.uint64(truncation.M)) * np.uint64(k1)
+            return np.asarray((opened["c"] < np.uint64(truncation.M)) * np.uint64(k1))
 
         wire.decomposed = Opening(Masked(NEGATE, (high,)), (Late(wrapped, top),), public, (task,))
         self._note(wire, "truncation", plan)
