@@ -158,7 +158,9 @@ def _terminated(number: int, frame: FrameType | None) -> None:
 
 def main() -> None:
     """Errors of tacit are one paragraph, and code 2."""
-    signal.signal(signal.SIGTERM, _terminated)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores hang-ups, and that stays so
+            signal.signal(number, _terminated)
     try:
         tacit()
     except TacitError as error:

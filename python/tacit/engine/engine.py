@@ -41,6 +41,9 @@ class Costs:
     graphs: int = 0
     requests: list[Request] = field(default_factory=list)
     by_label: dict[str, int] = field(default_factory=dict)
+    """Bytes."""
+    rounds_by_label: dict[str, int] = field(default_factory=dict)
+    """Rounds in which the label takes part: several labels share a round."""
     material_seconds: float = 0.0
     online_seconds: float = 0.0
 
@@ -177,8 +180,13 @@ class Engine:
         self.costs.rounds += plan.rounds
         self.costs.sends += plan.sends
         self.costs.requests += plan.requests if self.dry else []
+        levels: dict[str, set[int]] = {}
         for task in plan.tasks:
             self.costs.by_label[task.label] = self.costs.by_label.get(task.label, 0) + task.sends
+            if task.rounds:
+                levels.setdefault(task.label, set()).update(range(task.depth - task.rounds, task.depth))
+        for label, found in levels.items():
+            self.costs.rounds_by_label[label] = self.costs.rounds_by_label.get(label, 0) + len(found)
 
     def _rounds(self, tasks: Sequence[Task], digest: bytes) -> int:
         assert self.channel is not None

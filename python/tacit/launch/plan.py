@@ -55,11 +55,14 @@ def table(found: Sequence[dict[str, Any]], context: Context, command: Sequence[s
         lines.append(
             f"a dealer sends {amount(first['material'])} of corrections to party {context.parties - 1} for them"
         )
-    lines += ["", "bytes that each party sends, MAC checks (some 200 bytes to each peer) aside:"]
-    lines.append("".join(f"{f'party {i}':>12}" for i in range(context.parties)) + "  by")
-    lines += [_row([f["by_label"].get(label, 0) for f in found], label) for label in _labels(found)]
-    lines.append(_row([f["sends"] - sum(f["by_label"].values()) for f in found], "reveals"))
-    lines.append(_row([f["sends"] for f in found], "in all"))
+    lines += ["", "rounds, and bytes that each party sends; MAC checks (some 200 bytes to each peer) aside:"]
+    lines.append(f"{'rounds':>7}" + "".join(f"{f'party {i}':>11}" for i in range(context.parties)) + "  by")
+    rounds = first["rounds_by_label"]
+    lines += [
+        _row(rounds.get(label, 0), [f["by_label"].get(label, 0) for f in found], label) for label in _labels(found)
+    ]
+    lines.append(_row("", [f["sends"] - sum(f["by_label"].values()) for f in found], "reveals"))
+    lines.append(_row(first["rounds"], [f["sends"] for f in found], "in all (operations share rounds)"))
     return lines
 
 
@@ -69,5 +72,5 @@ def _labels(found: Sequence[dict[str, Any]]) -> list[str]:
     return list(labels)
 
 
-def _row(sent: Sequence[int], label: str) -> str:
-    return "".join(f"{amount(s):>12}" for s in sent) + f"  {label}"
+def _row(rounds: object, sent: Sequence[int], label: str) -> str:
+    return f"{rounds:>7}" + "".join(f"{amount(s):>11}" for s in sent) + f"  {label}"

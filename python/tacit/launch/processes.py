@@ -179,17 +179,25 @@ def _fate(code: int) -> str:
 def _copy(source: IO[bytes], sink: BinaryIO, prefix: bytes, lock: threading.Lock) -> None:
     """Whole lines, each with its prefix; a progress bar's carriage returns end a line too."""
     left = b""
+    shown = True
     while piece := os.read(source.fileno(), 1 << 16):
         *lines, left = _lines(left + piece)
-        if lines:
-            with lock:
-                # A bar that begins with a carriage return begins with an empty line.
-                sink.write(b"".join(line if line == b"\r" else prefix + line for line in lines))
-                sink.flush()
-    if left:
-        with lock:
-            sink.write(prefix + left + b"\n")
+        # A bar that begins with a carriage return begins with an empty line.
+        text = b"".join(line if line == b"\r" else prefix + line for line in lines)
+        # Whoever read it may be gone (`| head`): the process must not be held up by a full pipe.
+        shown = shown and _write(sink, text, lock)
+    if left and shown:
+        _write(sink, prefix + left + b"\n", lock)
+
+
+def _write(sink: BinaryIO, text: bytes, lock: threading.Lock) -> bool:
+    with lock:
+        try:
+            sink.write(text)
             sink.flush()
+        except OSError:
+            return False
+    return True
 
 
 def _lines(data: bytes) -> list[bytes]:

@@ -35,6 +35,7 @@ def save(costs: Costs, path: Path) -> None:
         "graphs": costs.graphs,
         "requests": [[*kind, count] for kind, count in kinds.items()],
         "by_label": costs.by_label,
+        "rounds_by_label": costs.rounds_by_label,
         "material": sum(correction_bytes(r) for r in costs.requests),
     }
     path.write_text(json.dumps(summary))
