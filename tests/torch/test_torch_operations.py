@@ -196,6 +196,23 @@ def test_gradients_accumulate_over_backwards():
     same(together(work), function(x0.clone().requires_grad_(), y0), 1e-3)
 
 
+def test_writes_inside_a_graph():
+    (x0,) = draw((3, 4))
+
+    def function(x):
+        y = x * 2
+        y += x
+        y *= 0.5
+        y[0] = 0
+        (y * y).sum().backward()
+        return x.grad
+
+    def work(s):
+        return shown(s, function(*secrets(s, [x0], grad=True)))
+
+    same(together(work), function(x0.clone().requires_grad_()), 1e-3)
+
+
 def test_gradient_hooks_and_retained_gradients():
     (x0,) = draw((4,))
 

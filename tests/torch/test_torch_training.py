@@ -1,5 +1,6 @@
 """Unmodified models, losses and optimisers: forward, gradients and two steps as in PyTorch."""
 
+import copy
 import itertools
 
 import pytest
@@ -8,6 +9,7 @@ import torch.nn.functional as F
 from secretly import draw, fresh, same, secrets, shown, together
 from torch import nn
 
+from tacit.errors import Unsupported
 from tacit.torch import is_secret
 
 
@@ -50,6 +52,7 @@ def cnn(*layers):
 
 
 torch.manual_seed(1)
+X = torch.randn(6, 6)
 MODELS = {
     "linear": (nn.Linear(4, 2), (6, 4)),
     "linear without bias": (nn.Linear(4, 2, bias=False), (6, 4)),
@@ -236,3 +239,51 @@ def test_one_session_twice_in_one_process():
         return together(lambda t: shown(t, t.secret(x0.numpy()) * 2), 1), shown(s, s.secret(x0.numpy()) * 3)
 
     same(together(work), (x0 * 2, x0 * 3), 1e-3)
+
+
+def test_inference_mode_and_a_copied_model():
+    base, shape = MODELS["cnn"]
+    (x0,) = draw(shape)
+
+    def work(s):
+        model = copy.deepcopy(s.share(fresh(base)))
+        (x,) = secrets(s, [x0])
+        with torch.inference_mode():
+            return shown(
+                s, [model(x), model(x[1:]), F.linear(x[0, 0], model[4].weight[:, :6]), F.linear(x[:, 0], X @ X.t())]
+            )
+
+    with torch.no_grad():
+        expected = [base(x0), base(x0[1:]), F.linear(x0[0, 0], base[4].weight[:, :6]), F.linear(x0[:, 0], X @ X.t())]
+    same(together(work), expected, 2e-3)
+
+
+def test_a_state_dict_is_loaded_and_copied():
+    """Plain values of a public checkpoint, and secret ones of another model."""
+    base, other = nn.Linear(3, 2), nn.Linear(3, 2)
+    x0, y0 = draw((4, 3), (4, 2))
+
+    def train(model, x, y):
+        optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+        F.mse_loss(model(x), y).backward()
+        optimiser.step()
+        return model
+
+    def work(s):
+        model, copied = s.share(fresh(base)), s.share(fresh(base))
+        model.load_state_dict(other.state_dict())
+        x, y = secrets(s, [x0, y0])
+        copied.load_state_dict(train(model, x, y).state_dict())
+        return shown(s, list(copied.parameters()))
+
+    same(together(work), [p.detach() for p in train(fresh(other), x0, y0).parameters()], 1e-3)
+
+
+def test_an_error_inside_a_layer_leaves_no_scope():
+    def work(s):
+        model = s.share(nn.Sequential(nn.Linear(3, 2), nn.ReLU()))
+        with pytest.raises(Unsupported, match=r"aten\.relu"):
+            model(secrets(s, draw((2, 3)))[0])
+        return s.engine.scope
+
+    assert together(work) == []

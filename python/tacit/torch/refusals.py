@@ -13,8 +13,8 @@ _COMPARES = _names(
     kthvalue median mode clamp clamp_min clamp_max clip abs sign sgn heaviside hardtanh hardsigmoid hardswish relu6 leaky_relu
     prelu rrelu threshold threshold_backward elu celu selu where searchsorted bucketize max_pool1d max_pool2d max_pool3d
     max_pool2d_with_indices adaptive_max_pool2d softshrink hardshrink l1_loss smooth_l1_loss huber_loss isclose allclose
-    logical_and logical_or logical_not logical_xor floor ceil round trunc frac remainder fmod cummax cummin dist norm
-    linalg_vector_norm triplet_margin_loss hinge_embedding_loss soft_margin_loss isnan isinf isfinite isin unique
+    logical_and logical_or logical_not logical_xor floor ceil round trunc frac remainder fmod cummax cummin
+    triplet_margin_loss hinge_embedding_loss soft_margin_loss isnan isinf isfinite isin unique
     """
 )
 
@@ -25,6 +25,7 @@ _FUNCTIONS = _names(
     log_sigmoid_forward nll_loss nll_loss_forward binary_cross_entropy cross_entropy_loss native_layer_norm
     native_batch_norm native_group_norm _native_batch_norm_legit batch_norm var std var_mean std_mean
     _scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_attention_math kl_div poisson_nll_loss addcdiv
+    norm linalg_vector_norm dist cdist _cdist_forward linalg_inv_ex
     """
 )
 

@@ -20,6 +20,7 @@ from tacit.torch.views import Step
 Value = Number | torch.Tensor
 """A plain tensor stands for a value that is public though it came from secret operands, like ones_like(loss)."""
 
+_CPU = torch.device("cpu")
 _keys = itertools.count()  # only tells cells apart; unlike id(), never used again
 
 
@@ -124,7 +125,11 @@ class SecretTensor(torch.Tensor):
     def __new__(
         cls, cell: Cell, steps: tuple[Step, ...], shape: tuple[int, ...], dtype: torch.dtype = torch.float32
     ) -> "SecretTensor":
-        made: SecretTensor = torch.Tensor._make_wrapper_subclass(cls, shape, dtype=dtype, device=torch.device("cpu"))
+        if torch.is_inference_mode_enabled():
+            # A view of a normal tensor, shared with it, has to be a normal tensor too.
+            with torch.inference_mode(False):
+                return SecretTensor(cell, steps, shape, dtype)
+        made: SecretTensor = torch.Tensor._make_wrapper_subclass(cls, shape, dtype=dtype, device=_CPU)
         made._cell, made._steps, made._seen = cell, steps, None
         return made
 

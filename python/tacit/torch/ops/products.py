@@ -2,13 +2,13 @@
 
 import torch
 
-from tacit.errors import Unsupported
+from tacit.field import size
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.fixed.matrices import matmul as vectors
 from tacit.fixed.matrices import matmul_public as vectors_public
 from tacit.sharing.forms import MatMul
 from tacit.sharing.maps import Permute
-from tacit.torch.operands import Operand, array
+from tacit.torch.operands import Operand, array, shape_of
 from tacit.torch.ops.arithmetic import add, times
 from tacit.torch.rules import implements
 
@@ -71,7 +71,16 @@ def addmm(a: Arithmetic, bias: Operand, x: Operand, y: Operand, beta: float = 1,
 
 
 @implements(aten.linear.default)
-def linear(a: Arithmetic, x: Operand, weight: Operand, bias: Operand | None = None) -> Number:
-    raise Unsupported(
-        "aten.linear reached secret tensors undecomposed: call torch.nn.functional.linear outside inference_mode"
-    )
+def linear(a: Arithmetic, x: Operand, weight: Operand, bias: Operand | None = None) -> Operand:
+    """x weight^T + bias. Autograd takes this apart before it comes here; inference mode does not."""
+    columns = a.permute(weight, (1, 0)) if isinstance(weight, Number) else weight.t()  # type: ignore[union-attr]
+    lead = shape_of(x)[:-1]
+    rows = (size(lead), shape_of(x)[-1])
+    flat = a.reshape(x, rows) if isinstance(x, Number) else x.reshape(rows)  # type: ignore[union-attr]
+    if isinstance(flat, Number) or isinstance(columns, Number):
+        product: Operand = matmul(a, flat, columns)
+    else:
+        product = flat @ columns
+    product = product if bias is None else add(a, product, bias, name="bias")
+    shape = (*lead, shape_of(weight)[0])
+    return a.reshape(product, shape) if isinstance(product, Number) else product
