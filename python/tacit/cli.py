@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from tacit import __version__
 from tacit.errors import ConfigurationError, TacitError
 
 PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
@@ -19,7 +20,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="tacit")
+@click.version_option(__version__)
 def tacit() -> None:
     """Run scripts among several parties that keep their data secret from each other."""
 
@@ -44,6 +45,18 @@ def run(script: str, arguments: tuple[str, ...], **options: Any) -> None:
     """Run SCRIPT as several parties on this machine (-n), or as one party of several hosts (--parties, --me, --key).
 
     Each party runs the same script; its output has the party's number in front. The first failure stops all.
+
+    \b
+    A file of --parties lists all of them, in order, and the dealer if the protocol needs one:
+        protocol = "spdz"
+        [[party]]
+        address = "bank.example:7000"
+        certificate = "bank.pem"          # or: fingerprint = "3f5c..."
+        [[party]]
+        address = "clinic.example:7000"
+        certificate = "clinic.pem"
+        [dealer]
+        certificate = "dealer.pem"
     """
     command = [script, *arguments]
     sys.exit(_run_hosts(command, **options) if options["parties_file"] else _run_here(command, **options))
