@@ -51,3 +51,20 @@ def test_a_module_is_shared_trained_and_revealed():
         optimiser.step()
     torch.testing.assert_close(opened.weight, own.weight, atol=2e-3, rtol=0)
     torch.testing.assert_close(opened.bias, own.bias, atol=2e-3, rtol=0)
+
+
+def test_a_parameter_out_of_range_is_not_shown_to_the_others():
+    seen = []
+
+    def script(s: Session):
+        own = torch.nn.Linear(1, 1)
+        torch.nn.init.constant_(own.weight, 98765.0)
+        try:
+            s.reveal(s.share(own, owner=1))
+        except tacit.TacitError as error:
+            seen.append((s.me, str(error)))
+            raise
+
+    with pytest.raises(tacit.OutOfRange, match="98765"):
+        tacit.run(script, 2)
+    assert all("98765" not in text for me, text in seen if me == 0) and len(seen) == 2

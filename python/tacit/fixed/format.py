@@ -47,11 +47,15 @@ def encode(values: NDArray[np.float64], scale: int, bits: int, what: str) -> Fie
         flat = values.reshape(-1)
         bad = np.flatnonzero(~(np.abs(np.rint(np.ldexp(flat, scale))) < float(1 << bits)))
         place = tuple(int(i) for i in np.unravel_index(bad[0], values.shape)) if values.ndim else ()
-        raise OutOfRange(
-            f"{what} has {float(flat[bad[0]])!r} at {place} ({len(bad)} of {flat.size} elements like it), but its format "
-            f"holds finite numbers below {2.0 ** (bits - scale):g} in magnitude: scale the data, or declare a format with "
-            "more integer bits"
-        ) from None
+        holds = (
+            f"its format holds finite numbers below {2.0 ** (bits - scale):g} in magnitude: scale the data, or declare a "
+            "format with more integer bits"
+        )
+        error = OutOfRange(
+            f"{what} has {float(flat[bad[0]])!r} at {place} ({len(bad)} of {flat.size} elements like it), but {holds}"
+        )
+        error.for_peers = f"{what} has a number that does not fit, but {holds}"  # its value is its owner's alone
+        raise error from None
 
 
 def decode(values: Field, scale: int) -> NDArray[np.float64]:
