@@ -79,7 +79,7 @@ def round_time() -> list[Result]:
             "value": round(between(n, rounds, 2000, 64) * 1e3, 4),
             "unit": "ms",
             "parties": n,
-            "note": f"64 bytes to and from each peer over TLS, one process a party, loopback, {multiprocessing.cpu_count()} cores",
+            "note": f"64 bytes to and from each peer over TLS, a process each, loopback, {multiprocessing.cpu_count()} cores",
         }
         for n in (2, 3, 5)
     ]
@@ -93,7 +93,7 @@ def throughput() -> list[Result]:
             "value": round((n - 1) * size / between(n, rounds, 4, size) / 1e6, 1),
             "unit": "MB/s",
             "parties": n,
-            "note": "both ways at once, frames of 64 MiB over TLS; bytes that one party sends in a second",
+            "note": "frames of 64 MiB over TLS, both ways at once; what one party sends",
         }
         for n in (2, 3)
     ]

@@ -43,7 +43,7 @@ def attacked(parties, attacker=None, tamper=None, work=compute, timeout=1.0, **o
         return Tampered(channel, tamper) if me == attacker and tamper else channel
 
     try:
-        tacit.run(body, parties=parties, timeout=timeout, wrap=wrap, **options)
+        tacit.run(body, parties=parties, timeout=timeout, wrap=wrap, tensors=False, **options)
     except TacitError as error:
         outcome.errors["first"] = error
     return outcome

@@ -39,11 +39,15 @@ def run(tmp_path, what, victim, parties=3, timeout=2):
     command = [sys.executable, "-m", "tacit.cli", "run", "-n", str(parties), "--dealer", f"--timeout={timeout}"]
     command += [f"--wait={timeout}", str(script), what, str(victim)]
     start = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, timeout=40, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=40, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
     return done, time.monotonic() - start
 
 
-@pytest.mark.parametrize(("what", "victim"), [("killed", 1), ("killed", 2), ("frozen", 0), ("frozen", 2), ("absent", 1)])
+@pytest.mark.parametrize(
+    ("what", "victim"), [("killed", 1), ("killed", 2), ("frozen", 0), ("frozen", 2), ("absent", 1)]
+)
 def test_others_end_and_name_the_party(tmp_path, what, victim):
     done, seconds = run(tmp_path, what, victim)
     assert done.returncode != 0

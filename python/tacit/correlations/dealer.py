@@ -179,7 +179,7 @@ class Dealer:
     def _deal(self, requests: Sequence[Request]) -> None:
         last = self.parties - 1
         for group in _chunks(requests):
-            corrections = [part for r in group for part in self._correction(r)]
+            corrections: list[Any] = [part for r in group for part in self._correction(r)]
             self._channel.exchange({last: corrections}, {}, label="corrections")
 
     def _correction(self, request: Request) -> list[Field]:

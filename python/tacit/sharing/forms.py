@@ -109,7 +109,7 @@ class Conv2dInput(Form):
         return (x[0], y[1], *self.input_size)
 
     def __call__(self, x: Field, y: Field, add: Field | None = None) -> Field:
-        shape = self.shape(x.shape, y.shape)
+        shape = (x.shape[0], y.shape[1], *self.input_size)
         return _core.conv2d_input(
             field.contiguous(x), field.contiguous(y), shape, self.stride, self.padding, add
         )
