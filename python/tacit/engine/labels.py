@@ -1,10 +1,10 @@
-"""Which line of the user's script made an operation: the first frame outside tacit and torch."""
+"""Which line of the user's script made an operation: the first frame outside tacit and installed libraries."""
 
 import sys
 from pathlib import Path
 
 _HERE = str(Path(__file__).resolve().parent.parent)
-_INSIDE = (_HERE + "/", "/torch/", "<frozen", "<string>")
+_LIBRARIES = ("/site-packages/", "/dist-packages/", "<frozen", "<string>")
 
 
 def where() -> str:
@@ -12,7 +12,7 @@ def where() -> str:
     frame = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
-        if not name.startswith(_HERE) and not any(part in name for part in _INSIDE[1:]):
+        if not name.startswith(_HERE) and not any(part in name for part in _LIBRARIES):
             return f"{name.rsplit('/', 1)[-1]}:{frame.f_lineno}"
         frame = frame.f_back  # type: ignore[assignment]
     return "?"

@@ -53,7 +53,8 @@ class Elementwise(Form):
         return product if add is None else field.add(product, add)
 
     def masked(self, d: Field, y: Field, x: Field, e: Field, k: int, c: Field) -> Field:
-        return _core.multiply_open(*map(field.contiguous, (d, y, x, e)), k, c)
+        d, y, x, e = (field.contiguous(part) for part in (d, y, x, e))
+        return _core.multiply_open(d, y, x, e, k, c)
 
 
 @dataclass(frozen=True)
