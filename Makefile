@@ -12,7 +12,7 @@ install: $(VENV)/.installed
 $(VENV)/.installed: $(SOURCES)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip "maturin>=1.7,<2"
-	$(BIN)/python -m pip install --quiet --no-build-isolation --config-settings build-args=--release --editable ".[torch,data,dev]"
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[torch,data,dev]"
 	touch $@
 
 demo: install
