@@ -98,7 +98,7 @@ def linreg_gd(session: Any) -> dict[str, Any]:
         for _ in range(100):
             residual = a.add(a.bilinear(MATMUL, x, w, 10, "predict"), y, -1)
             gradient = a.bilinear(MATMUL, transposed, residual, rows, "gradient")
-            w = a.like(a.add(w, a.times(gradient, -0.1 / rows)), w.scale, w.bits)
+            w = a.like(a.add(w, a.times(gradient, -0.1 / rows)), w.scale)
         final.append(w)
         return [w.wire]
 
@@ -124,7 +124,7 @@ def linreg_64(session: Any) -> dict[str, Any]:
     for _ in session.steps(300):
         residual = a.add(a.bilinear(MATMUL, data, w, 2, "predict"), target, -1)
         gradient = a.bilinear(MATMUL, a.permute(data, (1, 0)), residual, 64, "gradient")
-        w = a.like(a.add(w, a.times(gradient, -1 / 64)), w.scale, w.bits)
+        w = a.like(a.add(w, a.times(gradient, -1 / 64)), w.scale)
         session.engine.keep(0, w.wire)
     (found,) = a.reveal([w])
     slope, intercept = np.polyfit(x, y, 1)

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from tacit.field import size
 from tacit.transport.meter import Meter, Totals
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ def _security(session: "Session") -> list[str]:
     if session.protocol == "clear":
         return ["", "security: NONE, protocol clear sends every input as it is"]
     protocol = session.engine.protocol
-    openings = sum(size(o.shape) for o in protocol.ledger)
+    openings = protocol.openings
     chance = protocol.checks * 2.0**-60 + openings * 2.0**-61
     bound = f"2^{math.log2(chance):.1f}" if chance else "0"
     return [

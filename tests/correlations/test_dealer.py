@@ -6,7 +6,7 @@ import msgpack
 import pytest
 
 from tacit.correlations.dealer import Dealer, DealerSource, _digest
-from tacit.errors import Mismatch, PartyLost, PeerStopped, TacitError
+from tacit.errors import CheatingDetected, Mismatch, PartyLost, PeerStopped, TacitError
 from tacit.sharing.forms import Elementwise
 from tacit.sharing.plan import Plan
 from tacit.sharing.requests import pack
@@ -98,10 +98,14 @@ def test_a_party_that_goes_away():
 
 def test_burning_forgets():
     def work(made):
+        ticket = made.request(requests((3,)))
         made.burn()
+        for late in (lambda: made.request(requests((3,))), lambda: made.take(ticket)):
+            with pytest.raises(CheatingDetected, match="destroyed"):
+                late()
         return made.key, made._seed
 
-    assert run(2, work) == [(0, bytes(16)), (0, bytes(16))]
+    assert run(2, work) == [(0, None), (0, None)]
 
 
 def test_shares_of_a_product_are_uniform_whatever_the_masks():

@@ -173,7 +173,7 @@ def test_training_never_multiplies_two_sealed_masks(steps):
         for _ in range(steps):
             residual = a.add(a.bilinear(MatMul(), data, w, 3, "predict"), target, -1)
             gradient = a.bilinear(MatMul(True), data, a.round(residual), 8, "gradient")
-            w = a.like(a.add(w, a.times(gradient, -0.25 / 8)), w.scale, w.bits)
+            w = a.like(a.add(w, a.times(gradient, -0.25 / 8)), w.scale)
             e.force(w.wire)
         return a.reveal([w])[0], kinds(e)
 

@@ -20,7 +20,7 @@ import msgpack
 import numpy as np
 
 from tacit import _core, field
-from tacit.errors import Mismatch
+from tacit.errors import CheatingDetected, Mismatch
 from tacit.field import Field, P, size
 from tacit.sharing import truncation
 from tacit.sharing.masks import Expression, Mask
@@ -63,9 +63,12 @@ class DealerSource(Source):
         self._channel = channel
         self._dealer = parties
         welcome = channel.exchange({}, {self._dealer: WELCOME.size}, label="keys")[self._dealer]
+        self._seed: bytes | None
+        self._owner_seed: bytes | None
         self._seed, self._owner_seed, self.key = WELCOME.unpack(welcome)
 
     def request(self, requests: Sequence[Request]) -> Ticket:
+        self._seeds()
         packed = msgpack.packb(pack(requests))
         first = requests[0].number
         body = packed if self.me == 0 else b""
@@ -94,7 +97,8 @@ class DealerSource(Source):
 
     def _material(self, request: Request, correction: Field | None) -> Material:
         n = size(request.shape)
-        prg = _core.Prg(self._seed, request.number)
+        seed, owner_seed = self._seeds()
+        prg = _core.Prg(seed, request.number)
         shares = []
         for place in range(request.count):
             if correction is None:
@@ -106,12 +110,17 @@ class DealerSource(Source):
             shares.append((value.reshape(request.shape), mac.reshape(request.shape)))
         clear = None
         if isinstance(request, InputMask) and request.owner == self.me:
-            clear = _core.Prg(self._owner_seed, request.number).field(n).reshape(request.shape)
+            clear = _core.Prg(owner_seed, request.number).field(n).reshape(request.shape)
         return Material(tuple(shares), clear)
 
     def burn(self) -> None:
         super().burn()
-        self._seed = self._owner_seed = bytes(16)
+        self._seed = self._owner_seed = None
+
+    def _seeds(self) -> tuple[bytes, bytes]:
+        if self._seed is None or self._owner_seed is None:
+            raise CheatingDetected("the seeds of this session were destroyed: start a new one")
+        return self._seed, self._owner_seed
 
     def close(self) -> None:
         """Tell the dealer that this party is done."""

@@ -7,8 +7,10 @@ rules that every party applies alike.
 """
 
 import hashlib
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +19,7 @@ import numpy as np
 from tacit import field as fp
 from tacit.engine import rounds
 from tacit.engine.labels import where
-from tacit.errors import CheatingDetected, Mismatch, OutOfRange
+from tacit.errors import Mismatch, OutOfRange, TacitError
 from tacit.field import Field
 from tacit.sharing.maps import Combine, Shape
 from tacit.sharing.operations import Linear, Operation, OutputMask, Truncate
@@ -91,13 +93,15 @@ class Engine:
         self._kept: dict[int, Wire] = {}
         self._numbered = 0
         self._forced = 0
+        self._failure: BaseException | None = None
 
     # Recording.
 
     def record(self, operation: Operation, inputs: tuple[Wire, ...], shape: Shape, name: str) -> Wire:
         """A new pending wire. `name` is the operation's in the user's words; the label adds scope and line."""
         scope = "/".join(self.scope)
-        wire = Wire(operation, inputs, tuple(shape), f"{where()} {scope and scope + ' '}{name}")
+        # Interned: the ledger of a long training holds few labels, many times.
+        wire = Wire(operation, inputs, tuple(shape), sys.intern(f"{where()} {scope and scope + ' '}{name}"))
         self._recorded.append(wire)
         self._elements += fp.size(shape)
         if self._elements > self.limit:
@@ -119,6 +123,7 @@ class Engine:
 
     def finish(self) -> None:
         """Before a session ends: force what was written, check everything opened."""
+        self._alive()
         self.step()
         if not self.dry and self.protocol.unchecked():
             self._drive(self.protocol.check(), "check")
@@ -135,6 +140,10 @@ class Engine:
 
         `purpose` says what will be done with `wires`, and that all parties have to agree on it.
         """
+        with self._guarded():
+            return self._prepare(wires, purpose)
+
+    def _prepare(self, wires: Sequence[Wire], purpose: str) -> Prepared | None:
         self._recorded, self._elements = [], 0
         pending = _truncations_first(_ordered(wires))
         if not pending and not purpose:
@@ -161,6 +170,10 @@ class Engine:
 
     def run(self, prepared: Prepared) -> None:
         """The online phase of a prepared graph."""
+        with self._guarded():
+            self._run(prepared)
+
+    def _run(self, prepared: Prepared) -> None:
         started = time.perf_counter()
         if self.dry:
             for task in prepared.plan.tasks:
@@ -188,13 +201,30 @@ class Engine:
         for label, found in levels.items():
             self.costs.rounds_by_label[label] = self.costs.rounds_by_label.get(label, 0) + len(found)
 
-    def _rounds(self, tasks: Sequence[Task], digest: bytes) -> int:
-        assert self.channel is not None
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Whatever goes wrong in here ends the session: values were opened that nobody will check any more.
+
+        So the keys are burned, and every later call raises. A script that catches the error cannot be made to go on.
+        """
+        self._alive()
         try:
-            return rounds.run(tasks, self.channel.exchange, digest)
-        except CheatingDetected:
+            yield
+        except BaseException as error:
+            self._failure = error
             self.protocol.burn()
             raise
+
+    def _alive(self) -> None:
+        if self._failure is not None:
+            raise TacitError(
+                f"this session is over, since it failed before ({type(self._failure).__name__}: {self._failure}); nothing can be "
+                "computed or revealed in it any more: start a new one"
+            ) from self._failure
+
+    def _rounds(self, tasks: Sequence[Task], digest: bytes) -> int:
+        assert self.channel is not None
+        return rounds.run(tasks, self.channel.exchange, digest)
 
     def _drive(self, steps: Rounds, label: str) -> Any:
         """Run one interactive primitive by itself."""
@@ -203,7 +233,8 @@ class Engine:
         def run() -> Rounds:
             result.append((yield from steps))
 
-        self._rounds([Task(run, label=label)], hashlib.blake2b(label.encode(), digest_size=8).digest())
+        with self._guarded():
+            self._rounds([Task(run, label=label)], hashlib.blake2b(label.encode(), digest_size=8).digest())
         return result[0]
 
     def _agree(self, wires: Sequence[Wire], requests: Sequence[Request], purpose: str) -> bytes:
@@ -260,7 +291,8 @@ class Engine:
         receivers = None if to is None else tuple(sorted(set(to)))
         self.force(*shown, purpose=f"reveal to {'all' if receivers is None else receivers}{detail}")
         self.reveals += [Revealed(w.label, w.shape, receivers) for w in wires]
-        self.protocol.ledger += [OpeningRecord(w.label, w.shape, "output") for w in shown]
+        for w in shown:
+            self.protocol.note(OpeningRecord(w.label, w.shape, "output"))
         self.costs.sends += sum(self.protocol.output_bytes(fp.size(w.shape)) for w in shown)
         self.costs.rounds += self.protocol.output_rounds()
         if self.dry:

@@ -56,6 +56,8 @@ def run(tasks: Sequence[Task], send: Send, digest: bytes) -> int:
             _advance(task, steps, came, blocked, finish)
         active = blocked
         rounds += 1
+    if not all(task.done for task in tasks):
+        raise AssertionError("a task waits for one that is not in its graph")
     return rounds
 
 

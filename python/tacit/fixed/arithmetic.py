@@ -6,8 +6,8 @@ Rescaling is lazy: an operand is truncated to the width of the format only when 
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,31 +38,38 @@ from tacit.sharing.operations import Bilinear, Input, Linear, Public, RandomBits
 from tacit.sharing.wires import Wire
 
 NEAR = 2
-"""A truncation by so many bits more than wanted is used again: 2 x is not opened anew when x was truncated."""
+"""A truncation by about as many bits as wanted is used again: 2 x is not opened anew when x was truncated."""
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Number:
-    """A secret array of reals: a wire of integers, its scale, and the bits that bound them. Both are public."""
+    """A secret array of reals: a wire of integers, its scale, and the bits that bound them. Both are public.
+
+    x and 2^k x are one wire at two scales: they share openings and truncations.
+    """
 
     wire: Wire
     scale: int
     bits: int
-    base: "tuple[LinearMap, Number] | None" = None
-    """The number that this is a view of: truncating the base serves all of its views."""
-    rounded: "Number | None" = field(default=None, repr=False)
-    factors: "tuple[Number, Number] | None" = field(default=None, repr=False)
-    """The operands of the pending product that this is: a pooling after a convolution rewrites it."""
-    spread_of: "Number | None" = field(default=None, repr=False)
-    """What this pending number is the pooling gradient of."""
-    biased: "tuple[Number, Number] | None" = field(default=None, repr=False)
-    """(convolution, bias of each channel) that this is the sum of: a pooling after it looks through the sum."""
-    root: "Number | None" = field(default=None, repr=False)
-    """The number that this is a power of two times: they share one wire, so they share its truncation."""
 
     @property
     def shape(self) -> Shape:
         return self.wire.shape
+
+    @property
+    def base(self) -> "tuple[LinearMap, Number] | None":
+        """(map, x) if this is a view of x."""
+        found = self.wire.base
+        return None if found is None else (found[0], Number(found[1], self.scale, self.bits))
+
+
+@dataclass(frozen=True)
+class Product:
+    """What a pending product was made of."""
+
+    form: Form
+    x: Number
+    y: Number
 
 
 class Arithmetic:
@@ -110,20 +117,22 @@ class Arithmetic:
     def add(self, x: Number, y: Number, sign: int = 1, name: str = "add") -> Number:
         """x + sign y, with broadcasting. The lower scale is lifted if that fits; else the higher is truncated to it."""
         shape = np.broadcast_shapes(x.shape, y.shape)
-        x, y = self.expand(x, shape), self.expand(y, shape)
+        x, y = self._aligned([self.expand(x, shape), self.expand(y, shape)], 1)
         scale = max(x.scale, y.scale)
-        lifted = max(x.bits + scale - x.scale, y.bits + scale - y.scale) + 1
-        if (excess := min(lifted, self._cap(scale)) - CAPACITY) > 0:
-            scale = min(scale - excess, max(min(x.scale, y.scale), self.format.fraction))  # once, not bit by bit
-            same = x is y
-            x = self.truncate(x, x.scale - scale)
-            y = x if same else self.truncate(y, y.scale - scale)
         k, m = 1 << (scale - x.scale), sign << (scale - y.scale)
         bits = min(max(x.bits + scale - x.scale, y.bits + scale - y.scale) + 1, self._cap(scale))
         self._fits(bits, name)
-        if x is y and k + m:
+        if x.wire is y.wire:
             return self._linear(Combine((k + m,)), (x,), scale, bits, name)
         return self._linear(Combine((k, m)), (x, y), scale, bits, name)
+
+    def _aligned(self, numbers: Sequence[Number], extra: int) -> list[Number]:
+        """The numbers, truncated so far that all of them, lifted to the highest scale, have room for `extra` bits more."""
+        scale, low = max(n.scale for n in numbers), min(n.scale for n in numbers)
+        lifted = max(n.bits + scale - n.scale for n in numbers) + extra
+        if (excess := min(lifted, self._cap(scale)) - CAPACITY) > 0:
+            scale = min(scale - excess, max(low, self.format.fraction))  # once, not bit by bit
+        return [self.truncate(n, n.scale - scale) for n in numbers]
 
     def add_public(self, x: Number, values: NDArray[np.float64], name: str = "add") -> Number:
         values = np.asarray(values, np.float64)
@@ -155,7 +164,7 @@ class Arithmetic:
         x = self._room(x, CAPACITY - 1 - extra if extra else CAPACITY)  # a bit is left for the sum that mostly follows
         bits = self._shrunk(x.bits + extra, x.scale + s, name)
         if m == 1:
-            return Number(x.wire, x.scale + s, bits, root=x.root or x)
+            return Number(x.wire, x.scale + s, bits)
         return self._linear(Combine((m,)), (x,), x.scale + s, bits, name)
 
     def times_public(self, x: Number, values: NDArray[np.float64], name: str = "mul") -> Number:
@@ -179,7 +188,7 @@ class Arithmetic:
 
     def view(self, x: Number, map: LinearMap, name: str = "view") -> Number:
         number = self._linear(map, (x,), x.scale, x.bits, name)
-        number.base = (map, x)
+        number.wire.base = (map, x.wire)
         return number
 
     def reshape(self, x: Number, shape: Shape) -> Number:
@@ -202,7 +211,8 @@ class Arithmetic:
         return self.view(x, Place(axis, start, stop, step, size), "place")
 
     def concat(self, numbers: Sequence[Number], axis: int) -> Number:
-        """Pooled into one array; all are lifted to the highest scale."""
+        """Pooled into one array, at one scale."""
+        numbers = self._aligned(numbers, 0)
         scale = max(n.scale for n in numbers)
         lifted = [n if n.scale == scale else self.lift(n, scale) for n in numbers]
         return self._linear(Concat(axis), tuple(lifted), scale, max(n.bits for n in lifted), "concat")
@@ -211,112 +221,136 @@ class Arithmetic:
         axes = tuple(sorted(a % len(x.shape) for a in axes))
         if not axes:
             return x
-        terms = fp.size([x.shape[a] for a in axes])
-        x, bits = self._summable(x, terms, "sum")
+        x, bits = self._summable(x, fp.size([x.shape[a] for a in axes]), self._cap(x.scale))
         return self._linear(Sum(axes, keepdims), (x,), x.scale, bits, "sum")
 
+    def mean(self, x: Number, axes: Sequence[int], keepdims: bool = False, name: str = "mean") -> Number:
+        """The sum on the way to it may leave the contract, since the mean does not."""
+        axes = tuple(sorted(a % len(x.shape) for a in axes))
+        terms = fp.size([x.shape[a] for a in axes])
+        x, bits = self._summable(x, terms)
+        total = self._linear(Sum(axes, keepdims), (x,), x.scale, bits, name) if axes else x
+        return self.times(total, 1 / max(terms, 1), name)
+
+    def box_mean(self, x: Number, kernel: tuple[int, int], stride: tuple[int, int], divisor: int) -> Number:
+        """Sums over windows, divided by `divisor`."""
+        x, bits = self._summable(x, kernel[0] * kernel[1])
+        return self.times(self._linear(BoxSum(kernel, stride), (x,), x.scale, bits, "pool"), 1 / divisor, "pool")
+
     def box_sum(self, x: Number, kernel: tuple[int, int], stride: tuple[int, int]) -> Number:
-        x, bits = self._summable(x, kernel[0] * kernel[1], "pool")
+        """Sums over windows, on the way to a mean: these may leave the contract."""
+        x, bits = self._summable(x, kernel[0] * kernel[1])
         return self._linear(BoxSum(kernel, stride), (x,), x.scale, bits, "pool")
 
     def box_spread(self, x: Number, kernel: tuple[int, int], stride: tuple[int, int], size: tuple[int, int]) -> Number:
         overlap = -(-kernel[0] // stride[0]) * -(-kernel[1] // stride[1])
-        x, bits = self._summable(x, overlap, "pool")
+        x, bits = self._summable(x, overlap, self._cap(x.scale))
         return self._linear(BoxSpread(kernel, stride, size), (x,), x.scale, bits, "pool")
 
     # Products.
 
     def multiply(self, x: Number, y: Number, name: str = "mul") -> Number:
         shape = np.broadcast_shapes(x.shape, y.shape)
-        same = x is y
+        same = x.wire is y.wire
         x = self.expand(x, shape)
-        return self.bilinear(Elementwise(), x, x if same else self.expand(y, shape), 1, name)
+        y = Number(x.wire, y.scale, y.bits) if same else self.expand(y, shape)
+        return self.bilinear(Elementwise(), x, y, 1, name)
 
-    def bilinear(self, form: Form, x: Number, y: Number, terms: int, name: str, again: bool = False) -> Number:
+    def bilinear(
+        self, form: Form, x: Number, y: Number, terms: int, name: str, again: bool = False, window: int = 1
+    ) -> Number:
         """form(x, y), where each output sums `terms` products. Operands are truncated, the wider first, until it fits.
 
-        Two more are truncated than must be, since it saves openings: an operand of an elementwise product that was not opened yet
-        (a truncation opens it as well, and the product is narrower); and one wider than half the field that will be multiplied
-        again (`again`: autograd keeps it for the backward pass), which would not fit then.
+        Two more are truncated than must be, since it saves openings: an operand of an elementwise product that was not opened
+        yet (a truncation opens it as well, and the product is narrower); and one that will be multiplied again (`again`: autograd
+        keeps it for the backward pass) and is too wide to be multiplied by a number in the format.
+        `window`: what comes out is a sum of so many values, on the way to their mean.
         """
         shape = form.shape(x.shape, y.shape)
-        same = x is y
-        x = self._narrow(x, form.elementwise, again)
-        y = x if same else self._narrow(y, form.elementwise, again)
-        while self._product_bits(x, y, terms) > CAPACITY:
-            wide = x if x.bits >= y.bits else y
-            if wide.bits <= self.format.bits:
+        x, y = self._narrow(x, form.elementwise, again), self._narrow(y, form.elementwise, again)
+        while (bits := self._product_bits(x, y, terms * window, window)) > CAPACITY:
+            wide = max(x.bits, y.bits)
+            if wide <= self.format.bits:
                 raise OutOfRange(
-                    f"{name} of shapes {x.shape} and {y.shape} needs {self._product_bits(x, y, terms)} bits, and the field "
-                    f"holds {CAPACITY}: declare a format with fewer bits (now {self.format.fraction} + {self.format.integer})"
+                    f"{name} of shapes {x.shape} and {y.shape} needs {bits} bits, and the field holds {CAPACITY}: declare a "
+                    f"format with fewer bits (now {self.format.fraction} + {self.format.integer})"
                 )
-            cut = self.round(wide)
-            x, y = (cut if x is wide else x), (cut if y is wide else y)
-        bits = self._product_bits(x, y, terms)
+            x, y = (self.round(n) if n.bits == wide else n for n in (x, y))
         wire = self.engine.record(Bilinear(form), (x.wire, y.wire), shape, name)
         product = self._number(wire, x.scale + y.scale, bits)
-        product.factors = (x, y)
+        wire.origin = (product.scale, Product(form, x, y))
         return product
 
     def _narrow(self, x: Number, elementwise: bool, again: bool) -> Number:
         unopened = elementwise and x.wire.known(True) is None
-        return self.round(x) if unopened or (again and x.bits > CAPACITY // 2) else x
+        return self.round(x) if unopened or (again and x.bits + self.format.bits > CAPACITY) else x
 
-    def _product_bits(self, x: Number, y: Number, terms: int) -> int:
-        return min(x.bits + y.bits + _log2(terms), self._cap(x.scale + y.scale))
+    def _product_bits(self, x: Number, y: Number, terms: int, window: int) -> int:
+        return min(x.bits + y.bits + _log2(terms), self._cap(x.scale + y.scale) + _log2(window))
 
     # Rescaling.
 
     def round(self, x: Number) -> Number:
-        """x in as many bits as the format has; once for each value, and through the value that x is a view of."""
+        """x in about as many bits as the format has; once for each value, and through the value that x is a view of."""
         drop = x.bits - self.format.bits
-        return x if drop <= 0 else self.truncate(x, drop)
+        if drop <= 0:
+            return x
+        known = self._truncations(x)
+        near = [d for d in known if drop <= d <= drop + NEAR] or [d for d in known if drop - NEAR <= d < drop]
+        return self.truncate(x, near[0] if near else drop)
 
     def truncate(self, x: Number, drop: int) -> Number:
         """x at scale - drop, rounded at random: one opening, mean exact, error below one unit (spdz with a dealer)."""
         if drop <= 0:
             return x
-        if x.root is not None:
-            cut = x.root.rounded
-            if cut is None or not drop <= x.root.scale - cut.scale <= drop + NEAR:
-                cut = self.truncate(x.root, drop)
-            dropped = x.root.scale - cut.scale
-            return Number(cut.wire, x.scale - dropped, x.bits - dropped, root=cut)
-        if x.rounded is not None and x.rounded.scale == x.scale - drop:
-            return x.rounded
-        if x.base is not None and fp.size(x.base[1].shape) <= fp.size(x.shape) and x.base[1].scale == x.scale:
-            x.rounded = self.view(self.truncate(x.base[1], drop), x.base[0])
-            return x.rounded
-        wire = self.engine.record(Truncate(drop), (x.wire,), x.shape, "truncate")
-        x.rounded = self._number(wire, x.scale - drop, x.bits - drop)
-        return x.rounded
+        if drop >= CAPACITY:  # below any unit that is left
+            return self._linear(Combine((0,)), (x,), x.scale - drop, 1, "truncate")
+        return Number(self._truncated(x.wire, drop), x.scale - drop, max(1, x.bits - drop))
 
-    def like(self, x: Number, scale: int, bits: int) -> Number:
-        """x for a place that keeps its scale and bits, whatever is written to it."""
-        if x.scale > scale:
-            x = self.truncate(x, x.scale - scale)
-        elif x.scale < scale:
-            x = self._linear(Combine((1 << (scale - x.scale),)), (x,), scale, bits, "write")
-        return x if x.bits == bits else Number(x.wire, scale, bits, None)
+    def _truncated(self, wire: Wire, drop: int) -> Wire:
+        """Once for each value, and for all views of a value that is not larger than they are."""
+        if (found := wire.truncated.get(drop)) is not None:
+            return found
+        if wire.base is not None and fp.size(wire.base[1].shape) <= fp.size(wire.shape):
+            map, whole = wire.base
+            inner = self._truncated(whole, drop)
+            found = self.engine.record(Linear(map), (inner,), wire.shape, "view")
+            found.base = (map, inner)
+        else:
+            found = self.engine.record(Truncate(drop), (wire,), wire.shape, "truncate")
+        found.bound = max(1, wire.bound - drop)
+        wire.truncated[drop] = found
+        return found
+
+    def like(self, x: Number, scale: int) -> Number:
+        """x for a place that keeps its scale, whatever is written to it. Its bits are its contract's, not its first value's."""
+        x = self.truncate(x, x.scale - scale)
+        bits = min(self._cap(scale), CAPACITY)
+        if x.scale < scale:
+            return self._linear(Combine((1 << (scale - x.scale),)), (x,), scale, bits, "write")
+        return Number(x.wire, scale, bits)
 
     def _room(self, x: Number, bits: int) -> Number:
-        """x in at most `bits` bits."""
-        return x if x.bits <= bits else self._cut(x, x.bits - bits)
+        """x in at most `bits` bits; as it was truncated before, if that left as many as the format has, or nearly what is asked."""
+        drop = x.bits - bits
+        if drop <= 0:
+            return x
+        deepest = max(drop + NEAR, x.bits - self.format.bits)
+        return self.truncate(x, min((d for d in self._truncations(x) if drop <= d <= deepest), default=drop))
 
-    def _cut(self, x: Number, drop: int) -> Number:
-        """x in `drop` bits less at least: as it was truncated before, if that is as narrow."""
-        source = x.root or x
-        if (known := source.rounded) is None or source.scale - known.scale < drop:
-            return self.truncate(x, drop)
-        dropped = source.scale - known.scale
-        return known if source is x else Number(known.wire, x.scale - dropped, x.bits - dropped, root=known)
+    @staticmethod
+    def _truncations(x: Number) -> Iterable[int]:
+        """The bits that x, or what it is a view of, was truncated by."""
+        return x.wire.truncated if x.wire.base is None else x.wire.base[1].truncated
 
-    def _summable(self, x: Number, terms: int, name: str) -> tuple[Number, int]:
-        bits = min(x.bits + _log2(terms), self._cap(x.scale))
-        if bits > CAPACITY:
-            x = self._cut(x, bits - CAPACITY)
-            bits = min(x.bits + _log2(terms), self._cap(x.scale), CAPACITY)
-        return x, bits
+    def _summable(self, x: Number, terms: int, cap: int | None = None) -> tuple[Number, int]:
+        """x with room for a sum of `terms`, and the bits of that sum: below `cap`, if the contract holds for it."""
+        grown = x.bits + _log2(terms)
+        excess = (grown if cap is None else min(grown, cap)) - CAPACITY
+        if excess <= 0:
+            return x, grown if cap is None else min(grown, cap)
+        x = self._room(x, x.bits - excess)
+        return x, min(x.bits + _log2(terms), CAPACITY)
 
     def _shrunk(self, bits: int, scale: int, name: str) -> int:
         bits = max(1, min(bits, self._cap(scale)))

@@ -117,12 +117,10 @@ class SecretArray:
         return self._new(self.arithmetic.sum(self.number, self._axes(axis), keepdims))
 
     def mean(self, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> "SecretArray":
-        count = 1
-        for a in self._axes(axis):
-            count *= self.shape[a]
-        if count == 0:
+        axes = self._axes(axis)
+        if any(self.shape[a] == 0 for a in axes):
             raise ValueError("the mean of nothing")
-        return self._new(self.arithmetic.times(self.sum(axis, keepdims).number, 1 / count, "mean"))
+        return self._new(self.arithmetic.mean(self.number, axes, keepdims))
 
     def dot(self, other: Any) -> "SecretArray":
         return self @ other

@@ -6,26 +6,53 @@ A convolution whose output is only pooled is one form of a quarter of the size (
 B_k(pad x) is a linear map of x, so that it needs no opening of its own.
 """
 
+from dataclasses import dataclass
+
 from tacit import field
 from tacit.errors import Unsupported
-from tacit.fixed.arithmetic import Arithmetic, Number
+from tacit.fixed.arithmetic import Arithmetic, Number, Product
 from tacit.sharing.forms import Conv2d, Conv2dInput, Conv2dWeight
-from tacit.sharing.maps import BoxSpread, Place
-from tacit.sharing.operations import Bilinear, Linear
+from tacit.sharing.maps import Place
 
 Pair = tuple[int, int]
 
 
+@dataclass(frozen=True)
+class Biased:
+    """x + bias, for each channel."""
+
+    x: Number
+    bias: Number
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The gradient of a pooling by windows that do not overlap."""
+
+    small: Number
+    window: Pair
+
+
+def _remember(number: Number, origin: Biased | Spread) -> None:
+    number.wire.origin = (number.scale, origin)
+
+
+def _made(number: Number) -> Product | Biased | Spread | None:
+    """How a pending number came about, if it is still at the scale at which it did."""
+    scale, origin = number.wire.origin or (None, None)
+    return origin if scale == number.scale else None
+
+
 def conv2d(a: Arithmetic, x: Number, w: Number, stride: Pair, padding: Pair, bias: Number | None = None) -> Number:
     """x [N, C, H, W], w [O, C, kh, kw], bias [O] -> [N, O, H', W']."""
-    out = a.bilinear(Conv2d(stride, padding), x, w, field.size(w.shape[1:]), "conv2d")
+    out = a.bilinear(Conv2d(stride, padding), x, w, field.size(w.shape[1:]), "conv2d", again=True)
     return out if bias is None else add_bias(a, out, bias)
 
 
 def add_bias(a: Arithmetic, x: Number, bias: Number) -> Number:
     """x [N, O, H, W] + bias [O]; remembered, since pool(x + bias) = pool(x) + bias."""
     out = a.add(x, a.reshape(bias, (bias.shape[0], 1, 1)), name="bias")
-    out.biased = (x, bias)
+    _remember(out, Biased(x, bias))
     return out
 
 
@@ -38,23 +65,20 @@ def conv2d_input(a: Arithmetic, g: Number, w: Number, input_size: Pair, stride: 
 def conv2d_weight(a: Arithmetic, g: Number, x: Number, kernel: Pair, stride: Pair, padding: Pair) -> Number:
     """The gradient for the kernel."""
     name = "conv2d weight gradient"
-    operation = g.wire.operation
-    if stride == (1, 1) and isinstance(operation, Linear) and isinstance(operation.map, BoxSpread):
-        spread = operation.map
-        small = g.spread_of
-        if small is not None and spread.kernel == spread.stride and _divides(spread.kernel, g.shape):
-            boxed = a.box_sum(pad(a, x, padding), spread.kernel, (1, 1))
-            form = Conv2dWeight(spread.stride, (0, 0), kernel)
-            return a.bilinear(form, small, boxed, small.shape[0] * small.shape[2] * small.shape[3], name)
+    spread = _made(g)
+    if stride == (1, 1) and isinstance(spread, Spread) and _divides(spread.window, g.shape):
+        small = spread.small
+        boxed = a.box_sum(pad(a, x, padding), spread.window, (1, 1))
+        terms = small.shape[0] * small.shape[2] * small.shape[3]
+        return a.bilinear(Conv2dWeight(spread.window, (0, 0), kernel), small, boxed, terms, name)
     terms = g.shape[0] * g.shape[2] * g.shape[3]
     return a.bilinear(Conv2dWeight(stride, padding, kernel), g, x, terms, name)
 
 
 def conv2d_bias(a: Arithmetic, g: Number) -> Number:
     """The gradient for the bias: a sum, taken before a pooling spread its gradient over windows."""
-    operation = g.wire.operation
-    if g.spread_of is not None and isinstance(operation, Linear) and isinstance(operation.map, BoxSpread):
-        return a.times(a.sum(g.spread_of, (0, 2, 3)), field.size(operation.map.kernel), "bias gradient")
+    if isinstance(spread := _made(g), Spread):
+        return a.times(a.sum(spread.small, (0, 2, 3)), field.size(spread.window), "bias gradient")
     return a.sum(g, (0, 2, 3))
 
 
@@ -64,17 +88,20 @@ def avg_pool2d(
     """Means of windows; padding counts as zeros in them. `divisor` replaces the window's area."""
     _check(x, kernel, padding)
     area = kernel[0] * kernel[1]
-    if x.biased is not None and x.wire.pending and padding == (0, 0) and divisor in (None, area):
-        return add_bias(a, avg_pool2d(a, x.biased[0], kernel, stride, padding, divisor), x.biased[1])
-    operation = x.wire.operation
-    if x.wire.pending and isinstance(operation, Bilinear) and isinstance(operation.form, Conv2d) and x.factors:
-        form = operation.form
-        if form.stride == (1, 1) and padding == (0, 0) and kernel == stride:
-            image, weight = x.factors
-            boxed = a.box_sum(pad(a, image, form.padding), kernel, (1, 1))
-            summed = a.bilinear(Conv2d(stride, (0, 0)), boxed, weight, field.size(weight.shape[1:]), "conv2d and pool")
-            return a.times(summed, 1 / (divisor or area), "pool")
-    return a.times(a.box_sum(pad(a, x, padding), kernel, stride), 1 / (divisor or area), "pool")
+    divisor = divisor or area
+    made = _made(x)
+    if isinstance(made, Biased) and padding == (0, 0) and divisor == area:
+        return add_bias(a, avg_pool2d(a, made.x, kernel, stride, padding), made.bias)
+    if (
+        isinstance(made, Product)
+        and isinstance(made.form, Conv2d)
+        and (made.form.stride, padding, kernel) == ((1, 1), (0, 0), stride)
+    ):
+        boxed = a.box_sum(pad(a, made.x, made.form.padding), kernel, (1, 1))
+        terms, form = field.size(made.y.shape[1:]), Conv2d(stride, (0, 0))
+        summed = a.bilinear(form, boxed, made.y, terms, "conv2d and pool", again=True, window=area)
+        return a.times(summed, 1 / divisor, "pool")
+    return a.box_mean(pad(a, x, padding), kernel, stride, divisor)
 
 
 def avg_pool2d_input(
@@ -84,8 +111,8 @@ def avg_pool2d_input(
     scaled = a.times(g, 1 / (divisor or kernel[0] * kernel[1]), "pool gradient")
     padded = (size[0] + 2 * padding[0], size[1] + 2 * padding[1])
     out = a.box_spread(scaled, kernel, stride, padded)
-    if padding == (0, 0):
-        out.spread_of = scaled if out.scale == scaled.scale else None
+    if padding == (0, 0) and kernel == stride and out.scale == scaled.scale:
+        _remember(out, Spread(scaled, kernel))
     return crop(a, out, padding)
 
 

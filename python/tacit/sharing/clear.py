@@ -23,6 +23,7 @@ class Clear(Protocol):
     def __init__(self, me: int, parties: int, seed: bytes) -> None:
         self.me, self.parties, self.unit = me, parties, (1,)
         self.ledger: list[OpeningRecord] = []
+        self.openings = 0
         self._random = np.random.default_rng(list(seed))  # public randomness: there are no secrets here
 
     def input(self, operation: Input, wire: Wire, plan: Plan) -> Task:

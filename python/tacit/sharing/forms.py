@@ -111,9 +111,7 @@ class Conv2dInput(Form):
 
     def __call__(self, x: Field, y: Field, add: Field | None = None) -> Field:
         shape = (x.shape[0], y.shape[1], *self.input_size)
-        return _core.conv2d_input(
-            field.contiguous(x), field.contiguous(y), shape, self.stride, self.padding, add
-        )
+        return _core.conv2d_input(field.contiguous(x), field.contiguous(y), shape, self.stride, self.padding, add)
 
 
 @dataclass(frozen=True)

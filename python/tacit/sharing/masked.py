@@ -108,9 +108,9 @@ class MaskedProtocol(Protocol):
             terms: list[tuple[Callable[[], Field] | None, Expression]] = [(None, x.mask)]
             terms += [(t.coefficient, t.mask) for t in x.late]
             for i, (e, a) in enumerate(terms):
-                for g, b in terms[i:]:
+                for j, (g, b) in enumerate(terms[i:], i):
                     if g is not None:
-                        out.append((_times(e, g, 1 if a is b else 2), plan.product(form, a, b)))
+                        out.append((_times(e, g, 1 if i == j else 2), plan.product(form, a, b)))
             return base, out
         left: list[Late | None] = [None, *x.late]
         right: list[Late | None] = [None, *y.late]
@@ -209,7 +209,7 @@ class MaskedProtocol(Protocol):
     def _note(self, wire: Wire, kind: str, plan: Plan) -> None:
         record = OpeningRecord(wire.label, wire.shape, kind)
         plan.openings.append(record)
-        self.ledger.append(record)
+        self.note(record)
 
     def others(self) -> list[int]:
         return [i for i in range(self.parties) if i != self.me]

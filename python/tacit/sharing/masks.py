@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from tacit.sharing.requests import Request
 
 MAX_TERMS = 4
-"""An opening of more terms is not carried further: the value gets a mask of its own."""
+MAX_LEAVES = 32
+"""An opening of more late terms, or of more masks, is not carried further: the value gets a mask of its own."""
 
 
 class MaskReused(TacitError):
@@ -43,6 +44,11 @@ class Mask:
         return self.request.shape
 
     @property
+    def size(self) -> int:
+        """Leaves of the expression."""
+        return 1
+
+    @property
     def state(self) -> str:
         return "sealed" if self.sealed else "leased" if self.leases else "fresh"
 
@@ -62,10 +68,12 @@ class Masked:
 
     map: LinearMap
     inputs: "tuple[Mask | Masked, ...]"
+    shape: Shape = field(init=False, compare=False)
+    size: int = field(init=False, compare=False)
 
-    @property
-    def shape(self) -> Shape:
-        return self.map.shape(*(i.shape for i in self.inputs))
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", self.map.shape(*(i.shape for i in self.inputs)))
+        object.__setattr__(self, "size", sum(i.size for i in self.inputs))
 
     def leaves(self) -> tuple[Mask, ...]:
         return tuple(leaf for i in self.inputs for leaf in i.leaves())
@@ -116,7 +124,7 @@ def carry(map: LinearMap, openings: tuple[Opening, ...], shift: Field | None = N
                 late.append(Late(_mapped(map, term.coefficient), Masked(map, (term.mask,))))
             else:
                 return None
-    if len(late) > MAX_TERMS:
+    if len(late) > MAX_TERMS or sum(o.mask.size for o in openings) > MAX_LEAVES:
         return None
 
     def compute() -> Field:

@@ -30,7 +30,7 @@ class Operation(ABC):
 
 
 def digest(array: Field) -> str:
-    return hashlib.blake2b(array.tobytes(), digest_size=8, person=b"tacit public").hexdigest()
+    return hashlib.blake2b(array.tobytes(), digest_size=16, person=b"tacit public").hexdigest()
 
 
 @dataclass(eq=False)
@@ -70,8 +70,12 @@ class Linear(Operation):
         return protocol.linear(self, wire, plan)
 
     def describe(self) -> str:
+        """By digest: a peer with another script is shown this, and a script may use as public what it should not."""
         constant = getattr(self.map, "constant", None)
-        return str(self.map) if constant is None else f"{type(self.map).__name__} {digest(constant)}"
+        if constant is not None:
+            return f"{type(self.map).__name__} {digest(constant)}"
+        fields = hashlib.blake2b(str(self.map).encode(), digest_size=16, person=b"tacit public").hexdigest()
+        return f"{type(self.map).__name__} {fields}"
 
     def linear(self) -> tuple[LinearMap | None, Field | None]:
         return (None if hasattr(self.map, "constant") else self.map), None

@@ -10,11 +10,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from tacit import field
-from tacit.field import Field
+from tacit.field import Field, size
 from tacit.sharing.operations import Bilinear, Input, Linear, OutputMask, Public, RandomBits, Shift, Truncate
 from tacit.sharing.plan import OpeningRecord, Plan, Rounds, Task
 from tacit.sharing.requests import Share
 from tacit.sharing.wires import Wire
+
+REMEMBERED = 1 << 16
 
 
 class Protocol(ABC):
@@ -25,9 +27,17 @@ class Protocol(ABC):
     parties: int
     unit: tuple[int, ...]
     ledger: list[OpeningRecord]
-    """Every opening made, in order: which value, how many elements, under which kind of mask."""
+    """The openings made, in order: which value, how many elements, under which kind of mask. The last `REMEMBERED` at least."""
+    openings: int
+    """Elements opened in all."""
     checks: int = 0
     """How often everything opened was checked, each time with a chance of 2^-60 to miss a cheat."""
+
+    def note(self, record: OpeningRecord) -> None:
+        self.openings += size(record.shape)
+        self.ledger.append(record)
+        if len(self.ledger) > 2 * REMEMBERED:
+            del self.ledger[:REMEMBERED]
 
     # Operations: each fills wire.share in a task.
 

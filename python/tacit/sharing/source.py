@@ -35,7 +35,10 @@ class Source(ABC):
         """The material of a ticket, in the order of its requests. Waits; raises `PartyLost` or `CheatingDetected`."""
 
     def burn(self) -> None:
-        """Forget the key and all material: a check failed, and what was opened then may determine alpha."""
+        """Forget the key and all material: a check failed, and what was opened then may determine alpha.
+
+        Every later `request` or `take` raises: nothing may be masked with what others know by now.
+        """
         self.key = 0
 
     def close(self) -> None:  # noqa: B027  (a source that holds nothing has nothing to close)

@@ -36,10 +36,12 @@ class Spdz(MaskedProtocol):
         self.sealed_products = source.sealed_products
         self.unit = (int(me == 0), source.key)
         self.ledger: list[OpeningRecord] = []
+        self.openings = 0
         self._transcript = Transcript(session, me, parties)
         self._values: list[Field] = []
         self._macs: list[Field] = []
         self._unchecked = 0
+        self._burned = False
 
     def opening_cost(self, count: int) -> tuple[int, int]:
         if self.hub is None:
@@ -47,6 +49,8 @@ class Spdz(MaskedProtocol):
         return 2, 8 * count * (self.parties - 1 if self.me == self.hub else 1)
 
     def open(self, share: Share) -> Rounds:
+        if self._burned:
+            raise CheatingDetected("the keys of this session were destroyed: start a new one")
         value, mac = share
         shape, count = value.shape, 8 * value.size
         others = self.others()
@@ -95,7 +99,6 @@ class Spdz(MaskedProtocol):
         for value, mac in zip(self._values, self._macs, strict=True):
             da, dg = prg.combine([np.ascontiguousarray(value).reshape(-1), np.ascontiguousarray(mac).reshape(-1)])
             a, gamma = (a + da) % P, (gamma + dg) % P
-        self._values, self._macs, self._unchecked = [], [], 0
         sigma = (gamma - self.unit[1] * a) % P
         sigmas = yield from self._transcript.committed(sigma.to_bytes(8, "little"))
         if sum(int.from_bytes(s, "little") for s in sigmas) % P:
@@ -103,6 +106,7 @@ class Spdz(MaskedProtocol):
                 "the MAC check failed: some party altered a value that was opened. Nothing was revealed after it; "
                 "the session's keys are destroyed. Start again, without that party if you know it"
             )
+        self._values, self._macs, self._unchecked = [], [], 0  # only now: a check that broke off has checked nothing
 
     def reveal(self, shares: Sequence[Share]) -> Generator[Exchange, Any, list[Field]]:
         yield from self.check()  # before the shares of an output are sent
@@ -117,8 +121,11 @@ class Spdz(MaskedProtocol):
         return 2 * 4 + self.opening_cost(1)[0]
 
     def burn(self) -> None:
+        """Forget alpha's share and the source's seeds. Nothing can be opened or checked after it."""
         self._source.burn()
         self.unit = (self.unit[0], 0)
+        self._burned = True
+        self._values, self._macs, self._unchecked = [], [], 0
 
 
 def _together(openings: Sequence[Rounds]) -> Generator[Exchange, Any, list[Field]]:

@@ -1,6 +1,6 @@
 """A `Wire` is one recorded value: the operation that makes it, and later this party's share and the value's openings."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tacit.field import Field
 from tacit.sharing.maps import LinearMap, Shape
@@ -11,11 +11,30 @@ if TYPE_CHECKING:
     from tacit.sharing.operations import Operation
     from tacit.sharing.plan import Task
 
+MAX_DEPTH = 12
+"""Longer chains of linear maps are not looked through: the value opens under a mask of its own."""
+
 
 class Wire:
     """A secret array. Pending until forced; then `share` is set and what made it is forgotten, but for views."""
 
-    __slots__ = ("bound", "clear", "decomposed", "inputs", "label", "operation", "plain", "serial", "shape", "share", "task")
+    __slots__ = (
+        "base",
+        "bound",
+        "clear",
+        "decomposed",
+        "depth",
+        "inputs",
+        "label",
+        "operation",
+        "origin",
+        "plain",
+        "serial",
+        "shape",
+        "share",
+        "task",
+        "truncated",
+    )
 
     def __init__(self, operation: "Operation", inputs: "tuple[Wire, ...]", shape: Shape, label: str) -> None:
         self.operation: Operation | None = operation
@@ -28,7 +47,12 @@ class Wire:
         self.decomposed: Opening | None = None  # has late terms: good for elementwise forms
         self.serial = -1  # the engine's count of forced values, alike at all parties
         self.bound = 0  # |value| < 2^bound by contract, in units of the last place; 0: not stated
+        self.truncated: dict[int, Wire] = {}  # by bits dropped: truncated once for all uses
+        self.base: tuple[LinearMap, Wire] | None = None  # what this is a view of
+        self.origin: Any = None  # how a pending value came about, for whoever rewrites products; forgotten when forced
         self.clear: Field | None = None  # the value itself, where this party owns it
+        depth = 1 + max((i.depth for i in inputs if i.plain is None), default=0)
+        self.depth: int = depth if depth <= MAX_DEPTH and operation.linear()[0] is not None else 0
 
     @property
     def pending(self) -> bool:
@@ -61,7 +85,7 @@ class Wire:
 
     def linear(self) -> tuple[LinearMap | None, Field | None]:
         """(L, c) if this value is L(inputs) + c for a map that carries openings."""
-        return (None, None) if self.operation is None else self.operation.linear()
+        return (None, None) if self.operation is None or self.depth == 0 else self.operation.linear()
 
     def settle(self) -> None:
         """After forcing: keep the openings that follow by now; forget what made the value, unless it is a view."""
@@ -69,3 +93,4 @@ class Wire:
         map, _ = self.linear()
         if map is None or not map.view or self.plain is not None:
             self.operation, self.inputs = None, ()
+        self.origin = None

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import torch
 
 from tacit.errors import Unsupported
+from tacit.field import CAPACITY
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.torch import refusals
 from tacit.torch.operands import array
@@ -25,13 +26,13 @@ _keys = itertools.count()  # only tells cells apart; unlike id(), never used aga
 
 
 class Cell:
-    """A mutable place. `home`, the scale and bits that it keeps, makes steps of training repeat exactly."""
+    """A mutable place. `home`, the scale that it keeps, makes steps of training repeat exactly."""
 
     __slots__ = ("_key", "_loose", "_value", "_views", "arithmetic", "home", "name", "version")
 
     def __init__(self, arithmetic: Arithmetic, value: Value, name: str = "") -> None:
         self.arithmetic, self.name, self.version = arithmetic, name, 0
-        self.home = (value.scale, value.bits) if isinstance(value, Number) else None
+        self.home = self._home_of(value) if isinstance(value, Number) else None
         self._value = value
         self._loose = False
         self._key = next(_keys)
@@ -69,8 +70,8 @@ class Cell:
         if not isinstance(value, Number):
             return
         if self.home is None:
-            self.home = (value.scale, value.bits)
-        if loose and (value.scale, value.bits) != self.home:
+            self.home = self._home_of(value)
+        if loose and value.scale != self.home:
             self._loose = True
             self.arithmetic.engine.keep(self._key, value.wire)
         else:
@@ -80,12 +81,16 @@ class Cell:
         """Keep the width of the format from now on: for a state that will be updated again and again."""
         value, width = self._value, self.arithmetic.format.bits
         if isinstance(value, Number) and value.bits > width:
-            self.home = (value.scale - (value.bits - width), width)
+            self.home = value.scale - (value.bits - width)
             self._loose = True
+
+    def _home_of(self, value: Number) -> int:
+        """A scale at which the field holds all that the format allows."""
+        return min(value.scale, CAPACITY - self.arithmetic.format.integer)
 
     def _conform(self) -> Number:
         assert isinstance(self._value, Number) and self.home is not None
-        written = self.arithmetic.like(self._value, *self.home)
+        written = self.arithmetic.like(self._value, self.home)
         self._value, self._loose = written, False
         self.arithmetic.engine.keep(self._key, written.wire)
         return written
@@ -100,7 +105,7 @@ class Cell:
             return base
         base = _secret(a, base)
         value = _secret(a, value)
-        value = a.like(value, base.scale, base.bits)
+        value = a.like(value, base.scale)
         along = [base]
         for step in steps[:-1]:
             along.append(step.apply(a, along[-1]))

@@ -50,7 +50,7 @@ def index_put(a: Arithmetic, x: Operand, indices: Sequence[Any], values: Operand
             "aten.index_put of secret values at indices that repeat: use accumulate=True, or distinct indices"
         )
     base = a.reshape(x if isinstance(x, Number) else a.public(array(x)), (size(shape),))
-    return a.reshape(put_rows(a, base, 0, flat.tolist(), a.like(part, base.scale, base.bits)), shape)
+    return a.reshape(put_rows(a, base, 0, flat.tolist(), a.like(part, base.scale)), shape)
 
 
 def _accumulated(
@@ -106,7 +106,7 @@ def index_fill(a: Arithmetic, x: Operand, dim: int, chosen: torch.Tensor, value:
     rows = sorted({i % shape[axis] for i in chosen.reshape(-1).tolist()})
     base = x if isinstance(x, Number) else a.public(array(x))
     part = value if isinstance(value, Number) else a.public(array(value))
-    part = a.expand(a.like(part, base.scale, base.bits), (*shape[:axis], len(rows), *shape[axis + 1 :]))
+    part = a.expand(a.like(part, base.scale), (*shape[:axis], len(rows), *shape[axis + 1 :]))
     return put_rows(a, base, axis, rows, part)
 
 

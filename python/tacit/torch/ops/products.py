@@ -42,7 +42,7 @@ def _untransposed(x: Number) -> tuple[Number, bool]:
     """(y, True) if x is the transpose of a matrix y."""
     if x.base is not None and len(x.shape) >= 2 and isinstance(x.base[0], Permute):
         last = len(x.shape) - 1
-        if x.base[0].axes == (*range(last - 1), last, last - 1) and x.base[1].scale == x.scale:
+        if x.base[0].axes == (*range(last - 1), last, last - 1):
             return x.base[1], True
     return x, False
 

@@ -24,8 +24,7 @@ def total(
 def mean(
     a: Arithmetic, x: Number, dim: Sequence[int] | None = None, keepdim: bool = False, dtype: Any = None
 ) -> Number:
-    over = axes(dim, len(x.shape))
-    return a.times(a.sum(x, over, keepdim), 1 / size([x.shape[i] for i in over]), "mean")
+    return a.mean(x, axes(dim, len(x.shape)), keepdim)
 
 
 @implements(aten.cumsum.default)
