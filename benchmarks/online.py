@@ -81,6 +81,17 @@ def matmul_dense(session: Any) -> dict[str, Any]:
     return timed(session, record, 10)
 
 
+def relu_100k(session: Any) -> dict[str, Any]:
+    """100,000 ReLUs of numbers that were not opened before, by 15 leading bits (a resolution of 2^-8)."""
+    from tacit.fixed import comparison
+
+    def record() -> Iterable[Wire]:
+        return [comparison.relu(session.arithmetic, numbers.pop().number).wire]
+
+    numbers = [hidden(session, (100, 1000), -30, 30) for _ in range(6)]
+    return timed(session, record)
+
+
 def linreg_gd(session: Any) -> dict[str, Any]:
     """Linear regression, 100 steps of gradient descent, 1000 x 10, columns of all parties; inputs included."""
     rng = np.random.default_rng(0)
@@ -168,8 +179,13 @@ def cnn_shallow_poly_step(session: Any) -> dict[str, Any]:
     return timed(session, record)
 
 
-JOBS = {job.__name__: job for job in (mul_1m, matmul_dense, linreg_gd, linreg_64, cnn_shallow_poly_step)}
-FORMATS = {"linreg_gd": Format(15, 11), "linreg_64": Format(24, 4), "cnn_shallow_poly_step": Format(16, 6)}
+JOBS = {job.__name__: job for job in (mul_1m, matmul_dense, relu_100k, linreg_gd, linreg_64, cnn_shallow_poly_step)}
+FORMATS = {
+    "relu_100k": Format(16, 6),
+    "linreg_gd": Format(15, 11),
+    "linreg_64": Format(24, 4),
+    "cnn_shallow_poly_step": Format(16, 6),
+}
 
 
 if __name__ == "__main__":

@@ -37,11 +37,8 @@ SHOWING = {
 NAMED = {
     "aten.gt": lambda x: x > 0,
     "aten.eq": lambda x: x == x,
-    "aten.relu": lambda x: F.relu(x),
-    "aten.relu ": lambda x: nn.ReLU(inplace=True)(x.clone()),
     "aten.max": lambda x: x.max(),
     "aten.argmax": lambda x: x.argmax(1),
-    "aten.abs": lambda x: x.abs(),
     "aten.clamp": lambda x: x.clamp(0, 1),
     "aten.sort": lambda x: x.sort(),
     "aten.where": lambda x: torch.where(x, x, x),

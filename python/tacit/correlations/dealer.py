@@ -26,6 +26,7 @@ from tacit.sharing import truncation
 from tacit.sharing.masks import Expression, Mask
 from tacit.sharing.requests import (
     BitsRequest,
+    ComparisonRequest,
     InputMask,
     MaskRequest,
     Material,
@@ -229,6 +230,13 @@ class Dealer:
                 top, rho = prg.bits(n), prg.below(n, truncation.M)
                 r = rho + top * np.uint64(truncation.M)
                 return r, top, r >> np.uint64(f)
+            case ComparisonRequest(bits=t):
+                m = (P - 1) >> t
+                digits = [prg.bits(n) for _ in range(t)]
+                r = prg.below(n, m)
+                for j, digit in enumerate(digits):
+                    r += digit * np.uint64(m << j)
+                return r, *digits
             case ProductRequest():
                 return (request.form(self._evaluate(request.x), self._evaluate(request.y)),)
         raise AssertionError(f"no dealing of {type(request).__name__}")

@@ -267,7 +267,8 @@ class Arithmetic:
         `window`: what comes out is a sum of so many values, on the way to their mean.
         """
         shape = form.shape(x.shape, y.shape)
-        x, y = self._narrow(x, form.elementwise, again), self._narrow(y, form.elementwise, again)
+        whole = form.elementwise and min(x.bits, y.bits) > 1  # a product with a bit is no wider than it was
+        x, y = self._narrow(x, whole, again), self._narrow(y, whole, again)
         while (bits := self._product_bits(x, y, terms * window, window)) > CAPACITY:
             wide = max(x.bits, y.bits)
             if wide <= self.format.bits:
@@ -331,7 +332,7 @@ class Arithmetic:
         return Number(x.wire, scale, bits)
 
     def _room(self, x: Number, bits: int) -> Number:
-        """x in at most `bits` bits; as it was truncated before, if that left as many as the format has, or nearly what is asked."""
+        """x in at most `bits` bits: as it was truncated before, if that left the width of the format or nearly what is asked."""
         drop = x.bits - bits
         if drop <= 0:
             return x

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tacit.errors import Unsupported
+from tacit.fixed import comparison
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.fixed.indexing import indexed
 from tacit.fixed.matrices import matmul, matmul_public
@@ -183,10 +184,31 @@ class SecretArray:
     def tolist(self) -> list[Any]:
         self._closed("tolist()")
 
-    def _compared(self, other: Any) -> NoReturn:
-        raise Unsupported("comparisons of secrets are not there yet: work with polynomials, or reveal and compare")
+    # Comparisons give secret zeros and ones; near equality either (`fixed.comparison`).
 
-    __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = _compared
+    def __ge__(self, other: Any) -> "SecretArray":
+        return self._new(comparison.non_negative(self.arithmetic, (self - other).number))
+
+    def __le__(self, other: Any) -> "SecretArray":
+        return -(self - other) >= 0.0
+
+    def __gt__(self, other: Any) -> "SecretArray":
+        return 1 - (self <= other)
+
+    def __lt__(self, other: Any) -> "SecretArray":
+        return 1 - (self >= other)
+
+    def __abs__(self) -> "SecretArray":
+        return self._new(comparison.absolute(self.arithmetic, self.number))
+
+    def relu(self) -> "SecretArray":
+        """max(x, 0)"""
+        return self._new(comparison.relu(self.arithmetic, self.number))
+
+    def _compared(self, other: Any) -> NoReturn:
+        raise Unsupported("== of secret numbers is not there yet: compare abs(x - y) with a tolerance, or reveal")
+
+    __eq__ = __ne__ = _compared
     __hash__ = object.__hash__
 
     # Inside.

@@ -10,7 +10,7 @@ import numpy as np
 from tacit import field
 from tacit.errors import Mismatch
 from tacit.field import size
-from tacit.sharing.operations import Bilinear, Input, OutputMask, RandomBits, Truncate
+from tacit.sharing.operations import Bilinear, Input, NonNegative, OutputMask, RandomBits, Truncate
 from tacit.sharing.plan import Exchange, OpeningRecord, Plan, Rounds, Task, elements
 from tacit.sharing.protocol import Protocol
 from tacit.sharing.requests import Share
@@ -60,6 +60,15 @@ class Clear(Protocol):
         def run() -> None:
             signed = field.to_signed(x.value()[0])
             wire.share = (field.from_signed((signed + (1 << (f - 1))) >> f),)
+
+        return plan.task(run, (x.task,), wire.label)
+
+    def non_negative(self, operation: NonNegative, wire: Wire, plan: Plan) -> Task:
+        """Exact."""
+        (x,) = wire.inputs
+
+        def run() -> None:
+            wire.share = ((field.to_signed(x.value()[0]) >= 0).astype(np.uint64),)
 
         return plan.task(run, (x.task,), wire.label)
 

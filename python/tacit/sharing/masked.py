@@ -14,11 +14,11 @@ import numpy as np
 
 from tacit import _core, field
 from tacit.field import Field, size
-from tacit.sharing import truncation
+from tacit.sharing import comparison, truncation
 from tacit.sharing.forms import Elementwise
 from tacit.sharing.maps import Combine
 from tacit.sharing.masks import Expression, Late, Masked, Opening
-from tacit.sharing.operations import Bilinear, Input, OutputMask, RandomBits, Truncate
+from tacit.sharing.operations import Bilinear, Input, NonNegative, OutputMask, RandomBits, Truncate
 from tacit.sharing.plan import Exchange, OpeningRecord, Plan, Rounds, Task
 from tacit.sharing.protocol import Protocol
 from tacit.sharing.requests import Material, Share
@@ -69,7 +69,7 @@ class MaskedProtocol(Protocol):
         sends = 8 * size(wire.shape) * (self.parties - 1) if operation.owner == self.me else 0
         task = plan.task(run, (), wire.label, rounds=1, sends=sends)
         wire.plain = Opening(mask, (), opened.pop, (task,))
-        self._note(wire, "input", plan)
+        self.noted(wire, "input", plan)
         return task
 
     def bilinear(self, operation: Bilinear, wire: Wire, plan: Plan) -> Task:
@@ -153,8 +153,11 @@ class MaskedProtocol(Protocol):
             return np.asarray((opened["c"] < np.uint64(truncation.M)) * np.uint64(k1))
 
         wire.decomposed = Opening(Masked(NEGATE, (high,)), (Late(wrapped, top),), public, (task,))
-        self._note(wire, "truncation", plan)
+        self.noted(wire, "truncation", plan)
         return task
+
+    def non_negative(self, operation: NonNegative, wire: Wire, plan: Plan) -> Task:
+        return comparison.lower(self, operation, wire, plan)
 
     def random_bits(self, operation: RandomBits, wire: Wire, plan: Plan) -> Task:
         material = plan.bits(wire.shape)
@@ -203,10 +206,10 @@ class MaskedProtocol(Protocol):
         rounds, sends = self.opening_cost(size(wire.shape))
         task = plan.task(run, (wire.task,), wire.label, rounds, sends)
         wire.plain = Opening(mask, (), opened.pop, (task,))
-        self._note(wire, kind, plan)
+        self.noted(wire, kind, plan)
         return wire.plain
 
-    def _note(self, wire: Wire, kind: str, plan: Plan) -> None:
+    def noted(self, wire: Wire, kind: str, plan: Plan) -> None:
         record = OpeningRecord(wire.label, wire.shape, kind)
         plan.openings.append(record)
         self.note(record)

@@ -122,6 +122,20 @@ class Truncate(Operation):
 
 
 @dataclass(eq=False)
+class NonNegative(Operation):
+    """[x >= 0] for |x| < 2^magnitude, at the resolution that `bits` bits give (`sharing.comparison`)."""
+
+    magnitude: int
+    bits: int
+
+    def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
+        return protocol.non_negative(self, wire, plan)
+
+    def describe(self) -> str:
+        return f"sign of {self.magnitude} bits by {self.bits}"
+
+
+@dataclass(eq=False)
 class RandomBits(Operation):
     """Uniform secret bits that nobody knows."""
 

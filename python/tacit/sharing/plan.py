@@ -16,6 +16,7 @@ from tacit.sharing.maps import Shape
 from tacit.sharing.masks import Expression, Mask
 from tacit.sharing.requests import (
     BitsRequest,
+    ComparisonRequest,
     InputMask,
     MaskRequest,
     Material,
@@ -86,6 +87,10 @@ class Plan:
     def truncation(self, shape: Shape, bits: int) -> tuple[tuple[Mask, Mask, Mask], Callable[[], Material]]:
         request = TruncationRequest(self._next(), shape, bits)
         return (Mask(request, 0), Mask(request, 1), Mask(request, 2)), self._ask(request)
+
+    def comparison(self, shape: Shape, bits: int) -> tuple[tuple[Mask, ...], Callable[[], Material]]:
+        request = ComparisonRequest(self._next(), shape, bits)
+        return tuple(Mask(request, place) for place in range(request.count)), self._ask(request)
 
     def product(self, form: Form, x: Expression, y: Expression) -> Callable[[], Material]:
         """[f(x, y)]. The masks are leased until the material is there (verified)."""

@@ -11,7 +11,17 @@ from collections.abc import Sequence
 
 from tacit import field
 from tacit.field import Field, size
-from tacit.sharing.operations import Bilinear, Input, Linear, OutputMask, Public, RandomBits, Shift, Truncate
+from tacit.sharing.operations import (
+    Bilinear,
+    Input,
+    Linear,
+    NonNegative,
+    OutputMask,
+    Public,
+    RandomBits,
+    Shift,
+    Truncate,
+)
 from tacit.sharing.plan import OpeningRecord, Plan, Rounds, Task
 from tacit.sharing.requests import Share
 from tacit.sharing.wires import Wire
@@ -50,6 +60,10 @@ class Protocol(ABC):
     @abstractmethod
     def truncate(self, operation: Truncate, wire: Wire, plan: Plan) -> Task:
         """floor(x / 2^f) or one more, with the probability that makes the mean x / 2^f, for |x| < 2^58 - 2^22."""
+
+    @abstractmethod
+    def non_negative(self, operation: NonNegative, wire: Wire, plan: Plan) -> Task:
+        """1 if x >= 0, else 0; either, with |x| < 2^(magnitude + 1 - bits)."""
 
     @abstractmethod
     def random_bits(self, operation: RandomBits, wire: Wire, plan: Plan) -> Task: ...

@@ -67,6 +67,17 @@ class TruncationRequest(Request):
     count: ClassVar[int] = 3
 
 
+@dataclass(frozen=True, eq=False)
+class ComparisonRequest(Request):
+    """[r], [R_0] ... [R_{T-1}], T = `bits`: r = R M + rho, M = (p - 1) / 2^T, rho uniform in [0, M) (`sharing.comparison`)."""
+
+    bits: int
+
+    @property
+    def count(self) -> int:  # type: ignore[override]
+        return 1 + self.bits
+
+
 @dataclass
 class Material:
     """What a source gives for one request. `clear` is the mask itself, at the owner of an input mask."""
@@ -91,6 +102,8 @@ def _pack(r: Request) -> list[Any]:
             return ["bits", shape]
         case TruncationRequest():
             return ["truncation", shape, r.bits]
+        case ComparisonRequest():
+            return ["comparison", shape, r.bits]
         case ProductRequest():
             return ["product", shape, pack_item(r.form), _pack_expression(r.x), _pack_expression(r.y)]
     raise AssertionError(f"no packing of {type(r).__name__}")
@@ -119,6 +132,8 @@ def _unpack(packed: Any, number: int) -> Request:
             return BitsRequest(number, _shape(shape))
         case ["truncation", shape, int(bits)] if 0 < bits < 58:
             return TruncationRequest(number, _shape(shape), bits)
+        case ["comparison", shape, int(bits)] if 2 <= bits <= 21:
+            return ComparisonRequest(number, _shape(shape), bits)
         case ["product", shape, form, x, y]:
             f, left, right = unpack_item(form), _unpack_expression(x, number), _unpack_expression(y, number)
             if isinstance(f, Form) and f.shape(left.shape, right.shape) == _shape(shape):

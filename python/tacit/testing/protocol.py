@@ -18,7 +18,7 @@ from tacit.engine.engine import Engine
 from tacit.field import Field, P
 from tacit.sharing.forms import Conv2d, Conv2dInput, Conv2dWeight, Elementwise, Form, MatMul, With
 from tacit.sharing.maps import BoxSum, Combine, Concat, Expand, Gather, LinearMap, Permute, Reshape, Slice, Sum
-from tacit.sharing.operations import Bilinear, Input, Linear, Public, RandomBits, Shift, Truncate
+from tacit.sharing.operations import Bilinear, Input, Linear, NonNegative, Public, RandomBits, Shift, Truncate
 from tacit.sharing.wires import Wire
 from tacit.transport.meter import HEADER_SIZE
 
@@ -201,6 +201,21 @@ def products_of_truncated_values(run: Runner, n: int) -> None:
 
 
 @_check
+def signs(run: Runner, n: int) -> None:
+    """[x >= 0] outside the resolution, and x [x >= 0], whose factors are opened once each."""
+    magnitude, bits = 40, 16
+    x = np.random.default_rng(3).integers(1 << (magnitude + 2 - bits), 1 << magnitude, 60)
+    x[:30] *= -1
+
+    def work(e: Engine) -> Any:
+        a = secret(e, field.from_signed(x))
+        sign = e.record(NonNegative(magnitude, bits), (a,), a.shape, "sign")
+        return e.reveal([sign, product(e, Elementwise(), a, sign)])
+
+    everywhere(run(n, work), (x >= 0).astype(np.uint64), field.from_signed(np.maximum(x, 0)))
+
+
+@_check
 def random_bits(run: Runner, n: int) -> None:
     results = run(n, lambda e: e.reveal([e.record(RandomBits((4000,)), (), (4000,), "bits")]))
     everywhere(results, results[0][0])
@@ -244,8 +259,9 @@ def declared_costs_are_the_metered_ones(run: Runner, n: int) -> None:
         a, b = secret(e, draw(40, 30)), secret(e, draw(30, 20, seed=1), n - 1)
         y = truncated(e, product(e, MatMul(), a, b), 16)
         out = linear(e, Sum((0,)), product(e, Elementwise(), y, y))
+        sign = e.record(NonNegative(40, 16), (y,), y.shape, "sign")
         before = e.channel.meter.snapshot()
-        prepared = e.prepare(out, product(e, MatMul(), y, linear(e, Permute((1, 0)), y)))
+        prepared = e.prepare(out, product(e, MatMul(), y, linear(e, Permute((1, 0)), y)), sign)
         assert prepared is not None
         agreed = e.channel.meter.snapshot()
         e.run(prepared)

@@ -132,6 +132,25 @@ def truncations(run: Runner, n: int) -> None:
 
 
 @_check
+def comparisons(run: Runner, n: int) -> None:
+    """r = R M + rho with rho < M = (p - 1) / 2^T, R of the bits that are given"""
+
+    def plan() -> Plan:
+        p = Plan(0)
+        p.comparison((300,), 16)
+        p.comparison((300,), 5)
+        return p
+
+    for t, (r, *digits) in zip((16, 5), _values(run, n, plan), strict=True):
+        m = (P - 1) >> t
+        assert len(digits) == t
+        for j, digit in enumerate(digits):
+            assert set(digit.tolist()) == {0, 1}
+            r = field.sub(r, field.scale(digit, m << j))
+        assert int(r.max()) < m
+
+
+@_check
 def products_of_masks_and_of_maps_of_masks(run: Runner, n: int) -> None:
     def plan() -> Plan:
         p = Plan(0)

@@ -9,10 +9,10 @@ def _names(text: str) -> frozenset[str]:
 
 _COMPARES = _names(
     """
-    relu gt lt ge le eq ne max min amax amin maximum minimum fmax fmin argmax argmin aminmax sort argsort topk
-    kthvalue median mode clamp clamp_min clamp_max clip abs sign sgn heaviside hardtanh hardsigmoid hardswish relu6 leaky_relu
-    prelu rrelu threshold threshold_backward elu celu selu where searchsorted bucketize max_pool1d max_pool2d max_pool3d
-    max_pool2d_with_indices adaptive_max_pool2d softshrink hardshrink l1_loss smooth_l1_loss huber_loss isclose allclose
+    gt lt ge le eq ne max min amax amin maximum minimum fmax fmin argmax argmin aminmax sort argsort topk
+    kthvalue median mode clamp clamp_min clamp_max clip heaviside hardtanh hardsigmoid hardswish relu6
+    prelu rrelu threshold elu celu selu where searchsorted bucketize max_pool1d max_pool2d max_pool3d
+    max_pool2d_with_indices adaptive_max_pool2d softshrink hardshrink smooth_l1_loss huber_loss isclose allclose
     logical_and logical_or logical_not logical_xor floor ceil round trunc frac remainder fmod cummax cummin
     triplet_margin_loss hinge_embedding_loss soft_margin_loss isnan isinf isfinite isin unique
     """
@@ -65,13 +65,13 @@ def unknown(func: Any) -> str:
         return showing(called)
     if name in _COMPARES or base in _COMPARES:
         return (
-            f"{called} needs comparisons of secret numbers, which are not there yet: use polynomials instead, "
-            "such as x**2 or 0.125 * x**2 + 0.5 * x + 0.25 for a ReLU, and AvgPool2d for max-pooling"
+            f"{called} compares secret numbers in a way that is not there yet: relu, leaky_relu, abs and sign are; "
+            "use these, and AvgPool2d for max-pooling"
         )
     if name in _FUNCTIONS or base in _FUNCTIONS:
         return (
-            f"{called} is not a polynomial, and functions beyond polynomials are not there yet: use a polynomial "
-            "activation, and MSELoss on one-hot labels for a loss"
+            f"{called} is neither a polynomial nor made of signs, and such functions are not there yet: use ReLU or a "
+            "polynomial as activation, and MSELoss on one-hot labels or L1Loss for a loss"
         )
     if name in _RANDOM or base in _RANDOM:
         return (
@@ -84,7 +84,7 @@ def unknown(func: Any) -> str:
             "torch.no_grad(), or build the result with torch.cat or torch.stack"
         )
     return (
-        f"{called} has no rule: secret tensors know sums, products, matrix products, convolutions, average pooling, "
+        f"{called} has no rule: secret tensors know sums, products, matrix products, convolutions, average pooling, ReLU, "
         "integer powers, MSE and data movement; express it through these (or reveal first, if all may see the value)"
     )
 

@@ -1,8 +1,30 @@
 """The rules, by kind. Importing this package fills the table."""
 
 from tacit.torch import generic as _generic
-from tacit.torch.ops import arithmetic, convolution, creation, losses, movement, parts, products, reductions, writing
+from tacit.torch.ops import (
+    arithmetic,
+    comparison,
+    convolution,
+    creation,
+    losses,
+    movement,
+    parts,
+    products,
+    reductions,
+    writing,
+)
 
-__all__ = ["arithmetic", "convolution", "creation", "losses", "movement", "parts", "products", "reductions", "writing"]
+__all__ = [
+    "arithmetic",
+    "comparison",
+    "convolution",
+    "creation",
+    "losses",
+    "movement",
+    "parts",
+    "products",
+    "reductions",
+    "writing",
+]
 
 del _generic
