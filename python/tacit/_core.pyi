@@ -103,6 +103,18 @@ def conv2d_weight(
 ) -> Words:
     """The gradient by w of conv2d(x, w), for the gradient g of its output: [O, C, kh, kw]."""
 
+def and_open(d: Words, y: Words, x: Words, e: Words, k: int, c: Words) -> Words:
+    """d & y ^ x & e ^ d & e & k ^ c, for masks d, e of zeros and all ones: the local part of an AND of masked bits."""
+
+def pack_bits(words: Words) -> bytes:
+    """The lowest bits of the words, eight to a byte."""
+
+def unpack_bits(packed: bytes, count: int) -> Words:
+    """The inverse of `pack_bits`: 0 or all ones for each bit."""
+
+def gf64_dot(a: Words, b: Words, backend: str | None = None) -> int:
+    """sum a_j b_j in GF(2)[X] / (X^64 + X^4 + X^3 + X + 1)."""
+
 def dot(a: Words, b: Words, backend: str | None = None) -> int:
     """The sum of all a * b, of equal shapes."""
 

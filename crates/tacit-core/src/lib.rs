@@ -6,6 +6,7 @@
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 pub mod backend;
+pub mod binary;
 pub mod conv;
 pub mod error;
 pub mod field;

@@ -10,7 +10,7 @@ use tacit_core::conv::{self, Conv};
 use tacit_core::fixed::{self, EncodeError, Truncation};
 use tacit_core::matmul::Matrix;
 use tacit_core::vector::MaskedProduct;
-use tacit_core::{matmul as product, vector, Backend, BadShape, P};
+use tacit_core::{binary, matmul as product, vector, Backend, BadShape, P};
 use zeroize::Zeroize;
 
 type Out<'py> = PyResult<Bound<'py, PyArrayDyn<u64>>>;
@@ -254,6 +254,46 @@ fn conv2d_weight<'py>(
 }
 
 #[pyfunction]
+#[allow(clippy::too_many_arguments)]
+fn and_open<'py>(
+    py: Python<'py>,
+    d: Words<'py>,
+    y: Words<'py>,
+    x: Words<'py>,
+    e: Words<'py>,
+    k: u64,
+    c: Words<'py>,
+) -> Out<'py> {
+    for (name, v) in [("y", &y), ("x", &x), ("e", &e), ("c", &c)] {
+        v.expect(name, d.shape())?;
+    }
+    let (mask, y, x, e, c) = (d.slice(), y.slice(), x.slice(), e.slice(), c.slice());
+    fill(py, d.shape(), |out| binary::and_open(out, mask, y, x, e, k, c))
+}
+
+#[pyfunction]
+fn pack_bits<'py>(py: Python<'py>, words: Words<'py>) -> Bound<'py, PyBytes> {
+    let words = words.slice();
+    PyBytes::new(py, &py.detach(|| binary::pack(words)))
+}
+
+#[pyfunction]
+fn unpack_bits<'py>(py: Python<'py>, packed: &[u8], count: usize) -> Out<'py> {
+    if count.div_ceil(8) != packed.len() {
+        return Err(value(format!("{} bytes are not {count} bits", packed.len())));
+    }
+    fill(py, &[count], |out| binary::unpack(out, packed))
+}
+
+#[pyfunction]
+#[pyo3(signature = (a, b, backend=None))]
+fn gf64_dot<'py>(py: Python<'py>, a: Words<'py>, b: Words<'py>, backend: Option<&str>) -> PyResult<u64> {
+    b.expect("b", a.shape())?;
+    let (be, a, b) = (choose(backend)?, a.slice(), b.slice());
+    py.detach(|| binary::gf64_dot(be, a, b)).map_err(value)
+}
+
+#[pyfunction]
 #[pyo3(signature = (a, b, backend=None))]
 fn dot<'py>(py: Python<'py>, a: Words<'py>, b: Words<'py>, backend: Option<&str>) -> PyResult<u64> {
     b.expect("b", a.shape())?;
@@ -393,6 +433,10 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(conv2d, m)?)?;
     m.add_function(wrap_pyfunction!(conv2d_input, m)?)?;
     m.add_function(wrap_pyfunction!(conv2d_weight, m)?)?;
+    m.add_function(wrap_pyfunction!(and_open, m)?)?;
+    m.add_function(wrap_pyfunction!(pack_bits, m)?)?;
+    m.add_function(wrap_pyfunction!(unpack_bits, m)?)?;
+    m.add_function(wrap_pyfunction!(gf64_dot, m)?)?;
     m.add_function(wrap_pyfunction!(dot, m)?)?;
     m.add_function(wrap_pyfunction!(sum, m)?)?;
     m.add_function(wrap_pyfunction!(is_canonical, m)?)?;
