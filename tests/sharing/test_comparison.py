@@ -1,28 +1,52 @@
 """The formula of `sharing.comparison`, over sharing: right outside its resolution, for all T, at the extremes."""
 
+import threading
+
 import numpy as np
 import pytest
 
 import tacit
 from tacit import field
+from tacit.correlations.dealer import Dealer, DealerSource
 from tacit.sharing.comparison import resolution
 from tacit.sharing.forms import Elementwise
 from tacit.sharing.operations import NonNegative
 from tacit.testing.protocol import product, secret
+from tacit.transport import memory
 
 
-def signs(values, magnitude, bits, parties=2, **options):
+class FieldBitsOnly(DealerSource):
+    """A source whose bits are field elements, like those that know no GF(2)."""
+
+    binary = False
+
+
+def without_gf2(work, parties):
+    channels = memory.network(parties + 1, timeout=20)
+    dealer = threading.Thread(target=Dealer(channels[parties], parties).serve)
+    dealer.start()
+    results = tacit.run(
+        work, parties=parties, source=lambda me, n: FieldBitsOnly(me, n, channels[me]), timeout=20, tensors=False
+    )
+    dealer.join(20)
+    return results
+
+
+def signs(values, magnitude, bits, parties=2, gf2=True, **options):
     def work(s):
         x = secret(s.engine, field.from_signed(values))
         sign = s.engine.record(NonNegative(magnitude, bits), (x,), x.shape, "sign")
         doubled = product(s.engine, Elementwise(), x, sign)
         return s.engine.reveal([sign, doubled])
 
-    return tacit.run(work, parties=parties, timeout=20, **options)[0]
+    if not gf2:
+        return without_gf2(work, parties)[0]
+    return tacit.run(work, parties=parties, timeout=20, tensors=False, **options)[0]
 
 
+@pytest.mark.parametrize("gf2", [True, False])
 @pytest.mark.parametrize("bits", range(2, 22))
-def test_every_width_of_the_tree(bits):
+def test_every_width_of_the_tree(bits, gf2):
     magnitude = 30
     rng = np.random.default_rng(bits)
     edge = resolution(magnitude, bits)
@@ -30,7 +54,7 @@ def test_every_width_of_the_tree(bits):
     values = rng.integers(-top, top, 400)
     values[:8] = [top, -top, edge, -edge, edge + 1, -edge - 1, top // 2, -top // 2]
     values = values[np.abs(values) >= edge]
-    sign, relu = signs(values, magnitude, bits)
+    sign, relu = signs(values, magnitude, bits, gf2=gf2)
     np.testing.assert_array_equal(sign, values >= 0)
     np.testing.assert_array_equal(field.to_signed(relu), np.maximum(values, 0))
 
@@ -54,3 +78,18 @@ def test_more_parties(parties, topology):
     values = np.array([1 << 20, -(1 << 20), 5 << 10, -(5 << 10)])
     sign, _ = signs(values, 24, 16, parties, topology=topology)
     np.testing.assert_array_equal(sign, values >= 0)
+
+
+@pytest.mark.parametrize(("gf2", "opened"), [(True, ["comparison"]), (False, ["comparison", "plain"])])
+def test_a_product_with_a_sign_opens_nothing_over_gf2(gf2, opened):
+    """Over field elements the sign is opened once more."""
+    values = field.from_signed(np.arange(-5, 5) << 20)
+
+    def work(s):
+        x = secret(s.engine, values)
+        sign = s.engine.record(NonNegative(24, 16), (x,), x.shape, "sign")
+        s.engine.force(product(s.engine, Elementwise(), x, sign), product(s.engine, Elementwise(), sign, sign))
+        return [r.kind for r in s.engine.protocol.ledger if r.kind != "input"]
+
+    results = tacit.run(work, parties=2) if gf2 else without_gf2(work, 2)
+    assert results == [opened, opened]

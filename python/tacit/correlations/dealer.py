@@ -9,7 +9,9 @@ so that only one party is sent anything: 16 bytes an element, 8 for a plain mask
 The dealer keeps nothing that it cannot expand again; totals of masks are cached.
 """
 
+import functools
 import hashlib
+import operator
 import secrets
 import struct
 from collections import OrderedDict
@@ -32,6 +34,7 @@ from tacit.sharing.requests import (
     Material,
     ProductRequest,
     Request,
+    Share,
     TruncationRequest,
     pack,
     unpack,
@@ -39,8 +42,8 @@ from tacit.sharing.requests import (
 from tacit.sharing.source import Source, Ticket
 from tacit.transport.channel import Channel
 
-WELCOME = struct.Struct("<16s16sQ")
-"""Dealer to party: seed, seed of its input masks, share of alpha."""
+WELCOME = struct.Struct("<16s16sQQ")
+"""Dealer to party: seed, seed of its input masks, shares of the two MAC keys."""
 LARGEST_LIST = 1 << 28
 CHUNK = 1 << 22
 """Corrections are sent in frames of at least this many bytes, or one request."""
@@ -58,6 +61,7 @@ class DealerSource(Source):
 
     name = "dealer"
     sealed_products = True
+    binary = True
 
     def __init__(self, me: int, parties: int, channel: Channel) -> None:
         self.me, self.parties = me, parties
@@ -66,7 +70,7 @@ class DealerSource(Source):
         welcome = channel.exchange({}, {self._dealer: WELCOME.size}, label="keys")[self._dealer]
         self._seed: bytes | None
         self._owner_seed: bytes | None
-        self._seed, self._owner_seed, self.key = WELCOME.unpack(welcome)
+        self._seed, self._owner_seed, self.key, self.binary_key = WELCOME.unpack(welcome)
 
     def request(self, requests: Sequence[Request]) -> Ticket:
         self._seeds()
@@ -100,15 +104,18 @@ class DealerSource(Source):
         n = size(request.shape)
         seed, owner_seed = self._seeds()
         prg = _core.Prg(seed, request.number)
-        shares = []
+        given = iter(() if correction is None else correction.reshape(-1, n) if n else np.zeros((8, 0), np.uint64))
+        shares: list[Share] = []
         for place in range(request.count):
-            if correction is None:
-                value, mac = prg.field(n), prg.field(n)
+            if request.binary(place):
+                share: Share = (_words(prg, n) if correction is None else next(given),)
+            elif correction is None:
+                share = (prg.field(n), prg.field(n))
             elif isinstance(request, MaskRequest):
-                value, mac = prg.field(n), correction
+                share = (prg.field(n), next(given))
             else:
-                value, mac = correction[2 * place * n : (2 * place + 1) * n], correction[(2 * place + 1) * n :][:n]
-            shares.append((value.reshape(request.shape), mac.reshape(request.shape)))
+                share = (next(given), next(given))
+            shares.append(tuple(part.reshape(request.shape) for part in share))
         clear = None
         if isinstance(request, InputMask) and request.owner == self.me:
             clear = _core.Prg(owner_seed, request.number).field(n).reshape(request.shape)
@@ -129,8 +136,13 @@ class DealerSource(Source):
 
 
 def correction_bytes(request: Request) -> int:
-    """What the dealer sends to the last party for this request."""
-    return size(request.shape) * (8 if isinstance(request, MaskRequest) else 16 * request.count)
+    """What the dealer sends for it: a word for each shared bit, a mask's MAC, or a value and its MAC."""
+    short = isinstance(request, MaskRequest)
+    return size(request.shape) * sum(8 if short or request.binary(place) else 16 for place in range(request.count))
+
+
+def _words(prg: _core.Prg, n: int) -> Field:
+    return np.frombuffer(prg.bytes(8 * n), np.uint64)
 
 
 def _chunks(requests: Sequence[Request]) -> list[list[Request]]:
@@ -156,13 +168,17 @@ class Dealer:
         self._own = secrets.token_bytes(16)
         self._keys = [secrets.randbelow(P) for _ in range(parties)]
         self._alpha = sum(self._keys) % P
+        self._binary_keys = [secrets.randbits(64) for _ in range(parties)]
+        self._binary_alpha = functools.reduce(operator.xor, self._binary_keys)
+        self._binary_keys[0] ^= ~self._binary_alpha & 1  # the lowest bit of the whole is 1
+        self._binary_alpha |= 1
         self._totals: OrderedDict[tuple[int, int], Field] = OrderedDict()
         self._cached, self._cache = 0, cache
 
     def serve(self) -> None:
         """Until every party has said that it is done. `Mismatch` if their lists differ, `PartyLost` if one goes away."""
         everyone = range(self.parties)
-        welcomes = zip(self._seeds, self._owner_seeds, self._keys, strict=True)
+        welcomes = zip(self._seeds, self._owner_seeds, self._keys, self._binary_keys, strict=True)
         self._channel.exchange(
             {i: [WELCOME.pack(*w)] for i, w in zip(everyone, welcomes, strict=True)}, {}, label="keys"
         )
@@ -193,23 +209,31 @@ class Dealer:
             self._channel.exchange({last: corrections}, {}, label="corrections")
 
     def _correction(self, request: Request) -> list[Field]:
-        """What the last party adds to nothing: A - sum A_i and alpha A - sum m_i for each share of the request."""
+        """What makes the last party's shares: A - sum A_i and alpha A - sum m_i for each share of the request."""
         n = size(request.shape)
         prgs = [_core.Prg(seed, request.number) for seed in self._seeds]
-        plain = isinstance(request, MaskRequest)
-        made = None if plain else self._make(request)
+        sum_of_all = isinstance(request, MaskRequest) and not request.bits
+        made = None if sum_of_all else self._make(request)
         out = []
         for place in range(request.count):
-            values = [prg.field(n) for prg in (prgs if plain else prgs[:-1])]
-            macs = [prg.field(n) for prg in prgs[:-1]]
-            if made is None:
-                total = _accumulate(values)
-            else:
+            if request.binary(place):
+                assert made is not None
                 total = made[place].reshape(-1)
-                out.append(_less(total, values))
+                words = -total & np.uint64(self._binary_alpha)
+                for prg in prgs[:-1]:
+                    words = words ^ _words(prg, n)
+                out.append(words)
+            else:
+                values = [prg.field(n) for prg in (prgs if sum_of_all else prgs[:-1])]
+                macs = [prg.field(n) for prg in prgs[:-1]]
+                if made is None:
+                    total = _accumulate(values)
+                else:
+                    total = made[place].reshape(-1)
+                    out.append(_less(total, values))
+                out.append(_less(field.scale(total, self._alpha), macs))
             if not isinstance(request, ProductRequest | BitsRequest):
                 self._remember((request.number, place), total)
-            out.append(_less(field.scale(total, self._alpha), macs))
         return out
 
     def _make(self, request: Request) -> tuple[Field, ...]:
@@ -217,6 +241,8 @@ class Dealer:
         n = size(request.shape)
         prg = _core.Prg(self._own, request.number)
         match request:
+            case MaskRequest(bits=True):
+                return (prg.bits(n),)
             case MaskRequest():
                 # Drawn place by place as the parties draw: value, then MAC (the last party draws no MAC).
                 return (_accumulate([_core.Prg(seed, request.number).field(n) for seed in self._seeds]),)
@@ -236,8 +262,11 @@ class Dealer:
                 r = prg.below(n, m)
                 for j, digit in enumerate(digits):
                     r += digit * np.uint64(m << j)
-                return r, *digits
+                beta = [prg.bits(n)] * 2 if request.binary(1) else []
+                return r, *digits, *beta
             case ProductRequest():
+                if request.binary():
+                    return (self._evaluate(request.x) & self._evaluate(request.y),)
                 return (request.form(self._evaluate(request.x), self._evaluate(request.y)),)
         raise AssertionError(f"no dealing of {type(request).__name__}")
 

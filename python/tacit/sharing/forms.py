@@ -30,8 +30,8 @@ class Form(ABC):
     def __call__(self, x: Field, y: Field, add: Field | None = None) -> Field:
         """f(x, y) (+ add)."""
 
-    def masked(self, d: Field, y: Field, x: Field, e: Field, k: int, c: Field) -> Field:
-        """f(d, y) + f(x, e) - k f(d, e) + c: the local part of a product of masked values, for one component of a share."""
+    def masked(self, d: Field, y: Field, x: Field, e: Field, k: int, c: Field | None) -> Field:
+        """f(d, y) + f(x, e) - k f(d, e) (+ c): the local part of a product of masked values, for one component of a share."""
         if k:
             y = field.sub(y, field.scale(e, k))
         return self(d, y, self(x, e, c))
@@ -52,7 +52,7 @@ class Elementwise(Form):
         product = field.mul(x, y)
         return product if add is None else field.add(product, add)
 
-    def masked(self, d: Field, y: Field, x: Field, e: Field, k: int, c: Field) -> Field:
+    def masked(self, d: Field, y: Field, x: Field, e: Field, k: int, c: Field | None) -> Field:
         d, y, x, e = (field.contiguous(part) for part in (d, y, x, e))
         return _core.multiply_open(d, y, x, e, k, c)
 

@@ -7,8 +7,7 @@ A value is opened at most once for each kind of mask; openings follow linear map
 """
 
 from abc import abstractmethod
-from collections.abc import Callable
-from itertools import product as pairs
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -25,6 +24,7 @@ from tacit.sharing.requests import Material, Share
 from tacit.sharing.wires import Wire
 
 NEGATE = Combine((-1,))
+ELEMENTWISE = Elementwise()
 
 
 class MaskedProtocol(Protocol):
@@ -39,6 +39,18 @@ class MaskedProtocol(Protocol):
     @abstractmethod
     def opening_cost(self, count: int) -> tuple[int, int]:
         """(rounds, bytes that this party sends) of opening `count` elements."""
+
+    binary: bool
+    """Whether the source gives bits over GF(2); else they are field elements."""
+    binary_unit: int
+    """This party's share of the bit 1."""
+
+    @abstractmethod
+    def open_bits(self, words: Field) -> Rounds:
+        """Open shared bits to all, to be checked later. Returns masks: all ones for a 1."""
+
+    @abstractmethod
+    def bit_opening_cost(self, count: int) -> tuple[int, int]: ...
 
     @abstractmethod
     def received_input(self, value: Field) -> None:
@@ -82,13 +94,15 @@ class MaskedProtocol(Protocol):
         if form.elementwise:
             base, late = self._products(opened_x, opened_y, plan)
         else:
+            assert opened_x.mask is not None and opened_y.mask is not None
             base, late = plan.product(form, opened_x.mask, opened_y.mask), []
 
         def run() -> None:
             d, e = opened_x.public(), opened_y.public()
+            shares: Sequence[Field | None] = base().shares[0] if base else (None,) * len(self.unit)
             z = tuple(
                 form.masked(d, y_k, x_k, e, u, c)
-                for x_k, y_k, c, u in zip(x.value(), y.value(), base().shares[0], self.unit, strict=True)
+                for x_k, y_k, c, u in zip(x.value(), y.value(), shares, self.unit, strict=True)
             )
             for coefficient, material in late:
                 k = coefficient()
@@ -99,27 +113,21 @@ class MaskedProtocol(Protocol):
 
     def _products(
         self, x: Opening, y: Opening, plan: Plan
-    ) -> tuple[Callable[[], Material], list[tuple[Callable[[], Field], Callable[[], Material]]]]:
+    ) -> tuple[Callable[[], Material] | None, list[tuple[Callable[[], Field], Callable[[], Material]]]]:
         """[A B], and (e g, [A_i B_j]) for every pair of terms of which one at least is late."""
-        form = Elementwise()
-        base = plan.product(form, x.mask, y.mask)
-        out: list[tuple[Callable[[], Field], Callable[[], Material]]] = []
-        if x is y:  # (A + sum e_i B_i)^2: each mixed term once, doubled
-            terms: list[tuple[Callable[[], Field] | None, Expression]] = [(None, x.mask)]
-            terms += [(t.coefficient, t.mask) for t in x.late]
-            for i, (e, a) in enumerate(terms):
-                for j, (g, b) in enumerate(terms[i:], i):
-                    if g is not None:
-                        out.append((_times(e, g, 1 if i == j else 2), plan.product(form, a, b)))
-            return base, out
-        left: list[Late | None] = [None, *x.late]
-        right: list[Late | None] = [None, *y.late]
-        for s, t in pairs(left, right):
-            if s is None and t is None:
-                continue
-            material = plan.product(form, x.mask if s is None else s.mask, y.mask if t is None else t.mask)
-            out.append((_times(s.coefficient if s else None, t.coefficient if t else None, 1), material))
-        return base, out
+        left, right = _terms(x), _terms(y)
+        base: Callable[[], Material] | None = None
+        late: list[tuple[Callable[[], Field], Callable[[], Material]]] = []
+        for i, (e, a) in enumerate(left):
+            for j, (g, b) in enumerate(right):
+                if x is y and j < i:
+                    continue  # a square takes each mixed term once, doubled
+                material = plan.product(ELEMENTWISE, a, b)
+                if e is None and g is None:
+                    base = material
+                else:
+                    late.append((_times(e, g, 2 if x is y and i != j else 1), material))
+        return base, late
 
     def truncate(self, operation: Truncate, wire: Wire, plan: Plan) -> Task:
         """Section `sharing.truncation`. c - 2^58 also opens x under -r; y has an opening with the wrap bit as a late term."""
@@ -227,9 +235,14 @@ def _sum(x: Share, y: Share) -> Share:
     return tuple(field.add(x_k, y_k) for x_k, y_k in zip(x, y, strict=True))
 
 
+def _terms(opening: Opening) -> list[tuple[Callable[[], Field] | None, Expression]]:
+    """(late coefficient, mask) of each term of x - D."""
+    plain: list[tuple[Callable[[], Field] | None, Expression]] = [] if opening.mask is None else [(None, opening.mask)]
+    return plain + [(t.coefficient, t.mask) for t in opening.late]
+
+
 def _sealed(opening: Opening) -> bool:
-    masks = (opening.mask, *(t.mask for t in opening.late))
-    return any(leaf.sealed for mask in masks for leaf in mask.leaves())
+    return any(leaf.sealed for _, mask in _terms(opening) for leaf in mask.leaves())
 
 
 def _times(e: Callable[[], Field] | None, g: Callable[[], Field] | None, k: int) -> Callable[[], Field]:

@@ -44,6 +44,11 @@ class Mask:
         return self.request.shape
 
     @property
+    def binary(self) -> bool:
+        """Of bits over GF(2)."""
+        return self.request.binary(self.place)
+
+    @property
     def size(self) -> int:
         """Leaves of the expression."""
         return 1
@@ -75,6 +80,10 @@ class Masked:
         object.__setattr__(self, "shape", self.map.shape(*(i.shape for i in self.inputs)))
         object.__setattr__(self, "size", sum(i.size for i in self.inputs))
 
+    @property
+    def binary(self) -> bool:
+        return self.inputs[0].binary
+
     def leaves(self) -> tuple[Mask, ...]:
         return tuple(leaf for i in self.inputs for leaf in i.leaves())
 
@@ -94,7 +103,7 @@ class Late:
 class Opening:
     """x = D + mask + sum(late). `tasks` are what must have run before `public()` may be called."""
 
-    mask: Expression
+    mask: Expression | None
     late: tuple[Late, ...]
     compute: Callable[[], Field]
     tasks: "tuple[object, ...]" = ()
@@ -124,15 +133,22 @@ def carry(map: LinearMap, openings: tuple[Opening, ...], shift: Field | None = N
                 late.append(Late(_mapped(map, term.coefficient), Masked(map, (term.mask,))))
             else:
                 return None
-    if len(late) > MAX_TERMS or sum(o.mask.size for o in openings) > MAX_LEAVES:
+    masked = [o.mask for o in openings if o.mask is not None]
+    if len(late) > MAX_TERMS or sum(m.size for m in masked) > MAX_LEAVES:
         return None
+    mask: Expression | None = Masked(map, tuple(masked)) if masked else None
+    if masked and len(masked) < len(openings):
+        if not isinstance(map, Combine):
+            return None
+        kept = tuple(k for k, o in zip(map.coefficients, openings, strict=True) if o.mask is not None)
+        mask = Masked(Combine(kept), tuple(masked))
 
     def compute() -> Field:
         out = map(*(o.public() for o in openings))
         return out if shift is None else fp.add(out, shift)
 
     tasks = tuple(task for o in openings for task in o.tasks)
-    return Opening(Masked(map, tuple(o.mask for o in openings)), tuple(late), compute, tasks)
+    return Opening(mask, tuple(late), compute, tasks)
 
 
 def _scaled(coefficient: Callable[[], Field], k: int) -> Callable[[], Field]:

@@ -73,8 +73,8 @@ class Plan:
     def _next(self) -> int:
         return self.first + len(self.requests)
 
-    def mask(self, shape: Shape) -> tuple[Mask, Callable[[], Material]]:
-        request = MaskRequest(self._next(), shape)
+    def mask(self, shape: Shape, binary: bool = False) -> tuple[Mask, Callable[[], Material]]:
+        request = MaskRequest(self._next(), shape, binary)
         return Mask(request), self._ask(request)
 
     def input_mask(self, shape: Shape, owner: int) -> tuple[Mask, Callable[[], Material]]:
@@ -88,8 +88,8 @@ class Plan:
         request = TruncationRequest(self._next(), shape, bits)
         return (Mask(request, 0), Mask(request, 1), Mask(request, 2)), self._ask(request)
 
-    def comparison(self, shape: Shape, bits: int) -> tuple[tuple[Mask, ...], Callable[[], Material]]:
-        request = ComparisonRequest(self._next(), shape, bits)
+    def comparison(self, shape: Shape, bits: int, binary: bool) -> tuple[tuple[Mask, ...], Callable[[], Material]]:
+        request = ComparisonRequest(self._next(), shape, bits, binary)
         return tuple(Mask(request, place) for place in range(request.count)), self._ask(request)
 
     def product(self, form: Form, x: Expression, y: Expression) -> Callable[[], Material]:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from tacit.errors import Mismatch
 from tacit.field import Field, size
-from tacit.sharing.forms import Form
+from tacit.sharing.forms import Elementwise, Form
 from tacit.sharing.forms import pack as pack_item
 from tacit.sharing.forms import unpack as unpack_item
 from tacit.sharing.maps import LinearMap, Shape
@@ -32,10 +32,19 @@ class Request:
     count: ClassVar[int] = 1
     """Shares that the material holds."""
 
+    def binary(self, place: int = 0) -> bool:
+        """Whether that share is of bits over GF(2), a word each (`sharing.bits`)."""
+        return False
+
 
 @dataclass(frozen=True, eq=False)
 class MaskRequest(Request):
-    """[A], uniform over F_p."""
+    """[A], uniform over F_p, or over GF(2) if `bits`."""
+
+    bits: bool = False
+
+    def binary(self, place: int = 0) -> bool:
+        return self.bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +62,9 @@ class ProductRequest(Request):
     x: Expression
     y: Expression
 
+    def binary(self, place: int = 0) -> bool:
+        return self.x.binary
+
 
 @dataclass(frozen=True, eq=False)
 class BitsRequest(Request):
@@ -69,13 +81,20 @@ class TruncationRequest(Request):
 
 @dataclass(frozen=True, eq=False)
 class ComparisonRequest(Request):
-    """[r], [R_0] ... [R_{T-1}], T = `bits`: r = R M + rho, M = (p - 1) / 2^T, rho uniform in [0, M) (`sharing.comparison`)."""
+    """[r], [R_0] ... [R_{T-1}], T = `bits`: r = R M + rho, M = (p - 1) / 2^T, rho uniform in [0, M) (`sharing.comparison`).
+
+    The bits R_j are field elements; if `words`, over GF(2), followed by a random bit in both worlds: [beta] over GF(2), over F_p.
+    """
 
     bits: int
+    words: bool = False
 
     @property
     def count(self) -> int:  # type: ignore[override]
-        return 1 + self.bits
+        return 1 + self.bits + 2 * self.words
+
+    def binary(self, place: int = 0) -> bool:
+        return self.words and 1 <= place <= self.bits + 1
 
 
 @dataclass
@@ -95,7 +114,7 @@ def _pack(r: Request) -> list[Any]:
     shape = list(r.shape)
     match r:
         case MaskRequest():
-            return ["mask", shape]
+            return ["mask", shape, r.bits]
         case InputMask():
             return ["input", shape, r.owner]
         case BitsRequest():
@@ -103,7 +122,7 @@ def _pack(r: Request) -> list[Any]:
         case TruncationRequest():
             return ["truncation", shape, r.bits]
         case ComparisonRequest():
-            return ["comparison", shape, r.bits]
+            return ["comparison", shape, r.bits, r.words]
         case ProductRequest():
             return ["product", shape, pack_item(r.form), _pack_expression(r.x), _pack_expression(r.y)]
     raise AssertionError(f"no packing of {type(r).__name__}")
@@ -124,19 +143,20 @@ def unpack(packed: Any, first: int) -> list[Request]:
 
 def _unpack(packed: Any, number: int) -> Request:
     match packed:
-        case ["mask", shape]:
-            return MaskRequest(number, _shape(shape))
+        case ["mask", shape, bool(bits)]:
+            return MaskRequest(number, _shape(shape), bits)
         case ["input", shape, int(owner)]:
             return InputMask(number, _shape(shape), owner)
         case ["bits", shape]:
             return BitsRequest(number, _shape(shape))
         case ["truncation", shape, int(bits)] if 0 < bits < 58:
             return TruncationRequest(number, _shape(shape), bits)
-        case ["comparison", shape, int(bits)] if 2 <= bits <= 21:
-            return ComparisonRequest(number, _shape(shape), bits)
+        case ["comparison", shape, int(bits), bool(words)] if 2 <= bits <= 21:
+            return ComparisonRequest(number, _shape(shape), bits, words)
         case ["product", shape, form, x, y]:
             f, left, right = unpack_item(form), _unpack_expression(x, number), _unpack_expression(y, number)
-            if isinstance(f, Form) and f.shape(left.shape, right.shape) == _shape(shape):
+            alike = left.binary == right.binary and (isinstance(f, Elementwise) or not left.binary)
+            if isinstance(f, Form) and alike and f.shape(left.shape, right.shape) == _shape(shape):
                 return ProductRequest(number, _shape(shape), f, left, right)
     raise Mismatch(f"request {number} is malformed; do all parties run one version of tacit?")
 

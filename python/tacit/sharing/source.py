@@ -23,6 +23,10 @@ class Source(ABC):
     name: str
     key: int
     """This party's share of the MAC key alpha."""
+    binary_key: int = 0
+    """This party's share of the key of bits over GF(2); the lowest bit of the whole key is 1."""
+    binary: bool
+    """Whether bits come over GF(2); if not, they are field elements."""
     sealed_products: bool
     """Whether a product of two sealed masks can be made. If not, one operand is masked anew before."""
 
@@ -39,7 +43,7 @@ class Source(ABC):
 
         Every later `request` or `take` raises: nothing may be masked with what others know by now.
         """
-        self.key = 0
+        self.key = self.binary_key = 0
 
     def close(self) -> None:  # noqa: B027  (a source that holds nothing has nothing to close)
         """Release what the source holds."""

@@ -4,11 +4,14 @@
 
 Opening D: everyone sends its share of D. Check of D_1 ... D_k (2013, figure 10), after all are opened: a coin gives chi_j;
     a = sum chi_j D_j,    sigma_i = sum chi_j m_ij - alpha_i a,    committed, opened:  sum sigma_i = 0.
-An altered opening passes with probability 2^-60.9. Parties that were shown different D fail the same check, since their
-alpha_i a differ; whatever else must be the same at all parties is echoed (`coins`).
+Bits over GF(2) likewise, in GF(2^64) (`sharing.bits`). An altered opening passes with probability 2^-60.9. Parties that were
+shown different D fail the same check, since their alpha_i a differ; whatever else must be the same at all parties is echoed
+(`coins`).
 """
 
-from collections.abc import Generator, Sequence
+import functools
+import operator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,11 +38,14 @@ class Spdz(MaskedProtocol):
         self._source = source
         self.sealed_products = source.sealed_products
         self.unit = (int(me == 0), source.key)
+        self.binary, self.binary_unit = source.binary, source.binary_key
         self.ledger: list[OpeningRecord] = []
         self.openings = 0
         self._transcript = Transcript(session, me, parties)
         self._values: list[Field] = []
         self._macs: list[Field] = []
+        self._bits: list[Field] = []
+        self._words: list[Field] = []
         self._unchecked = 0
         self._burned = False
 
@@ -48,31 +54,52 @@ class Spdz(MaskedProtocol):
             return 1, 8 * count * (self.parties - 1)
         return 2, 8 * count * (self.parties - 1 if self.me == self.hub else 1)
 
+    def bit_opening_cost(self, count: int) -> tuple[int, int]:
+        rounds, _ = self.opening_cost(count)
+        return rounds, -(-count // 8) * (self.parties - 1 if self.hub in (None, self.me) else 1)
+
     def open(self, share: Share) -> Rounds:
-        if self._burned:
-            raise CheatingDetected("the keys of this session were destroyed: start a new one")
         value, mac = share
-        shape, count = value.shape, 8 * value.size
-        others = self.others()
-        if self.hub is None:
-            came = yield Exchange({i: [value] for i in others}, dict.fromkeys(others, count))
-            opened = self._added(value, came, shape)
-        elif self.me == self.hub:
-            came = yield Exchange({}, dict.fromkeys(others, count))
-            opened = self._added(value, came, shape)
-            yield Exchange({i: [opened] for i in others}, {})
-        else:
-            yield Exchange({self.hub: [value]}, {})
-            came = yield Exchange({}, {self.hub: count})
-            opened = self.received(came[self.hub], shape, self.hub)
+        opened = yield from self._opened(
+            value, lambda data, sender: self.received(data, value.shape, sender), field.add
+        )
         self._values.append(opened)
         self._macs.append(mac)
         self._unchecked += opened.size
         return opened
 
-    def _added(self, mine: Field, came: Any, shape: tuple[int, ...]) -> Field:
-        for i in self.others():
-            mine = field.add(mine, self.received(came[i], shape, i))
+    def open_bits(self, words: Field) -> Rounds:
+        """The lowest bit of each word, packed."""
+        words = np.ascontiguousarray(words)
+        packed = np.frombuffer(_core.pack_bits(words), np.uint8)
+        opened = yield from self._opened(
+            packed, lambda data, sender: _packed(data, packed.size, sender), np.bitwise_xor
+        )
+        masks = _core.unpack_bits(opened.tobytes(), words.size).reshape(words.shape)
+        self._bits.append(masks)
+        self._words.append(words)
+        self._unchecked += words.size
+        return masks
+
+    def _opened(
+        self, mine: Any, received: Callable[[memoryview, int], Any], add: Callable[[Any, Any], Any]
+    ) -> Generator[Exchange, Any, Any]:
+        """Everyone's share added up, through the hub if there is one."""
+        if self._burned:
+            raise CheatingDetected("the keys of this session were destroyed: start a new one")
+        others, count = self.others(), mine.nbytes
+        if self.hub is None:
+            came = yield Exchange({i: [mine] for i in others}, dict.fromkeys(others, count))
+        elif self.me == self.hub:
+            came = yield Exchange({}, dict.fromkeys(others, count))
+        else:
+            yield Exchange({self.hub: [mine]}, {})
+            came = yield Exchange({}, {self.hub: count})
+            return received(came[self.hub], self.hub)
+        for i in others:
+            mine = add(mine, received(came[i], i))
+        if self.me == self.hub:
+            yield Exchange({i: [mine] for i in others}, {})
         return mine
 
     @staticmethod
@@ -100,13 +127,28 @@ class Spdz(MaskedProtocol):
             da, dg = prg.combine([np.ascontiguousarray(value).reshape(-1), np.ascontiguousarray(mac).reshape(-1)])
             a, gamma = (a + da) % P, (gamma + dg) % P
         sigma = (gamma - self.unit[1] * a) % P
-        sigmas = yield from self._transcript.committed(sigma.to_bytes(8, "little"))
-        if sum(int.from_bytes(s, "little") for s in sigmas) % P:
+        mine = sigma.to_bytes(8, "little") + self._binary_sigma(_core.Prg(coin, 1)).to_bytes(8, "little")
+        sigmas = yield from self._transcript.committed(mine)
+        field_sum = sum(int.from_bytes(s[:8], "little") for s in sigmas) % P
+        binary_sum = functools.reduce(operator.xor, (int.from_bytes(s[8:], "little") for s in sigmas))
+        if field_sum or binary_sum:
             raise CheatingDetected(
                 "the MAC check failed: some party altered a value that was opened. Nothing was revealed after it; "
                 "the session's keys are destroyed. Start again, without that party if you know it"
             )
-        self._values, self._macs, self._unchecked = [], [], 0  # only now: a check that broke off has checked nothing
+        self._checked()  # only now: a check that broke off has checked nothing
+
+    def _binary_sigma(self, prg: _core.Prg) -> int:
+        """sum chi_j w_ij + alpha_i sum chi_j D_j in GF(2^64)"""
+        a = gamma = 0
+        for masks, words in zip(self._bits, self._words, strict=True):
+            chi = np.frombuffer(prg.bytes(8 * words.size), np.uint64)
+            a ^= _core.gf64_dot(chi, masks.reshape(-1) & np.uint64(1))
+            gamma ^= _core.gf64_dot(chi, words.reshape(-1))
+        return gamma ^ _core.gf64_dot(np.array([a], np.uint64), np.array([self.binary_unit], np.uint64))
+
+    def _checked(self) -> None:
+        self._values, self._macs, self._bits, self._words, self._unchecked = [], [], [], [], 0
 
     def reveal(self, shares: Sequence[Share]) -> Generator[Exchange, Any, list[Field]]:
         yield from self.check()  # before the shares of an output are sent
@@ -124,8 +166,14 @@ class Spdz(MaskedProtocol):
         """Forget alpha's share and the source's seeds. Nothing can be opened or checked after it."""
         self._source.burn()
         self.unit = (self.unit[0], 0)
-        self._burned = True
-        self._values, self._macs, self._unchecked = [], [], 0
+        self._burned, self.binary_unit = True, 0
+        self._checked()
+
+
+def _packed(data: memoryview, size: int, sender: int) -> Any:
+    if len(data) != size:
+        raise CheatingDetected(f"party {sender} sent {len(data)} bytes where {size} were due")
+    return np.frombuffer(data, np.uint8)
 
 
 def _together(openings: Sequence[Rounds]) -> Generator[Exchange, Any, list[Field]]:

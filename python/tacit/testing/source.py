@@ -8,6 +8,8 @@
 which no party could.
 """
 
+import functools
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -17,7 +19,7 @@ from tacit import field
 from tacit.field import Field, P
 from tacit.sharing import truncation
 from tacit.sharing.forms import Conv2dWeight, Elementwise, MatMul
-from tacit.sharing.maps import Combine, Gather, Permute
+from tacit.sharing.maps import Combine, Gather, Permute, Slice
 from tacit.sharing.masks import Masked
 from tacit.sharing.plan import Plan
 from tacit.sharing.requests import Material
@@ -28,6 +30,8 @@ class Runner(Protocol):
     def __call__(self, n: int, work: Callable[[Source], Any]) -> list[Any]: ...
 
 
+Keys = tuple[int, int]
+"""alpha over F_p, and over GF(2)^64."""
 Check = Callable[[Runner, int], None]
 CHECKS: list[Check] = []
 
@@ -37,23 +41,34 @@ def _check(function: Check) -> Check:
     return function
 
 
-def _given(run: Runner, n: int, *plans: Callable[[], Plan]) -> tuple[int, list[list[Material]]]:
-    """alpha, and for each party the material of all plans' requests, asked for one plan after the other."""
+def _given(run: Runner, n: int, *plans: Callable[[], Plan]) -> tuple[Keys, list[list[Material]]]:
+    """The keys, and for each party the material of all plans' requests, asked for one plan after the other."""
 
-    def work(source: Source) -> tuple[int, list[Material]]:
+    def work(source: Source) -> tuple[Keys, list[Material]]:
         material: list[Material] = []
         for make in plans:
             material += source.take(source.request(make().requests))
-        return source.key, material
+        return (source.key, source.binary_key), material
 
     results = run(n, work)
-    return sum(key for key, _ in results) % P, [material for _, material in results]
+    alpha, binary = (
+        sum(key for (key, _), _ in results) % P,
+        functools.reduce(operator.xor, (b for (_, b), _ in results)),
+    )
+    return (alpha, binary), [material for _, material in results]
 
 
-def _opened(alpha: int, parts: Sequence[Material]) -> list[Field]:
-    """The values of one request's shares; asserts their MACs."""
+def _opened(keys: Keys, parts: Sequence[Material]) -> list[Field]:
+    """The values of one request's shares; asserts their MACs. Bits over GF(2) as zeros and ones."""
     values = []
+    alpha, binary = keys
     for place in range(len(parts[0].shares)):
+        if len(parts[0].shares[place]) == 1:
+            words = functools.reduce(operator.xor, (part.shares[place][0] for part in parts))
+            bits = words & np.uint64(1)
+            np.testing.assert_array_equal(words, -bits & np.uint64(binary))
+            values.append(bits)
+            continue
         value, mac = parts[0].shares[place]
         for other in parts[1:]:
             value, mac = field.add(value, other.shares[place][0]), field.add(mac, other.shares[place][1])
@@ -81,7 +96,8 @@ def masks_are_uniform_and_fresh(run: Runner, n: int) -> None:
         assert 350 < int((values < P // 2).sum()) < 650
         assert len(np.unique(values)) == 1000
     assert not np.isin(a, b).any()
-    assert alpha != 0
+    assert alpha[0] != 0
+    assert alpha[1] & 1
 
 
 @_check
@@ -137,8 +153,8 @@ def comparisons(run: Runner, n: int) -> None:
 
     def plan() -> Plan:
         p = Plan(0)
-        p.comparison((300,), 16)
-        p.comparison((300,), 5)
+        p.comparison((300,), 16, False)
+        p.comparison((300,), 5, False)
         return p
 
     for t, (r, *digits) in zip((16, 5), _values(run, n, plan), strict=True):
@@ -148,6 +164,32 @@ def comparisons(run: Runner, n: int) -> None:
             assert set(digit.tolist()) == {0, 1}
             r = field.sub(r, field.scale(digit, m << j))
         assert int(r.max()) < m
+
+
+@_check
+def bits_over_gf2(run: Runner, n: int) -> None:
+    """Masks, their products, comparisons whose bits are words, and beta in both worlds; for sources that have them."""
+    if not all(run(n, lambda source: source.binary)):
+        return
+
+    def plan() -> Plan:
+        p = Plan(0)
+        (a, _), (b, _) = p.mask((50, 4), True), p.mask((50, 4), True)
+        p.product(Elementwise(), a, b)
+        (_, *digits), _ = p.comparison((50,), 8, True)
+        p.product(Elementwise(), digits[1], digits[0])
+        p.product(Elementwise(), Masked(Slice(1, 0, 2), (a,)), Masked(Slice(1, 2, 4), (a,)))
+        return p
+
+    (a,), (b,), (ab,), (r, *digits), (neighbours,), (parts,) = _values(run, n, plan)
+    np.testing.assert_array_equal(ab, a & b)
+    for j, digit in enumerate(digits[:8]):
+        r = field.sub(r, field.scale(digit, ((P - 1) >> 8) << j))
+    assert int(r.max()) < (P - 1) >> 8
+    np.testing.assert_array_equal(digits[8], digits[9])
+    np.testing.assert_array_equal(neighbours, digits[1] & digits[0])
+    np.testing.assert_array_equal(parts, a[:, :2] & a[:, 2:])
+    assert 60 < int(a.sum()) < 140
 
 
 @_check

@@ -1,0 +1,129 @@
+"""Shared bits, of two kinds: field elements that are 0 or 1, and words over GF(2). A carry tree runs over either.
+
+A word w_i shares the bit x by xor of all w_i = x alpha, alpha in GF(2)^64 with lowest bit 1: the lowest bit of w_i is the share
+of x, the word is its MAC (as in TinyOT, Nielsen et al. 2012). Opening sends the lowest bits, eight to a byte; the check is as for
+field elements, with an error below 2^-62:
+    sum chi_j w_ij + alpha_i sum chi_j D_j  in GF(2^64), committed, opened: 0 when added up.
+Masked values serve both: x = D + A gives x y = D y + x E + D E + A B.
+"""
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tacit import _core, field
+from tacit.field import Field
+from tacit.sharing.forms import Elementwise
+from tacit.sharing.plan import Rounds
+from tacit.sharing.requests import Share
+
+if TYPE_CHECKING:
+    from tacit.sharing.masked import MaskedProtocol
+
+PRODUCT = Elementwise()
+
+
+class BitRing(ABC):
+    """What the tree needs of a kind of bits. Public operands are arrays of signed integers."""
+
+    binary: bool
+
+    def __init__(self, protocol: "MaskedProtocol") -> None:
+        self.protocol = protocol
+
+    @abstractmethod
+    def add(self, x: Share, y: Share) -> Share: ...
+
+    @abstractmethod
+    def subtract(self, x: Share, y: Share) -> Share: ...
+
+    @abstractmethod
+    def times(self, public: Any, x: Share) -> Share: ...
+
+    @abstractmethod
+    def shifted(self, x: Share, public: Any) -> Share:
+        """x + public"""
+
+    @abstractmethod
+    def open(self, x: Share) -> Rounds:
+        """What `product` takes for D."""
+
+    @abstractmethod
+    def cost(self, count: int) -> tuple[int, int]:
+        """(rounds, bytes sent) of opening so many."""
+
+    @abstractmethod
+    def product(self, d: Field, y: Share, x: Share, e: Field, c: Share) -> Share:
+        """D y + x E - D E + [A B]"""
+
+    def affine(self, constant: Any, *terms: tuple[Any, Share]) -> Share:
+        """constant + sum of public times shared."""
+        total: Share | None = None
+        for coefficient, share in terms:
+            product = self.times(coefficient, share)
+            total = product if total is None else self.add(total, product)
+        assert total is not None
+        return total if constant is None else self.shifted(total, constant)
+
+
+class FieldBits(BitRing):
+    """Bits as elements of F_p: a source needs no other material, an opening takes 8 bytes."""
+
+    binary = False
+
+    def add(self, x: Share, y: Share) -> Share:
+        return tuple(field.add(a, b) for a, b in zip(x, y, strict=True))
+
+    def subtract(self, x: Share, y: Share) -> Share:
+        return tuple(field.sub(a, b) for a, b in zip(x, y, strict=True))
+
+    def times(self, public: Any, x: Share) -> Share:
+        k = field.from_signed(public)
+        return tuple(field.mul(k, part) for part in x)
+
+    def shifted(self, x: Share, public: Any) -> Share:
+        return self.protocol.shifted(x, field.from_signed(public))
+
+    def open(self, x: Share) -> Rounds:
+        return self.protocol.open(x)
+
+    def cost(self, count: int) -> tuple[int, int]:
+        return self.protocol.opening_cost(count)
+
+    def product(self, d: Field, y: Share, x: Share, e: Field, c: Share) -> Share:
+        parts = zip(y, x, self.protocol.unit, c, strict=True)
+        return tuple(PRODUCT.masked(d, y_k, x_k, e, u, c_k) for y_k, x_k, u, c_k in parts)
+
+
+class WordBits(BitRing):
+    """Bits over GF(2), a word each: an opening takes one bit."""
+
+    binary = True
+
+    def add(self, x: Share, y: Share) -> Share:
+        return (x[0] ^ y[0],)
+
+    def subtract(self, x: Share, y: Share) -> Share:
+        return (x[0] ^ y[0],)
+
+    def times(self, public: Any, x: Share) -> Share:
+        return (_mask(public) & x[0],)
+
+    def shifted(self, x: Share, public: Any) -> Share:
+        return (x[0] ^ (_mask(public) & np.uint64(self.protocol.binary_unit)),)
+
+    def open(self, x: Share) -> Rounds:
+        return self.protocol.open_bits(x[0])
+
+    def cost(self, count: int) -> tuple[int, int]:
+        return self.protocol.bit_opening_cost(count)
+
+    def product(self, d: Field, y: Share, x: Share, e: Field, c: Share) -> Share:
+        d, y0, x0, e, c0 = (np.ascontiguousarray(part) for part in (d, y[0], x[0], e, c[0]))
+        return (_core.and_open(d, y0, x0, e, self.protocol.binary_unit, c0),)
+
+
+def _mask(public: Any) -> Field:
+    """All ones where a public integer is odd."""
+    return -(np.asarray(public).astype(np.uint64) & np.uint64(1))
