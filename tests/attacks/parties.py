@@ -10,7 +10,7 @@ from tacit.testing.transport import Tampered
 
 X = np.array([[1.5, -2.0], [0.25, 3.0]])
 Y = np.array([[2.0, 0.5], [-1.0, 4.0]])
-RIGHT = X @ Y * X
+RIGHT = np.maximum(X @ Y * X, 0) + X
 
 
 @dataclass
@@ -22,10 +22,10 @@ class Outcome:
 
 
 def compute(session):
-    """Inputs of two parties, a matrix product, a truncation, an elementwise product, a reveal: every kind of message."""
+    """Inputs of two parties, matrix product, truncation, elementwise product, comparison, reveal: every kind of message."""
     x = session.secret(X, owner=0)
     y = session.secret(Y, owner=1)
-    return session.reveal((x @ y) * x)
+    return session.reveal(((x @ y) * x).relu() + x)
 
 
 def attacked(parties, attacker=None, tamper=None, work=compute, timeout=1.0, **options):

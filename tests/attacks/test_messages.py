@@ -86,7 +86,7 @@ def test_every_message(parties, options, alteration):
         for at, peer in sorted(frames):
             alike = [only for only in (peer, None) if only is None or parties > 2]
             for only in alike:
-                outcome = attacked(parties, attacker, alter(at, alteration, only), timeout=0.3, **options)
+                outcome = attacked(parties, attacker, alter(at, alteration, only), timeout=0.15, **options)
                 _, errors = nothing_wrong(outcome, parties, attacker)
                 if at < last - 1 and alteration not in (dropped, repeated):
                     assert errors, (at, frames[at, peer], only, alteration.__name__)
@@ -94,7 +94,7 @@ def test_every_message(parties, options, alteration):
 
 def test_altered_openings_are_cheating():
     """Every opened value: the MAC check finds it, at every honest party, before anything is revealed."""
-    for at in rounds_of(3, "matmul", "mul", "truncate"):
+    for at in rounds_of(3, "matmul", "mul", "truncate", "sign"):
         outcome = attacked(3, 2, alter(at, low_bit))
         results, errors = honest(outcome, 3, 2)
         assert not results
@@ -236,11 +236,11 @@ def test_messages_out_of_order_are_noticed():
                 return held[peer]
             return payload
 
-        nothing_wrong(attacked(2, 1, tamper, timeout=0.3), 2, 1)
+        nothing_wrong(attacked(2, 1, tamper, timeout=0.15), 2, 1)
 
 
 def test_every_error_says_what_to_do():
-    outcome = attacked(2, 1, alter(3, shorter), timeout=0.3)
+    outcome = attacked(2, 1, alter(3, shorter), timeout=0.15)
     for error in outcome.errors.values():
         assert isinstance(error, TacitError)
         assert len(str(error)) > 20
