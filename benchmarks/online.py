@@ -148,12 +148,25 @@ def linreg_64(session: Any) -> dict[str, Any]:
 
 def cnn_shallow_poly_step(session: Any) -> dict[str, Any]:
     """One step of the shallow MNIST net, batch 128, polynomial ReLU of degree 2, MSE, SGD; in the format of the example."""
-    import torch
     from torch import nn
 
     class Polynomial(nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
+        def forward(self, x: Any) -> Any:
             return 0.125 * x**2 + 0.5 * x + 0.25
+
+    return cnn_shallow(session, Polynomial())
+
+
+def cnn_shallow_relu_step(session: Any) -> dict[str, Any]:
+    """The same with a ReLU."""
+    from torch import nn
+
+    return cnn_shallow(session, nn.ReLU())
+
+
+def cnn_shallow(session: Any, activation: Any) -> dict[str, Any]:
+    import torch
+    from torch import nn
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -161,7 +174,7 @@ def cnn_shallow_poly_step(session: Any) -> dict[str, Any]:
     pixels = rng.integers(0, 256, (128, 1, 28, 28)) / 256
     labels = np.eye(10)[rng.integers(0, 10, 128)]
     model = session.share(
-        nn.Sequential(nn.Conv2d(1, 32, 3, padding=1), nn.AvgPool2d(2), Polynomial(), nn.Flatten(), nn.Linear(6272, 10))
+        nn.Sequential(nn.Conv2d(1, 32, 3, padding=1), nn.AvgPool2d(2), activation, nn.Flatten(), nn.Linear(6272, 10))
     )
     optimiser = torch.optim.SGD(model.parameters(), lr=0.02)
     y = session.secret(labels, owner=1)
@@ -179,12 +192,16 @@ def cnn_shallow_poly_step(session: Any) -> dict[str, Any]:
     return timed(session, record)
 
 
-JOBS = {job.__name__: job for job in (mul_1m, matmul_dense, relu_100k, linreg_gd, linreg_64, cnn_shallow_poly_step)}
+JOBS = {
+    job.__name__: job
+    for job in (mul_1m, matmul_dense, relu_100k, linreg_gd, linreg_64, cnn_shallow_poly_step, cnn_shallow_relu_step)
+}
 FORMATS = {
     "relu_100k": Format(16, 6),
     "linreg_gd": Format(15, 11),
     "linreg_64": Format(24, 4),
     "cnn_shallow_poly_step": Format(16, 6),
+    "cnn_shallow_relu_step": Format(16, 6),
 }
 
 

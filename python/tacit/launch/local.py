@@ -58,9 +58,14 @@ def start(
 
 
 def child_environment(parties: int) -> dict[str, str]:
-    """Output as it comes; the machine's cores shared among the parties on it."""
+    """Output as it comes; the machine's cores shared among the parties on it; large arrays from memory that is kept.
+
+    glibc would give arrays of megabytes back to the system and take fresh pages for each, which costs more than the
+    arithmetic on them: a step of a network with ReLUs takes 0.3 s instead of 0.5.
+    """
     threads = str(max(1, (os.cpu_count() or 1) // parties))
-    defaults = {"PYTHONUNBUFFERED": "1", "TACIT_THREADS": threads, "OMP_NUM_THREADS": threads}
+    kept = {"MALLOC_MMAP_THRESHOLD_": str(1 << 33), "MALLOC_TRIM_THRESHOLD_": str(1 << 34)}
+    defaults = {"PYTHONUNBUFFERED": "1", "TACIT_THREADS": threads, "OMP_NUM_THREADS": threads, **kept}
     return {**defaults, **os.environ}
 
 
