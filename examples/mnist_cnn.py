@@ -101,7 +101,8 @@ def main() -> None:
             lambda: images(given.data, "t10k", given.test), owner=0, shape=(given.test, 1, 28, 28), format=pixels
         )
         with torch.no_grad():
-            outputs = session.reveal(model(test))
+            parts = [session.reveal(model(x)) for x in session.batches(test, size=BATCH, shuffle=False, progress=True)]
+        outputs = torch.cat(parts)
         if session.me == 0:
             print(f"accuracy of the private model:          {accuracy(outputs, given.data, given.test):.1%}")
             print(
