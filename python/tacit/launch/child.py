@@ -53,8 +53,8 @@ def paragraph(error: TacitError) -> str:
 
 
 def _last_line(at: TracebackType | None) -> str:
-    """The last line of the user's code on the way to the error."""
-    frames = [f for f in traceback.extract_tb(at) if _is_users(f.filename)]
+    """The last line of the user's code on the way to the error, not of a library that it called."""
+    frames = [f for f in traceback.extract_tb(at) if _is_users(f.filename) and "-packages/" not in f.filename]
     return f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
 
 

@@ -120,7 +120,8 @@ class Group:
                 waiting.remove(child)
                 if child.process.returncode and (failed is None or _followed(failed)):
                     failed = child
-                    end = min(end, time.monotonic() + FOLLOW)
+                    # Who only followed another ends first at times: the one that it followed has an exit code to come.
+                    end = min(end, time.monotonic() + (2 * GRACE if _followed(child) else FOLLOW))
         except KeyboardInterrupt:
             for child in waiting:
                 child.interrupted()

@@ -17,6 +17,7 @@ class DrySource(Source):
 
     name = "none"
     key = 0
+    binary = True
     sealed_products = True
 
     def request(self, requests: Sequence[Request]) -> Ticket:
