@@ -92,6 +92,17 @@ def relu_100k(session: Any) -> dict[str, Any]:
     return timed(session, record)
 
 
+def less_100k_exact(session: Any) -> dict[str, Any]:
+    """100,000 exact comparisons of numbers that were not opened before."""
+    from tacit.fixed import comparison
+
+    def record() -> Iterable[Wire]:
+        return [comparison.non_negative(session.arithmetic, numbers.pop().number, exact=True).wire]
+
+    numbers = [hidden(session, (100, 1000), -30, 30) for _ in range(6)]
+    return timed(session, record)
+
+
 def linreg_gd(session: Any) -> dict[str, Any]:
     """Linear regression, 100 steps of gradient descent, 1000 x 10, columns of all parties; inputs included."""
     rng = np.random.default_rng(0)
@@ -192,10 +203,8 @@ def cnn_shallow(session: Any, activation: Any) -> dict[str, Any]:
     return timed(session, record)
 
 
-JOBS = {
-    job.__name__: job
-    for job in (mul_1m, matmul_dense, relu_100k, linreg_gd, linreg_64, cnn_shallow_poly_step, cnn_shallow_relu_step)
-}
+SMALL = (mul_1m, matmul_dense, relu_100k, less_100k_exact, linreg_gd, linreg_64)
+JOBS = {job.__name__: job for job in (*SMALL, cnn_shallow_poly_step, cnn_shallow_relu_step)}
 FORMATS = {
     "relu_100k": Format(16, 6),
     "linreg_gd": Format(15, 11),

@@ -25,6 +25,7 @@ COMPARED = {
     "mul_1m": "goal 0.15 s, 25 MB",
     "matmul_dense": "goal 0.02 s; single triples would send 33 MB",
     "relu_100k": "goal 0.06 s, 1.1 MB, 6 rounds (and 4 of the MAC check)",
+    "less_100k_exact": "goal 0.15 s, 2.5 MB, 8 rounds (and 4 of the MAC check)",
     "linreg_gd": "goal 0.2 s (5 parties 0.45 s); SCALE-MAMBA (study, simpler job): 3 / 4 / 5.6 s for 2 / 3 / 5 parties",
     "linreg_64": "goal 1e-5; SCALE-MAMBA (study): 6e-5",
     "cnn_shallow_poly_step": "goal 0.6 s, 40 MB; study: 66.9 MB optimised, 210.8 MB baseline, about 108 s a step",
@@ -85,6 +86,7 @@ def jobs() -> list[tuple[str, Callable[[list[str]], list[Result]]]]:
         ("mul_1m", online("mul_1m", 2)),
         ("matmul_dense", online("matmul_dense", 2)),
         ("relu_100k", online("relu_100k", 2)),
+        ("less_100k_exact", online("less_100k_exact", 2)),
     ]
     wanted += [("linreg_gd", online("linreg_gd", n)) for n in (2, 3, 5)]
     wanted += [

@@ -93,3 +93,16 @@ def test_a_product_with_a_sign_opens_nothing_over_gf2(gf2, opened):
 
     results = tacit.run(work, parties=2) if gf2 else without_gf2(work, 2)
     assert results == [opened, opened]
+
+
+@pytest.mark.parametrize("gf2", [True, False])
+@pytest.mark.parametrize("magnitude", [1, 20, 40, 58])
+def test_exact_comparison(magnitude, gf2):
+    """Right everywhere: at zero, next to it, at the ends."""
+    rng = np.random.default_rng(magnitude)
+    top = (1 << magnitude) - 1
+    values = rng.integers(-top, top, 300, endpoint=True)
+    values[:7] = [0, 1, -1, top, -top, top - 1, 1 - top]
+    sign, relu = signs(values, magnitude, 0, gf2=gf2)
+    np.testing.assert_array_equal(sign, values >= 0)
+    np.testing.assert_array_equal(field.to_signed(relu), np.maximum(values, 0))

@@ -27,8 +27,10 @@ from tacit.field import Field, P, size
 from tacit.sharing import truncation
 from tacit.sharing.masks import Expression, Mask
 from tacit.sharing.requests import (
+    LENGTH,
     BitsRequest,
     ComparisonRequest,
+    EdaBitsRequest,
     InputMask,
     MaskRequest,
     Material,
@@ -256,13 +258,18 @@ class Dealer:
                 top, rho = prg.bits(n), prg.below(n, truncation.M)
                 r = rho + top * np.uint64(truncation.M)
                 return r, top, r >> np.uint64(f)
+            case EdaBitsRequest():
+                r = prg.field(n)
+                digits = [(r >> np.uint64(j)) & np.uint64(1) for j in range(LENGTH)]
+                beta = [prg.bits(n)] * 2 if request.words else []
+                return r, *digits, *beta
             case ComparisonRequest(bits=t):
                 m = (P - 1) >> t
                 digits = [prg.bits(n) for _ in range(t)]
                 r = prg.below(n, m)
                 for j, digit in enumerate(digits):
                     r += digit * np.uint64(m << j)
-                beta = [prg.bits(n)] * 2 if request.binary(1) else []
+                beta = [prg.bits(n)] * 2 if request.words else []
                 return r, *digits, *beta
             case ProductRequest():
                 if request.binary():

@@ -184,31 +184,45 @@ class SecretArray:
     def tolist(self) -> list[Any]:
         self._closed("tolist()")
 
-    # Comparisons give secret zeros and ones; near equality either (`fixed.comparison`).
+    # Comparisons are exact and give secret zeros and ones.
 
     def __ge__(self, other: Any) -> "SecretArray":
-        return self._new(comparison.non_negative(self.arithmetic, (self - other).number))
+        return self._new(comparison.non_negative(self.arithmetic, (self - other).number, exact=True))
 
     def __le__(self, other: Any) -> "SecretArray":
-        return -(self - other) >= 0.0
+        return self._new(comparison.non_negative(self.arithmetic, (-self + other).number, exact=True))
 
     def __gt__(self, other: Any) -> "SecretArray":
-        return 1 - (self <= other)
+        return self._new(comparison.complement(self.arithmetic, (self <= other).number))
 
     def __lt__(self, other: Any) -> "SecretArray":
-        return 1 - (self >= other)
+        return self._new(comparison.complement(self.arithmetic, (self >= other).number))
+
+    def __eq__(self, other: Any) -> "SecretArray":  # type: ignore[override]
+        return (self >= other) + (self <= other) - 1
+
+    def __ne__(self, other: Any) -> "SecretArray":  # type: ignore[override]
+        return self._new(comparison.complement(self.arithmetic, (self == other).number))
+
+    def where(self, x: Any, y: Any) -> "SecretArray":
+        """x where this is 1, y where it is 0: for what a comparison gave."""
+        return self * (x - y) + y
 
     def __abs__(self) -> "SecretArray":
         return self._new(comparison.absolute(self.arithmetic, self.number))
 
     def relu(self) -> "SecretArray":
-        """max(x, 0)"""
+        """max(x, 0), but for |x| < 2^-8, where it may be x or 0."""
         return self._new(comparison.relu(self.arithmetic, self.number))
 
-    def _compared(self, other: Any) -> NoReturn:
-        raise Unsupported("== of secret numbers is not there yet: compare abs(x - y) with a tolerance, or reveal")
+    def maximum(self, other: Any) -> "SecretArray":
+        """The larger of each pair, or within 2^-8 of it."""
+        return (self - other).relu() + other
 
-    __eq__ = __ne__ = _compared
+    def minimum(self, other: Any) -> "SecretArray":
+        """The smaller of each pair, or within 2^-8 of it."""
+        return self - (self - other).relu()
+
     __hash__ = object.__hash__
 
     # Inside.

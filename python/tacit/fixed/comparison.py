@@ -1,7 +1,8 @@
 """Comparisons and what is made of them: ReLU, absolute value, maximum, clamp. One comparison each, found once for each value.
 
-A sign is right for |x| >= 2^-RESOLUTION; nearer to zero it is either. So relu(x) is off by at most 2^-RESOLUTION there, and never
-elsewhere. Cost of a sign: `sharing.comparison`; a product with it costs one opening of the sign, the first time.
+A sign is exact (32 bytes, 8 rounds), or right for |x| >= 2^-RESOLUTION and either nearer to zero (10 bytes, 5 rounds). ReLU and
+its kin take the second: they are off by at most 2^-RESOLUTION there, and never elsewhere. (With more than 12 integer bits in the
+format the resolution is 2^(integer - 20).) A product with a sign opens nothing. Costs are for a source with bits over GF(2).
 """
 
 import numpy as np
@@ -15,13 +16,14 @@ LARGEST = 21
 """Leading bits that can be compared: p - 1 is divisible by 2^21."""
 
 
-def non_negative(a: Arithmetic, x: Number) -> Number:
+def non_negative(a: Arithmetic, x: Number, exact: bool = False) -> Number:
     """[x >= 0], as 0 or 1."""
-    if x.wire.sign is None:
-        bits = max(2, min(LARGEST, x.bits + 1 - x.scale + RESOLUTION))
-        x.wire.sign = a.engine.record(NonNegative(x.bits, bits), (x.wire,), x.shape, "sign")
-        x.wire.sign.bound = 1
-    return Number(x.wire.sign, 0, 1)
+    if x.wire.sign is None or (exact and not x.wire.sign[1]):
+        bits = 0 if exact else max(2, min(LARGEST, x.bits + 1 - x.scale + RESOLUTION))
+        sign = a.engine.record(NonNegative(x.bits, bits), (x.wire,), x.shape, "sign")
+        sign.bound = 1
+        x.wire.sign = (sign, exact)
+    return Number(x.wire.sign[0], 0, 1)
 
 
 def relu(a: Arithmetic, x: Number) -> Number:
@@ -36,21 +38,6 @@ def absolute(a: Arithmetic, x: Number) -> Number:
     return a.add(a.times(relu(a, x), 2.0), x, -1, "abs")
 
 
-def maximum(a: Arithmetic, x: Number, y: Number) -> Number:
-    """y + relu(x - y)"""
-    return a.add(y, relu(a, a.add(x, y, -1)), name="maximum")
-
-
-def minimum(a: Arithmetic, x: Number, y: Number) -> Number:
-    """x - relu(x - y)"""
-    return a.add(x, relu(a, a.add(x, y, -1)), -1, "minimum")
-
-
-def greater(a: Arithmetic, x: Number, y: Number) -> Number:
-    """[x > y] = 1 - [y - x >= 0]"""
-    return a.add_public(a.negate(non_negative(a, a.add(y, x, -1))), ONE)
-
-
-def greater_equal(a: Arithmetic, x: Number, y: Number) -> Number:
-    """[x >= y]"""
-    return non_negative(a, a.add(x, y, -1))
+def complement(a: Arithmetic, bit: Number) -> Number:
+    """1 - bit"""
+    return a.add_public(a.negate(bit), ONE)

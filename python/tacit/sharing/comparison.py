@@ -12,6 +12,10 @@ makes a tree: its first level takes [R_1 R_0] from the source and opens nothing;
 The result leaves GF(2) by a random bit beta that the source gives in both worlds: open b = [x >= 0] + beta, then
     [x >= 0] = b + (1 - 2 b) [beta] over F_p, an opening with a late term: a product with it opens nothing more.
 T = 16: 19 bits and 5 rounds, c included; over field elements 19 of these, and one more when the result is multiplied.
+
+Exactly (Rabbit, Makri et al. 2021): r uniform over F_p with its 61 bits, y = x + B, B = 2^58, c = open(y + r), c' = c - B mod p:
+    [x < 0] = [y < B] = [r > c'] - [r > c] + [c < B]
+two trees side by side over the bits of r: 188 bits and 8 rounds, c and the end included.
 """
 
 from collections.abc import Callable
@@ -21,18 +25,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tacit import _core, field
-from tacit.field import Field, P, size
+from tacit.field import CAPACITY, Field, P, size
 from tacit.sharing.bits import PRODUCT, BitRing, FieldBits, WordBits
 from tacit.sharing.maps import Combine, Slice
 from tacit.sharing.masks import Late, Mask, Masked, Opening
 from tacit.sharing.operations import NonNegative
 from tacit.sharing.plan import Plan, Rounds, Task
-from tacit.sharing.requests import Material, Share
+from tacit.sharing.requests import LENGTH, Material, Share
 from tacit.sharing.wires import Wire
 
 if TYPE_CHECKING:
     from tacit.sharing.masked import MaskedProtocol
 
+BOUND = 1 << CAPACITY
 FILL = 59
 """Bits of magnitude that x' may have: one less than the field, since c carries R."""
 
@@ -45,30 +50,23 @@ def resolution(magnitude: int, bits: int) -> int:
 def lower(protocol: "MaskedProtocol", operation: NonNegative, wire: Wire, plan: Plan) -> Task:
     """Leaves an opening of x as well, if there was none."""
     (x,) = wire.inputs
-    t, s, shape = operation.bits, FILL - operation.magnitude, wire.shape
-    m = (P - 1) >> t
-    offset = (((1 << s) >> 1) - m // 2) % P
     ring: BitRing = WordBits(protocol) if protocol.binary else FieldBits(protocol)
-    masks, material = plan.comparison(shape, t, ring.binary)
-    r, digits = masks[0], masks[1 : t + 1]
-    tree = Tree(ring, digits, shape, plan)
-    end = WordEnd(ring, masks, shape) if ring.binary else FieldEnd(ring, masks, shape, plan)
+    method = Leading(ring, operation, wire.shape, plan) if operation.bits else Exact(ring, wire.shape, plan)
+    shape, s, offset = wire.shape, method.shift, method.offset
     opened: list[Field] = []
 
     def run() -> Rounds:
-        shares = material().shares
-        for mask in masks:
+        shares = method.material().shares
+        for mask in method.masks:
             mask.seal()
         scaled = tuple(field.scale(part, 1 << s) for part in x.value())
         shifted = protocol.shifted(scaled, np.full(shape, offset, np.uint64))
         c = yield from protocol.open(tuple(field.add(a, b) for a, b in zip(shifted, shares[0], strict=True)))
         opened.append(c)
-        q = np.minimum(c // np.uint64(m), np.uint64((1 << t) - 1))
-        borrow = yield from tree.climb(q, shares[1 : t + 1])
-        wire.share = yield from end.run(_digit(q, t - 1), borrow, shares)
+        wire.share = yield from method.finish(c, shares)
 
     count = size(shape)
-    costs = [protocol.opening_cost(count), *(ring.cost(k * count) for k in tree.opens), ring.cost(count)]
+    costs = [protocol.opening_cost(count), *(ring.cost(k * count) for k in method.opens)]
     task = plan.task(run, (x.task,), wire.label, sum(c for c, _ in costs), sum(b for _, b in costs))
     if x.known(False) is None:
         back = pow(1 << s, -1, P)
@@ -76,10 +74,55 @@ def lower(protocol: "MaskedProtocol", operation: NonNegative, wire: Wire, plan: 
         def public() -> Field:
             return field.scale(_core.add_scalar(np.ascontiguousarray(opened[0]), (P - offset) % P).reshape(shape), back)
 
-        x.plain = Opening(Masked(Combine((-back,)), (r,)), (), public, (task,))
-    wire.decomposed = end.opening(task)
+        x.plain = Opening(Masked(Combine((-back,)), (method.masks[0],)), (), public, (task,))
+    wire.decomposed = method.end.opening(task) if method.end else None
     protocol.noted(wire, "comparison", plan)
     return task
+
+
+class Leading:
+    """By the leading T bits of 2^s x + offset + r."""
+
+    def __init__(self, ring: BitRing, operation: NonNegative, shape: tuple[int, ...], plan: Plan) -> None:
+        self.ring, self.bits, self.shift = ring, operation.bits, FILL - operation.magnitude
+        self.unit = (P - 1) >> self.bits
+        self.offset = (((1 << self.shift) >> 1) - self.unit // 2) % P
+        self.masks, self.material = plan.comparison(shape, self.bits, ring.binary)
+        self.tree = Tree(ring, self.masks[1 : self.bits], shape, plan)
+        self.end = WordEnd(ring, self.masks[-1]) if ring.binary else None
+        self.flip = None if ring.binary else Flip(ring, self.masks[self.bits], shape, plan)
+        self.opens = [*self.tree.opens, 1]
+
+    def finish(self, c: Field, shares: tuple[Share, ...]) -> Any:
+        ring, t = self.ring, self.bits
+        q = np.minimum(c // np.uint64(self.unit), np.uint64((1 << t) - 1))
+        borrow = yield from self.tree.climb(q, shares[1:t])
+        top, digit = _digit(q, t - 1), shares[t]
+        if self.end is not None:  # over GF(2): 1 + q_top + R_top + borrow
+            return (yield from self.end.run(ring.shifted(ring.add(digit, borrow), 1 - top), shares))
+        assert self.flip is not None
+        z = yield from self.flip.xor(digit, borrow)
+        return ring.affine(1 - top, (2 * top - 1, z))  # 1 - (top xor z)
+
+
+class Exact:
+    """By all bits of r: two comparisons of public numbers with r."""
+
+    def __init__(self, ring: BitRing, shape: tuple[int, ...], plan: Plan) -> None:
+        self.ring, self.shift, self.offset = ring, 0, BOUND
+        self.masks, self.material = plan.edabits(shape, ring.binary)
+        self.tree = Tree(ring, self.masks[1 : LENGTH + 1], (2, *shape), plan)
+        self.end = WordEnd(ring, self.masks[-1]) if ring.binary else None
+        self.opens = [2 * k for k in self.tree.opens] + ([1] if ring.binary else [])
+
+    def finish(self, c: Field, shares: tuple[Share, ...]) -> Any:
+        """1 - [r > c'] + [r > c] - [c < B], which are sums over GF(2) as well."""
+        ring = self.ring
+        lower = _core.add_scalar(np.ascontiguousarray(c), P - BOUND).reshape(c.shape)
+        greater = yield from self.tree.climb(np.stack([lower, c]), shares[1 : LENGTH + 1])
+        less, more = (tuple(part[i] for part in greater) for i in range(2))
+        bit = ring.shifted(ring.subtract(more, less), 1 - (c < np.uint64(BOUND)).astype(np.int64))
+        return bit if self.end is None else (yield from self.end.run(bit, shares))
 
 
 @dataclass
@@ -94,11 +137,14 @@ class Level:
 
 
 class Tree:
-    """[R' > q'] for the low bits of R and q. `opens`: how many bits of each value the levels open."""
+    """[R > q] for shared bits of R and public q of `shape`. `opens`: how many bits of each value the levels open.
+
+    The bits of R may lack leading axes of `shape`: one R is then compared with several q.
+    """
 
     def __init__(self, ring: BitRing, digits: tuple[Mask, ...], shape: tuple[int, ...], plan: Plan) -> None:
         self.ring = ring
-        low = len(digits) - 1
+        low = len(digits)
         self.neighbours = [plan.product(PRODUCT, digits[j + 1], digits[j]) for j in range(0, low - 1, 2)]
         self.levels: list[Level] = []
         nodes = low - low // 2
@@ -125,7 +171,7 @@ class Tree:
 
     def _leaves(self, q: Field, digits: tuple[Share, ...]) -> tuple[Share, Share]:
         """g of all nodes of the first level, lowest first, and e of all but the lowest; shapes (nodes, ...)."""
-        ring, low = self.ring, len(digits) - 1
+        ring, low = self.ring, len(digits)
         g: list[Share] = []
         e: list[Share] = []
         for j in range(0, low - 1, 2):
@@ -164,50 +210,41 @@ class Tree:
 
 
 class WordEnd:
-    """Over GF(2) the top bit is a sum; beta carries it to F_p."""
+    """A bit over GF(2) leaves it under beta, which is shared in both worlds."""
 
-    def __init__(self, ring: BitRing, masks: tuple[Mask, ...], shape: tuple[int, ...]) -> None:
-        self.ring, self.beta, self.shape = ring, masks[-1], shape
+    def __init__(self, ring: BitRing, beta: Mask) -> None:
+        self.ring, self.beta = ring, beta
         self._opened: list[Field] = []
 
-    def run(self, top: Any, borrow: Share, shares: tuple[Share, ...]) -> Any:
-        """[x >= 0] = 1 + q_top + R_top + borrow over GF(2)."""
-        ring, protocol = self.ring, self.ring.protocol
-        digit, beta_word, beta = shares[-3], shares[-2], shares[-1]
-        hidden = ring.add(ring.shifted(ring.add(digit, borrow), 1 - top), beta_word)
-        masks = yield from ring.open(hidden)
-        b = masks & np.uint64(1)
-        self._opened.append(b)
+    def run(self, bit: Share, shares: tuple[Share, ...]) -> Any:
+        """b + (1 - 2 b) [beta] for the opened b = bit + beta."""
+        masks = yield from self.ring.open(self.ring.add(bit, shares[-2]))
+        self._opened.append(masks & np.uint64(1))
         signs = self._signs()
-        return protocol.shifted(tuple(field.mul(signs, part) for part in beta), b)
+        return self.ring.protocol.shifted(tuple(field.mul(signs, part) for part in shares[-1]), self._opened[0])
 
     def _signs(self) -> Field:
         """1 - 2 b"""
         return field.from_signed(1 - 2 * self._opened[0].astype(np.int64))
 
-    def opening(self, task: Task) -> Opening | None:
+    def opening(self, task: Task) -> Opening:
         return Opening(None, (Late(self._signs, self.beta),), lambda: self._opened[0], (task,))
 
 
-class FieldEnd:
-    """Over F_p: z = R_top xor borrow = R + b - 2 R b takes one product."""
+class Flip:
+    """R xor b = R + b - 2 R b over F_p, for a bit R that is its own mask: one opening."""
 
-    def __init__(self, ring: BitRing, masks: tuple[Mask, ...], shape: tuple[int, ...], plan: Plan) -> None:
+    def __init__(self, ring: BitRing, digit: Mask, shape: tuple[int, ...], plan: Plan) -> None:
         self.ring = ring
         self.mask, self.material = plan.mask(shape)
-        self.product = plan.product(PRODUCT, masks[-1], self.mask)
+        self.product = plan.product(PRODUCT, digit, self.mask)
 
-    def run(self, top: Any, borrow: Share, shares: tuple[Share, ...]) -> Any:
-        ring, digit = self.ring, shares[-1]
-        mask_share = self.material().shares[0]
+    def xor(self, digit: Share, b: Share) -> Any:
+        ring, mask_share = self.ring, self.material().shares[0]
         self.mask.seal()
-        d = yield from ring.protocol.open(ring.subtract(borrow, mask_share))
+        d = yield from ring.protocol.open(ring.subtract(b, mask_share))
         both = ring.add(tuple(field.mul(d, part) for part in digit), self.product().shares[0])
-        z = ring.subtract(ring.add(digit, borrow), ring.add(both, both))
-        return ring.affine(1 - top, (2 * top - 1, z))  # 1 - (top xor z)
-
-    def opening(self, task: Task) -> Opening | None:
-        return None
+        return ring.subtract(ring.add(digit, b), ring.add(both, both))
 
 
 def _digit(q: Field, j: int) -> Any:

@@ -123,7 +123,7 @@ class Truncate(Operation):
 
 @dataclass(eq=False)
 class NonNegative(Operation):
-    """[x >= 0] for |x| < 2^magnitude, at the resolution that `bits` bits give (`sharing.comparison`)."""
+    """[x >= 0] for |x| < 2^magnitude, at the resolution that `bits` bits give; exact if 0 (`sharing.comparison`)."""
 
     magnitude: int
     bits: int
@@ -132,7 +132,7 @@ class NonNegative(Operation):
         return protocol.non_negative(self, wire, plan)
 
     def describe(self) -> str:
-        return f"sign of {self.magnitude} bits by {self.bits}"
+        return f"sign of {self.magnitude} bits by {self.bits or 'all'}"
 
 
 @dataclass(eq=False)

@@ -17,6 +17,7 @@ from tacit.sharing.masks import Expression, Mask
 from tacit.sharing.requests import (
     BitsRequest,
     ComparisonRequest,
+    EdaBitsRequest,
     InputMask,
     MaskRequest,
     Material,
@@ -90,6 +91,10 @@ class Plan:
 
     def comparison(self, shape: Shape, bits: int, binary: bool) -> tuple[tuple[Mask, ...], Callable[[], Material]]:
         request = ComparisonRequest(self._next(), shape, bits, binary)
+        return tuple(Mask(request, place) for place in range(request.count)), self._ask(request)
+
+    def edabits(self, shape: Shape, binary: bool) -> tuple[tuple[Mask, ...], Callable[[], Material]]:
+        request = EdaBitsRequest(self._next(), shape, binary)
         return tuple(Mask(request, place) for place in range(request.count)), self._ask(request)
 
     def product(self, form: Form, x: Expression, y: Expression) -> Callable[[], Material]:

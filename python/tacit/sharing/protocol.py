@@ -63,7 +63,7 @@ class Protocol(ABC):
 
     @abstractmethod
     def non_negative(self, operation: NonNegative, wire: Wire, plan: Plan) -> Task:
-        """1 if x >= 0, else 0; either, with |x| < 2^(magnitude + 1 - bits)."""
+        """1 if x >= 0, else 0; with bits > 0 either, where |x| < 2^(magnitude + 1 - bits)."""
 
     @abstractmethod
     def random_bits(self, operation: RandomBits, wire: Wire, plan: Plan) -> Task: ...

@@ -18,6 +18,8 @@ from tacit.sharing.masks import Expression, Mask, Masked
 Share = tuple[Field, ...]
 """This party's share of a value: components that are each linear in the secret (for SPDZ: value share, MAC share)."""
 
+LENGTH = 61
+"""Bits of a field element."""
 LARGEST = 1 << 31
 """Elements of one request at most: a longer one is refused before memory is taken."""
 
@@ -97,6 +99,20 @@ class ComparisonRequest(Request):
         return self.words and 1 <= place <= self.bits + 1
 
 
+@dataclass(frozen=True, eq=False)
+class EdaBitsRequest(Request):
+    """[r], r uniform over F_p, and its 61 bits (Escudero et al. 2020), of the kinds that a `ComparisonRequest` has."""
+
+    words: bool = False
+
+    @property
+    def count(self) -> int:  # type: ignore[override]
+        return 1 + LENGTH + 2 * self.words
+
+    def binary(self, place: int = 0) -> bool:
+        return self.words and 1 <= place <= LENGTH + 1
+
+
 @dataclass
 class Material:
     """What a source gives for one request. `clear` is the mask itself, at the owner of an input mask."""
@@ -121,6 +137,8 @@ def _pack(r: Request) -> list[Any]:
             return ["bits", shape]
         case TruncationRequest():
             return ["truncation", shape, r.bits]
+        case EdaBitsRequest():
+            return ["edabits", shape, r.words]
         case ComparisonRequest():
             return ["comparison", shape, r.bits, r.words]
         case ProductRequest():
@@ -151,6 +169,8 @@ def _unpack(packed: Any, number: int) -> Request:
             return BitsRequest(number, _shape(shape))
         case ["truncation", shape, int(bits)] if 0 < bits < 58:
             return TruncationRequest(number, _shape(shape), bits)
+        case ["edabits", shape, bool(words)]:
+            return EdaBitsRequest(number, _shape(shape), words)
         case ["comparison", shape, int(bits), bool(words)] if 2 <= bits <= 21:
             return ComparisonRequest(number, _shape(shape), bits, words)
         case ["product", shape, form, x, y]:

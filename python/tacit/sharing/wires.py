@@ -49,7 +49,7 @@ class Wire:
         self.serial = -1  # the engine's count of forced values, alike at all parties
         self.bound = 0  # |value| < 2^bound by contract, in units of the last place; 0: not stated
         self.truncated: dict[int, Wire] = {}  # by bits dropped: truncated once for all uses
-        self.sign: Wire | None = None  # [x >= 0], once it was asked for
+        self.sign: tuple[Wire, bool] | None = None  # [x >= 0] once it was asked for, and whether it is exact
         self.base: tuple[LinearMap, Wire] | None = None  # what this is a view of
         self.origin: Any = None  # how a pending value came about, for whoever rewrites products; forgotten when forced
         self.clear: Field | None = None  # the value itself, where this party owns it

@@ -210,9 +210,16 @@ def signs(run: Runner, n: int) -> None:
     def work(e: Engine) -> Any:
         a = secret(e, field.from_signed(x))
         sign = e.record(NonNegative(magnitude, bits), (a,), a.shape, "sign")
-        return e.reveal([sign, product(e, Elementwise(), a, sign)])
+        exact = e.record(NonNegative(magnitude, 0), (secret(e, near, n - 1),), near.shape, "exact sign")
+        return e.reveal([sign, product(e, Elementwise(), a, sign), exact])
 
-    everywhere(run(n, work), (x >= 0).astype(np.uint64), field.from_signed(np.maximum(x, 0)))
+    near = field.from_signed(np.arange(-20, 20))
+    right = [
+        (x >= 0).astype(np.uint64),
+        field.from_signed(np.maximum(x, 0)),
+        np.repeat(np.array([0, 1], np.uint64), 20),
+    ]
+    everywhere(run(n, work), *right)
 
 
 @_check

@@ -167,6 +167,23 @@ def comparisons(run: Runner, n: int) -> None:
 
 
 @_check
+def elements_with_their_bits(run: Runner, n: int) -> None:
+    """[r], r uniform over F_p, and its 61 bits"""
+    words = all(run(n, lambda source: source.binary))
+
+    def plan() -> Plan:
+        p = Plan(0)
+        p.edabits((200,), False)
+        p.edabits((200,), words)
+        return p
+
+    for r, *digits in _values(run, n, plan):
+        assert 60 < int((r < P // 2).sum()) < 140
+        for j, digit in enumerate(digits[:61]):
+            np.testing.assert_array_equal(digit, (r >> np.uint64(j)) & np.uint64(1))
+
+
+@_check
 def bits_over_gf2(run: Runner, n: int) -> None:
     """Masks, their products, comparisons whose bits are words, and beta in both worlds; for sources that have them."""
     if not all(run(n, lambda source: source.binary)):

@@ -1,0 +1,125 @@
+"""Long graphs take time in proportion to their length, and a long loop keeps no more alive than a short one."""
+
+import gc
+import threading
+import time
+from collections import Counter
+
+import numpy as np
+import pytest
+
+import tacit
+
+SECONDS = 2.0
+
+
+def timed(work):
+    """What party 0 got from `work(session)`, both parties together within SECONDS."""
+    started = time.perf_counter()
+    result = tacit.run(work, parties=2, tensors=False, timeout=30)[0]
+    assert time.perf_counter() - started < SECONDS
+    return result
+
+
+def test_a_thousand_additions():
+    def work(session):
+        total = session.secret(np.ones(2), owner=0, shape=(2,))
+        parts = [session.secret(np.full(2, 2.0**-8), owner=1, shape=(2,)) for _ in range(4)]
+        for i in range(1000):
+            total = total + parts[i % 4]
+        return session.reveal(total * total)
+
+    np.testing.assert_allclose(timed(work), (1 + 1000 / 256) ** 2, atol=1e-3)
+
+
+def test_a_chain_of_views():
+    def work(session):
+        x = session.secret(np.array([[1.0, 2.0], [3.0, 4.0]]), owner=0, shape=(2, 2))
+        for _ in range(600):
+            x = x.T
+        return session.reveal(x @ x)
+
+    np.testing.assert_allclose(timed(work), [[7, 10], [15, 22]], atol=1e-3)
+
+
+@pytest.mark.parametrize("n", [26])
+def test_a_graph_with_exponentially_many_paths(n):
+    """Each value is made of the two before it."""
+
+    def numbers(a, b):
+        for _ in range(n):
+            a, b = b, a - b
+        return b
+
+    def work(session):
+        a, b = (session.secret(np.full(2, v), owner=0, shape=(2,)) for v in (2.0**-12, 2.0**-11))
+        b = numbers(a, b)
+        return session.reveal(b * b)
+
+    np.testing.assert_allclose(timed(work), numbers(2.0**-12, 2.0**-11) ** 2, atol=1e-3)
+
+
+# What is kept alive.
+
+
+def alive():
+    gc.collect()
+    kinds = Counter(type(o).__name__ for o in gc.get_objects())
+    return {kind: kinds[kind] for kind in ("Wire", "Opening", "Mask", "Masked", "Late", "Task", "Number")}
+
+
+def counted(loop, at=(40, 50, 59)):
+    """What is alive after these steps of `loop(session)`, a generator that yields once in each step.
+
+    The first comes late: openings of up to MAX_LEAVES masks are carried along, and a step may add one.
+    """
+    counts, together = [], threading.Barrier(2)
+
+    def work(session):
+        for step, _ in enumerate(loop(session)):
+            if step in at:
+                together.wait(10)
+                if session.me == 0:
+                    counts.append(alive())
+                together.wait(10)
+
+    tacit.run(work, parties=2, tensors=False, timeout=30)
+    assert len(counts) == len(at)
+    return counts
+
+
+def test_training_keeps_a_constant_number_of_values():
+    """Gradient descent with momentum."""
+    x = np.random.default_rng(0).normal(size=(32, 3))
+    y = x @ [[0.5], [-1.0], [0.25]]
+
+    def loop(session):
+        data, target = session.secret(x, owner=0, shape=x.shape), session.secret(y, owner=1, shape=y.shape)
+        weights = session.secret(np.zeros((3, 1)), owner=0, shape=(3, 1))
+        momentum = weights * 0.5
+        for step in session.steps(60):
+            gradient = data.T @ (data @ weights - target)
+            momentum = momentum * 0.9 + gradient * (1 / 32)
+            weights = weights - momentum * 0.05
+            session.engine.keep(1, weights.number.wire)
+            session.engine.keep(2, momentum.number.wire)
+            del gradient
+            yield step
+
+    first, *later = counted(loop)
+    assert later == [first] * len(later)
+
+
+def test_a_running_total_keeps_a_constant_number_of_values():
+    """Its opening follows from those of all that was added."""
+
+    def loop(session):
+        rows = session.secret(np.ones((60, 3)), owner=0, shape=(60, 3))
+        total = session.secret(np.zeros(3), owner=1, shape=(3,))
+        for step in session.steps(60):
+            total = total + rows[step]
+            session.engine.keep(1, total.number.wire)
+            yield step
+
+    first, *later = counted(loop)
+    assert later == [first] * len(later)
