@@ -6,15 +6,18 @@ keeps 16 significant bits; errors of operands carry over as the operation says.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
 
 import tacit
 from tacit.field import CAPACITY
+from tacit.fixed import matrices
 from tacit.fixed.arithmetic import NEAR, Number
 from tacit.fixed.array import SecretArray
 from tacit.fixed.format import Format
+from tacit.fixed.indexing import indexed
 
 FORMATS = [Format(), Format(14, 15), Format(8, 8), Format(20, 9)]
 PROTOCOLS = ["clear", "spdz"]
@@ -110,8 +113,8 @@ def fits(x, y):
 def add(p, x, y, sign=1):
     if not fits(x, y):
         return None
-    record = lambda: p.arithmetic.add(x.number, y.number, sign)  # noqa: E731
-    return Result(np.asarray(x.right + sign * y.right), x.error + y.error + 2 * p.cut, record)
+    right = np.asarray(x.right + sign * y.right)
+    return Result(right, x.error + y.error + 2 * p.cut, partial(p.arithmetic.add, x.number, y.number, sign))
 
 
 def subtract(p, x, y):
@@ -136,7 +139,7 @@ def multiply(p, x, y):
     if not fits(x, y):
         return None
     right = np.asarray(x.right * y.right)
-    return Result(right, product_error(p, x, y), lambda: p.arithmetic.multiply(x.number, y.number))
+    return Result(right, product_error(p, x, y), partial(p.arithmetic.multiply, x.number, y.number))
 
 
 def square(p, x, y):
@@ -152,8 +155,8 @@ def matmul(p, x, y):
     terms = x.right.shape[1]
     if 2 * p.format.bits + (terms - 1).bit_length() > CAPACITY:
         return None  # refused by design
-    record = lambda: (SecretArray(p.arithmetic, x.number) @ SecretArray(p.arithmetic, y.number)).number  # noqa: E731
     reach = magnitude(np.abs(x.right) @ np.abs(y.right))
+    record = partial(matrices.matmul, p.arithmetic, x.number, y.number)
     return Result(x.right @ y.right, terms * product_error(p, x, y), record, reach)
 
 
@@ -164,23 +167,22 @@ def scaled(p, x, right, factor, record):
 
 def times(p, x, y):
     factor = FACTORS[p.rng.integers(len(FACTORS))]
-    return scaled(p, x, x.right * factor, abs(factor), lambda: p.arithmetic.times(x.number, factor))
+    return scaled(p, x, x.right * factor, abs(factor), partial(p.arithmetic.times, x.number, factor))
 
 
 def shift(p, x, y):
     factor = 2.0 ** p.rng.integers(-10, 10)
-    return scaled(p, x, x.right * factor, factor, lambda: p.arithmetic.times(x.number, factor))
+    return scaled(p, x, x.right * factor, factor, partial(p.arithmetic.times, x.number, factor))
 
 
 def times_public(p, x, y):
     factors = p.rng.normal(size=x.right.shape) * 2.0 ** p.rng.integers(-8, 4)
-    record = lambda: p.arithmetic.times_public(x.number, factors)  # noqa: E731
-    return scaled(p, x, x.right * factors, magnitude(factors), record)
+    return scaled(p, x, x.right * factors, magnitude(factors), partial(p.arithmetic.times_public, x.number, factors))
 
 
 def add_public(p, x, y):
     values = np.asarray(p.rng.normal(size=x.right.shape) * 2.0 ** p.rng.integers(-3, 4))
-    record = lambda: p.arithmetic.add_public(x.number, values)  # noqa: E731
+    record = partial(p.arithmetic.add_public, x.number, values)
     return Result(np.asarray(x.right + values), x.error + p.cut + p.unit, record, magnitude(values))
 
 
@@ -190,7 +192,7 @@ def total(p, x, y):
     axis = int(p.rng.integers(x.right.ndim))
     error = (x.error + p.cut) * x.right.shape[axis]
     reach = magnitude(np.abs(x.right).sum(axis))
-    return Result(np.asarray(x.right.sum(axis)), error, lambda: p.arithmetic.sum(x.number, (axis,)), reach)
+    return Result(np.asarray(x.right.sum(axis)), error, partial(p.arithmetic.sum, x.number, (axis,)), reach)
 
 
 def mean(p, x, y):
@@ -198,46 +200,46 @@ def mean(p, x, y):
         return None
     axis = int(p.rng.integers(x.right.ndim))
     error = x.error + 2 * p.cut + x.largest * SIGNIFICANT
-    return Result(np.asarray(x.right.mean(axis)), error, lambda: p.arithmetic.mean(x.number, (axis,)))
+    return Result(np.asarray(x.right.mean(axis)), error, partial(p.arithmetic.mean, x.number, (axis,)))
 
 
 def rounded(p, x, y):
-    return Result(x.right, x.error + p.cut, lambda: p.arithmetic.round(x.number))
+    return Result(x.right, x.error + p.cut, partial(p.arithmetic.round, x.number))
 
 
 def placed(p, x, y):
     """As a place in memory keeps it: at a scale of its own."""
-    return Result(x.right, x.error + p.unit, lambda: p.arithmetic.like(x.number, p.format.fraction))
+    return Result(x.right, x.error + p.unit, partial(p.arithmetic.like, x.number, p.format.fraction))
 
 
 def negate(p, x, y):
-    return Result(-x.right, x.error, lambda: p.arithmetic.negate(x.number))
+    return Result(-x.right, x.error, partial(p.arithmetic.negate, x.number))
 
 
 def transpose(p, x, y):
     axes = tuple(reversed(range(x.right.ndim)))
-    return Result(x.right.T, x.error, lambda: p.arithmetic.permute(x.number, axes))
+    return Result(x.right.T, x.error, partial(p.arithmetic.permute, x.number, axes))
 
 
 def row(p, x, y):
     if not x.right.ndim or not x.right.shape[0]:
         return None
     index = int(p.rng.integers(x.right.shape[0]))
-    return Result(np.asarray(x.right[index]), x.error, lambda: SecretArray(p.arithmetic, x.number)[index].number)
+    return Result(np.asarray(x.right[index]), x.error, partial(indexed, p.arithmetic, x.number, index))
 
 
 def repeat(p, x, y):
     shape = (2, *x.right.shape)
     if len(shape) > 4:
         return None
-    return Result(np.broadcast_to(x.right, shape), x.error, lambda: p.arithmetic.expand(x.number, shape))
+    return Result(np.broadcast_to(x.right, shape), x.error, partial(p.arithmetic.expand, x.number, shape))
 
 
 def join(p, x, y):
     if not x.right.ndim or x.right.ndim != y.right.ndim or x.right.shape[1:] != y.right.shape[1:]:
         return None
     right = np.concatenate([x.right, y.right])
-    return Result(right, max(x.error, y.error) + p.cut, lambda: p.arithmetic.concat([x.number, y.number], 0))
+    return Result(right, max(x.error, y.error) + p.cut, partial(p.arithmetic.concat, [x.number, y.number], 0))
 
 
 def force(p, x, y):
