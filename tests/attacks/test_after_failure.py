@@ -50,7 +50,7 @@ def play(script, attack=None, tamper=None):
             try:
                 call()
             except TacitError:
-                failed.wait(5)
+                failed.wait(10)
 
     def body(session):
         calls = script(session)
@@ -65,7 +65,7 @@ def play(script, attack=None, tamper=None):
         return Tampered(channel, tamper or (lambda peer, number, payload, label: payload) if me else sending)
 
     with pytest.raises(TacitError):
-        tacit.run(body, parties=2, timeout=0.4, wrap=wrap, tensors=False)
+        tacit.run(body, parties=2, timeout=0.6 if tamper else 10, wrap=wrap, tensors=False)
     return log
 
 
