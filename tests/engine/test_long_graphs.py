@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tacit
+from tacit.sharing.wires import Wire
 
 SECONDS = 2.0
 
@@ -123,3 +124,19 @@ def test_a_running_total_keeps_a_constant_number_of_values():
 
     first, *later = counted(loop)
     assert later == [first] * len(later)
+
+
+def test_a_chain_of_views_that_is_forced_each_step_keeps_a_bounded_part_of_itself():
+    def work(s):
+        x = s.secret([[1.0, 2.0], [3.0, 4.0]], owner=0)
+        counts = []
+        for step in s.steps(120):
+            x = x.T
+            s.engine.keep(1, x.number.wire)
+            if step in (60, 119):
+                gc.collect()
+                counts.append(sum(isinstance(o, Wire) for o in gc.get_objects()))
+        return counts
+
+    for early, late in tacit.run(work, parties=2, tensors=False):
+        assert late <= early + 30

@@ -188,7 +188,7 @@ class Arithmetic:
 
     def view(self, x: Number, map: LinearMap, name: str = "view") -> Number:
         number = self._linear(map, (x,), x.scale, x.bits, name)
-        number.wire.base = (map, x.wire)
+        number.wire.views(map, x.wire)
         return number
 
     def reshape(self, x: Number, shape: Shape) -> Number:
@@ -316,7 +316,7 @@ class Arithmetic:
             map, whole = wire.base
             inner = self._truncated(whole, drop)
             found = self.engine.record(Linear(map), (inner,), wire.shape, "view")
-            found.base = (map, inner)
+            found.views(map, inner)
         else:
             found = self.engine.record(Truncate(drop), (wire,), wire.shape, "truncate")
         found.bound = max(1, wire.bound - drop)
