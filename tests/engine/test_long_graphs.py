@@ -140,3 +140,15 @@ def test_a_chain_of_views_that_is_forced_each_step_keeps_a_bounded_part_of_itsel
 
     for early, late in tacit.run(work, parties=2, tensors=False):
         assert late <= early + 30
+
+
+def test_a_shifted_value_may_be_opened_after_many_steps():
+    def work(s):
+        x = s.secret([1.0, 2.0], owner=0)
+        for turn in range(300):
+            x = x + (0.5 if turn % 2 else -0.5)
+            s.engine.force(x.number.wire)
+        return s.reveal(x * x)
+
+    for value in tacit.run(work, parties=2, tensors=False):
+        np.testing.assert_allclose(value, [1, 4], atol=1e-3)

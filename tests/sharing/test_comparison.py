@@ -106,3 +106,47 @@ def test_exact_comparison(magnitude, gf2):
     sign, relu = signs(values, magnitude, 0, gf2=gf2)
     np.testing.assert_array_equal(sign, values >= 0)
     np.testing.assert_array_equal(field.to_signed(relu), np.maximum(values, 0))
+
+
+@pytest.mark.parametrize("count", [1, 7, 12, 64])
+def test_bits_beside_other_openings_in_a_frame(count):
+    """Packed bits may have any length; what follows them in the frame is read all the same."""
+    values = np.linspace(-2, 2, count)
+
+    def work(s):
+        x, y = s.secret(values, owner=0), s.secret(values + 3, owner=1)
+        return s.reveal([x.relu(), (((x * y) * y) * x) * y])
+
+    for relu, long in tacit.run(work, parties=2, tensors=False):
+        np.testing.assert_allclose(relu, np.maximum(values, 0), atol=2**-8)
+        np.testing.assert_allclose(long, values**2 * (values + 3) ** 3, atol=0.05)
+
+
+def test_numbers_and_nothing_at_all():
+    def work(s):
+        x, none = s.secret(-3.5, owner=0), s.secret(np.zeros((0, 3)), owner=1)
+        return s.reveal([x.relu(), abs(x), x > 0, x == -3.5, none.relu(), none >= 1])
+
+    for *numbers, relu, greater in tacit.run(work, parties=2, tensors=False):
+        np.testing.assert_allclose(numbers, [0, 3.5, 0, 1], atol=1e-3)
+        assert relu.shape == greater.shape == (0, 3)
+
+
+def test_a_sign_serves_again_only_if_it_is_fine_enough():
+    """x and x / 256 are one value at two scales: the second comparison must not take over the resolution of the first."""
+    values = np.concatenate([np.linspace(-1, -0.01, 50), np.linspace(0.01, 1, 50)])
+
+    def work(s):
+        x = s.secret(values, owner=0)
+        coarse = (x / 256).relu()
+        fine = x.relu()
+        exact = x >= 0
+        again = x.relu()
+        s.reveal([coarse, fine, exact, again])
+        kinds = [r.kind for r in s.engine.protocol.ledger]
+        return s.reveal(fine), s.reveal(again), kinds.count("comparison")
+
+    for fine, again, comparisons in tacit.run(work, parties=2, tensors=False):
+        np.testing.assert_allclose(fine, np.maximum(values, 0), atol=2**-8)
+        np.testing.assert_allclose(again, np.maximum(values, 0), atol=1e-4)
+        assert comparisons == 3

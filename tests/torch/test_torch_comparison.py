@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from secretly import draw, together
 from torch import nn
 
+import tacit
+
 CASES = {
     "relu": F.relu,
     "leaky relu": lambda x: F.leaky_relu(x, 0.1),
@@ -78,3 +80,21 @@ def test_a_network_with_relus_trains_as_in_the_clear(protocol, tolerance):
     steps(plain, x, y)
     for got, right in zip(together(work, 2, protocol), (plain[0].weight, plain[2].weight), strict=True):
         torch.testing.assert_close(got, right.detach(), atol=tolerance, rtol=tolerance)
+
+
+def test_in_place_activations_keep_their_gates():
+    """What came out is brought to another scale when it is written; its gradient still goes where the input was positive."""
+    values = torch.cat([torch.linspace(-1, -0.02, 100), torch.linspace(0.02, 1, 100)])
+
+    def work(s):
+        x = s.secret(values, owner=0, format=tacit.Format(16, 1)).requires_grad_()
+        z = s.secret(values, owner=0).requires_grad_()
+        (F.relu_(x * x * 0.3 - 0.2).sum() + F.leaky_relu(z * 1.5, 0.01, inplace=True).sum()).backward()
+        return s.reveal([x.grad, z.grad])
+
+    x, z = values.clone().requires_grad_(), values.clone().requires_grad_()
+    (F.relu_(x * x * 0.3 - 0.2).sum() + F.leaky_relu(z * 1.5, 0.01, inplace=True).sum()).backward()
+    near = (x * x * 0.3 - 0.2).abs() < 0.01
+    got, leaky = together(work, 2, "spdz")
+    torch.testing.assert_close(got[~near], x.grad[~near], atol=2e-3, rtol=2e-3)
+    torch.testing.assert_close(leaky, z.grad, atol=2e-3, rtol=2e-3)

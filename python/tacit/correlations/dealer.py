@@ -15,7 +15,8 @@ import operator
 import secrets
 import struct
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import repeat
 from typing import Any
 
 import msgpack
@@ -106,7 +107,9 @@ class DealerSource(Source):
         n = size(request.shape)
         seed, owner_seed = self._seeds()
         prg = _core.Prg(seed, request.number)
-        given = iter(() if correction is None else correction.reshape(-1, n) if n else np.zeros((8, 0), np.uint64))
+        given: Iterator[Field] = repeat(np.zeros(0, np.uint64))
+        if correction is not None and n:
+            given = iter(correction.reshape(-1, n))
         shares: list[Share] = []
         for place in range(request.count):
             if request.binary(place):

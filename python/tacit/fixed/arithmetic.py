@@ -319,7 +319,7 @@ class Arithmetic:
             found.views(map, inner)
         else:
             found = self.engine.record(Truncate(drop), (wire,), wire.shape, "truncate")
-        found.bound = max(1, wire.bound - drop)
+        found.bound, found.gate = max(1, wire.bound - drop), wire.gate
         wire.truncated[drop] = found
         return found
 
@@ -328,7 +328,9 @@ class Arithmetic:
         x = self.truncate(x, x.scale - scale)
         bits = min(self._cap(scale), CAPACITY)
         if x.scale < scale:
-            return self._linear(Combine((1 << (scale - x.scale),)), (x,), scale, bits, "write")
+            lifted = self._linear(Combine((1 << (scale - x.scale),)), (x,), scale, bits, "write")
+            lifted.wire.gate = x.wire.gate
+            return lifted
         return Number(x.wire, scale, bits)
 
     def _room(self, x: Number, bits: int) -> Number:

@@ -17,20 +17,42 @@ LARGEST = 21
 
 
 def non_negative(a: Arithmetic, x: Number, exact: bool = False) -> Number:
-    """[x >= 0], as 0 or 1."""
-    if x.wire.sign is None or (exact and not x.wire.sign[1]):
-        bits = 0 if exact else max(2, min(LARGEST, x.bits + 1 - x.scale + RESOLUTION))
+    """[x >= 0], as 0 or 1. One that was found before serves again if it is fine enough."""
+    if x.shape == ():
+        return a.reshape(non_negative(a, a.reshape(x, (1,)), exact), ())
+    bits = 0 if exact else max(2, min(LARGEST, x.bits + 1 - x.scale + RESOLUTION))
+    unit = -1 if exact else x.bits + 1 - bits
+    if x.wire.sign is None or x.wire.sign[1] > unit:
         sign = a.engine.record(NonNegative(x.bits, bits), (x.wire,), x.shape, "sign")
         sign.bound = 1
-        x.wire.sign = (sign, exact)
+        x.wire.sign = (sign, unit)
     return Number(x.wire.sign[0], 0, 1)
 
 
 def relu(a: Arithmetic, x: Number) -> Number:
     """max(x, 0) = x [x >= 0]"""
-    out = a.multiply(x, non_negative(a, x), "relu")
-    out.wire.sign = x.wire.sign  # for the backward pass: relu(x) > 0 where x > 0
+    bit = non_negative(a, x)
+    out = a.multiply(x, bit, "relu")
+    out.wire.gate = bit.wire
     return out
+
+
+def leaky_relu(a: Arithmetic, x: Number, slope: float) -> Number:
+    """slope x + (1 - slope) relu(x)"""
+    gated = relu(a, x)
+    out = a.add(a.times(x, slope), a.times(gated, 1 - slope), name="leaky_relu")
+    out.wire.gate = gated.wire.gate
+    return out
+
+
+def gate(a: Arithmetic, x: Number) -> Number:
+    """Where a ReLU lets its gradient through, from what came out of it.
+
+    Where that is not known any more: x is 0 or more, so that it is compared with a number between 0 and what it resolves.
+    """
+    if x.wire.gate is not None:
+        return Number(x.wire.gate, 0, 1)
+    return non_negative(a, a.add_public(x, np.asarray(-(2.0 ** (1 - RESOLUTION)))))
 
 
 def absolute(a: Arithmetic, x: Number) -> Number:

@@ -1,12 +1,12 @@
 """Comparison by the leading bits, with a carry tree over shared bits (`sharing.bits`: over GF(2), or field elements).
 
     x' = 2^s x with s = 59 - k for |x| < 2^k;   M = (p - 1) / 2^T;   r = R M + rho, rho in [0, M), R's bits R_0 ... R_{T-1} shared
-    c = open(x' + 2^(s-1) - M / 2 + r);   q = floor(c / M);   [x >= 0] = 1 - top bit of (q - R mod 2^T)
+    c = open(x' - M / 2 + r);   q = floor(c / M);   [x >= 0] = 1 - top bit of (q - R mod 2^T)
 
-(q - R mod 2^T) = floor((x' + 2^(s-1) - M / 2 + rho) / M), so the sign is right unless |x'| < M / 2, |x| < 2^(k + 1 - T) or so: a
-resolution, which a ReLU does not notice. c is uniform, whatever x. The top bit is q_{T-1} + R_{T-1} + [R' > q'] mod 2, for the
-low T - 1 bits R' of R and q' of q. q is public, so each bit gives (g, e) = ([R_j > q_j], [R_j = q_j]) as a public affine map of
-R_j, and
+(q - R mod 2^T) = floor((x' - M / 2 + rho) / M), so the sign is right unless |x'| < M / 2, |x| < 2^(k + 1 - T): a resolution,
+which a ReLU does not notice. (For T >= k + 2, x' + 2^(s-1) makes it exact, zero included.) c is uniform, whatever x. The top bit
+is q_{T-1} + R_{T-1} + [R' > q'] mod 2, for the low T - 1 bits R' of R and q' of q. q is public, so each bit gives
+(g, e) = ([R_j > q_j], [R_j = q_j]) as a public affine map of R_j, and
     (g, e) of two neighbours = (g_1 + e_1 g_0, e_1 e_0)
 makes a tree: its first level takes [R_1 R_0] from the source and opens nothing; every further one opens e_1, g_0, e_0 once each.
 The result leaves GF(2) by a random bit beta that the source gives in both worlds: open b = [x >= 0] + beta, then
@@ -86,7 +86,9 @@ class Leading:
     def __init__(self, ring: BitRing, operation: NonNegative, shape: tuple[int, ...], plan: Plan) -> None:
         self.ring, self.bits, self.shift = ring, operation.bits, FILL - operation.magnitude
         self.unit = (P - 1) >> self.bits
-        self.offset = (((1 << self.shift) >> 1) - self.unit // 2) % P
+        # Half a unit more makes zero positive, where the bits resolve it; else it would only move the resolution.
+        half = (1 << self.shift) >> 1 if self.bits >= operation.magnitude + 2 else 0
+        self.offset = (half - self.unit // 2) % P
         self.masks, self.material = plan.comparison(shape, self.bits, ring.binary)
         self.tree = Tree(ring, self.masks[1 : self.bits], shape, plan)
         self.end = WordEnd(ring, self.masks[-1]) if ring.binary else None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MAX_TERMS = 4
 MAX_LEAVES = 32
-"""An opening of more late terms, or of more masks, is not carried further: the value gets a mask of its own."""
+"""An opening of more late terms, of more masks or of more maps is not carried further: the value gets a mask of its own."""
 
 
 class MaskReused(TacitError):
@@ -54,6 +54,11 @@ class Mask:
         return 1
 
     @property
+    def depth(self) -> int:
+        """Maps on the longest way to a leaf."""
+        return 0
+
+    @property
     def state(self) -> str:
         return "sealed" if self.sealed else "leased" if self.leases else "fresh"
 
@@ -75,8 +80,10 @@ class Masked:
     inputs: "tuple[Mask | Masked, ...]"
     shape: Shape = field(init=False, compare=False)
     size: int = field(init=False, compare=False)
+    depth: int = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "depth", 1 + max(i.depth for i in self.inputs))
         object.__setattr__(self, "shape", self.map.shape(*(i.shape for i in self.inputs)))
         object.__setattr__(self, "size", sum(i.size for i in self.inputs))
 
@@ -135,6 +142,8 @@ def carry(map: LinearMap, openings: tuple[Opening, ...], shift: Field | None = N
                 return None
     masked = [o.mask for o in openings if o.mask is not None]
     if len(late) > MAX_TERMS or sum(m.size for m in masked) > MAX_LEAVES:
+        return None
+    if max((m.depth for m in (*masked, *(t.mask for t in late))), default=0) >= MAX_LEAVES:
         return None
     mask: Expression | None = Masked(map, tuple(masked)) if masked else None
     if masked and len(masked) < len(openings):

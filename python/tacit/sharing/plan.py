@@ -140,4 +140,5 @@ class Plan:
 
 def elements(data: memoryview, shape: Shape) -> Field:
     """A received array of field elements, checked to be canonical by the caller's protocol."""
-    return np.frombuffer(data, np.uint64, size(shape)).reshape(shape)
+    values = np.frombuffer(data, np.uint64, size(shape)).reshape(shape)
+    return values if values.flags.aligned else values.copy()  # packed bits before it in the frame may have any length

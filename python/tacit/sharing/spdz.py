@@ -72,9 +72,7 @@ class Spdz(MaskedProtocol):
         """The lowest bit of each word, packed."""
         words = np.ascontiguousarray(words)
         packed = np.frombuffer(_core.pack_bits(words), np.uint8)
-        opened = yield from self._opened(
-            packed, lambda data, sender: _packed(data, packed.size, sender), np.bitwise_xor
-        )
+        opened = yield from self._opened(packed, lambda data, sender: _packed(data, words.size, sender), np.bitwise_xor)
         masks = _core.unpack_bits(opened.tobytes(), words.size).reshape(words.shape)
         self._bits.append(masks)
         self._words.append(words)
@@ -170,9 +168,12 @@ class Spdz(MaskedProtocol):
         self._checked()
 
 
-def _packed(data: memoryview, size: int, sender: int) -> Any:
-    if len(data) != size:
-        raise CheatingDetected(f"party {sender} sent {len(data)} bytes where {size} were due")
+def _packed(data: memoryview, count: int, sender: int) -> Any:
+    """Received bits, eight to a byte; what is beyond `count` must be zero."""
+    if len(data) != -(-count // 8):
+        raise CheatingDetected(f"party {sender} sent {len(data)} bytes where {-(-count // 8)} were due")
+    if count % 8 and data[-1] >> (count % 8):
+        raise CheatingDetected(f"party {sender} sent bits beyond those that were due")
     return np.frombuffer(data, np.uint8)
 
 

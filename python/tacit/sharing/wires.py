@@ -21,10 +21,10 @@ class Wire:
     __slots__ = (
         "base",
         "bound",
-        "chain",
         "clear",
         "decomposed",
         "depth",
+        "gate",
         "inputs",
         "label",
         "operation",
@@ -50,8 +50,8 @@ class Wire:
         self.serial = -1  # the engine's count of forced values, alike at all parties
         self.bound = 0  # |value| < 2^bound by contract, in units of the last place; 0: not stated
         self.truncated: dict[int, Wire] = {}  # by bits dropped: truncated once for all uses
-        self.sign: tuple[Wire, bool] | None = None  # [x >= 0] once it was asked for, and whether it is exact
-        self.chain = 0  # of views, up to this one
+        self.sign: tuple[Wire, int] | None = None  # [x >= 0] once it was asked for, right for |x| >= 2^int (-1: exact)
+        self.gate: Wire | None = None  # for the output of a ReLU: where it lets through
         self.base: tuple[LinearMap, Wire] | None = None  # what this is a view of
         self.origin: Any = None  # how a pending value came about, for whoever rewrites products; forgotten when forced
         self.clear: Field | None = None  # the value itself, where this party owns it
@@ -59,9 +59,8 @@ class Wire:
         self.depth: int = depth if depth <= MAX_DEPTH and operation.linear()[0] is not None else 0
 
     def views(self, map: LinearMap, whole: "Wire") -> "Wire":
-        """Note that this is a view of `whole`, unless that is the end of a long chain of views, which would be kept alive."""
-        self.chain = 0 if whole.chain == MAX_DEPTH else whole.chain + 1
-        self.base = (map, whole) if self.chain else None
+        """Note that this is a view of `whole`, unless it ends a long chain of views, which would be kept alive."""
+        self.base = (map, whole) if self.depth else None
         return self
 
     @property

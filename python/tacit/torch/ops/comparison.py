@@ -19,21 +19,22 @@ def relu(a: Arithmetic, x: Number) -> Number:
 
 @implements(aten.threshold_backward.default)
 def relu_backward(a: Arithmetic, g: Operand, x: Number, threshold: float) -> Number:
-    """g [x > 0], where x is the output of a ReLU (or its input)."""
+    """g [x > 0], where x is the output of a ReLU."""
     if threshold != 0:
         raise Unsupported("aten.threshold_backward at a threshold other than 0: use a ReLU of the difference")
-    return _gated(a, g, comparison.non_negative(a, x))
+    return _gated(a, g, comparison.gate(a, x))
 
 
 @implements(aten.leaky_relu.default)
 def leaky_relu(a: Arithmetic, x: Number, slope: float = 0.01) -> Number:
-    """slope x + (1 - slope) relu(x)"""
-    return a.add(a.times(x, slope), a.times(comparison.relu(a, x), 1 - slope), name="leaky_relu")
+    return comparison.leaky_relu(a, x, slope)
 
 
 @implements(aten.leaky_relu_backward.default)
 def leaky_relu_backward(a: Arithmetic, g: Operand, x: Number, slope: float, of_result: bool) -> Number:
-    gated = times(a, _gated(a, g, comparison.non_negative(a, x)), 1 - slope)
+    """`of_result`: x is what came out, else what went in."""
+    bit = comparison.gate(a, x) if of_result else comparison.non_negative(a, x)
+    gated = times(a, _gated(a, g, bit), 1 - slope)
     return add(a, gated, times(a, g, slope) if isinstance(g, Number) else g * slope)
 
 
