@@ -92,6 +92,12 @@ def normalised(openings):
     return Counter((name, tuple(sorted(n for n in shape if n != 1)), kind) for name, shape, kind in openings)
 
 
+def test_many_steps_open_no_more_than_the_second():
+    """No chain of updates grows over the steps until something is opened anew."""
+    steps = ledgers(CNN, draw((8, 1, 8, 8), (8, 3)), dict(lr=0.1), steps=30)
+    assert all(step == steps[1] for step in steps[1:])
+
+
 def test_steps_with_momentum_repeat_their_requests():
     options = dict(lr=0.1, momentum=0.9, weight_decay=0.01, nesterov=True)
     for base, data in ((MLP, draw((8, 4), (8, 2))), (CNN, draw((8, 1, 8, 8), (8, 3)))):

@@ -101,5 +101,5 @@ class Wire:
         self.known(True)
         map, _ = self.linear()
         if map is None or not map.view or self.plain is not None:
-            self.operation, self.inputs = None, ()
+            self.operation, self.inputs, self.depth = None, (), 0
         self.origin = None
