@@ -437,3 +437,11 @@ def test_the_gil_is_released() -> None:
         time.sleep(0.001)
     thread.join()
     assert steps > 5
+
+
+def test_arrays_that_are_not_aligned_are_refused():
+    """Not by a panic: a message from the network may be read anywhere in its frame."""
+    unaligned = np.frombuffer(bytes(17), np.uint64, 2, 1)
+    assert not unaligned.flags.aligned
+    with pytest.raises(ValueError, match="aligned"):
+        _core.is_canonical(unaligned)

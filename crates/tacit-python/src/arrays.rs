@@ -37,6 +37,9 @@ impl<'py, T: Element> FromPyObject<'_, 'py> for In<'py, T> {
     fn extract(obj: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         let array = cast::<T>(&obj)?;
         let readonly = array.try_readonly().map_err(|e| value(format!("the array is being written to: {e}")))?;
+        if readonly.as_slice().is_err() {
+            return Err(value("the array is not aligned to its elements: pass a copy"));
+        }
         Ok(In(readonly))
     }
 }
