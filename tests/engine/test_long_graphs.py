@@ -135,7 +135,7 @@ def test_a_chain_of_views_that_is_forced_each_step_keeps_a_bounded_part_of_itsel
             s.engine.keep(1, x.number.wire)
             if step in (60, 119):
                 gc.collect()
-                counts.append(sum(isinstance(o, Wire) for o in gc.get_objects()))
+                counts.append(sum(type(o) is Wire for o in gc.get_objects()))
         return counts
 
     for early, late in tacit.run(work, parties=2, tensors=False):

@@ -1,4 +1,4 @@
-"""Comparisons and what is made of them: ReLU, absolute value, maximum, clamp. One comparison each, found once for each value.
+"""Comparisons and what is made of them: ReLU, leaky ReLU, absolute value. One comparison each, found once for each value.
 
 A sign is exact (32 bytes, 8 rounds), or right for |x| >= 2^-RESOLUTION and either nearer to zero (10 bytes, 5 rounds). ReLU and
 its kin take the second: they are off by at most 2^-RESOLUTION there, and never elsewhere. (With more than 12 integer bits in the
