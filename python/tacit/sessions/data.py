@@ -18,8 +18,6 @@ from tacit.transport.channel import Channel
 Array = NDArray[np.float64]
 LONGEST = 4096
 """Bytes of an announcement."""
-PATIENCE = 10
-"""Time-outs that an owner may take to load its data; a process that dies is noticed at once all the same."""
 MOST_AXES = 16
 LARGEST = 1 << 31
 """Elements of one input."""

@@ -76,7 +76,7 @@ def lower(protocol: "MaskedProtocol", operation: NonNegative, wire: Wire, plan: 
 
         x.plain = Opening(Masked(Combine((-back,)), (method.masks[0],)), (), public, (task,))
     wire.decomposed = method.end.opening(task) if method.end else None
-    protocol.noted(wire, "comparison", plan)
+    protocol.noted(wire, "comparison")
     return task
 
 

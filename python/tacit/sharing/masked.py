@@ -81,7 +81,7 @@ class MaskedProtocol(Protocol):
         sends = 8 * size(wire.shape) * (self.parties - 1) if operation.owner == self.me else 0
         task = plan.task(run, (), wire.label, rounds=1, sends=sends)
         wire.plain = Opening(mask, (), opened.pop, (task,))
-        self.noted(wire, "input", plan)
+        self.noted(wire, "input")
         return task
 
     def bilinear(self, operation: Bilinear, wire: Wire, plan: Plan) -> Task:
@@ -161,7 +161,7 @@ class MaskedProtocol(Protocol):
             return np.asarray((opened["c"] < np.uint64(truncation.M)) * np.uint64(k1))
 
         wire.decomposed = Opening(Masked(NEGATE, (high,)), (Late(wrapped, top),), public, (task,))
-        self.noted(wire, "truncation", plan)
+        self.noted(wire, "truncation")
         return task
 
     def non_negative(self, operation: NonNegative, wire: Wire, plan: Plan) -> Task:
@@ -214,13 +214,11 @@ class MaskedProtocol(Protocol):
         rounds, sends = self.opening_cost(size(wire.shape))
         task = plan.task(run, (wire.task,), wire.label, rounds, sends)
         wire.plain = Opening(mask, (), opened.pop, (task,))
-        self.noted(wire, kind, plan)
+        self.noted(wire, kind)
         return wire.plain
 
-    def noted(self, wire: Wire, kind: str, plan: Plan) -> None:
-        record = OpeningRecord(wire.label, wire.shape, kind)
-        plan.openings.append(record)
-        self.note(record)
+    def noted(self, wire: Wire, kind: str) -> None:
+        self.note(OpeningRecord(wire.label, wire.shape, kind))
 
     def others(self) -> list[int]:
         return [i for i in range(self.parties) if i != self.me]

@@ -68,7 +68,6 @@ class Plan:
     first: int
     requests: list[Request] = field(default_factory=list)
     tasks: list[Task] = field(default_factory=list)
-    openings: list[OpeningRecord] = field(default_factory=list)
     material: dict[int, Material] = field(default_factory=dict)
 
     def _next(self) -> int:
