@@ -59,18 +59,6 @@ def matmul(
 ) -> Words:
     """a @ b + add, for matrices; a flag means that the transpose of what is passed takes part."""
 
-def matmul2(
-    a: Words,
-    b: Words,
-    c: Words,
-    d: Words,
-    transpose_a: bool = False,
-    transpose_b: bool = False,
-    add: Words | None = None,
-    backend: str | None = None,
-) -> Words:
-    """a @ b + c @ d + add; `transpose_a` is for a and c, `transpose_b` for b and d."""
-
 def conv2d(
     x: Words,
     w: Words,

@@ -143,33 +143,6 @@ fn matmul<'py>(
     })
 }
 
-#[pyfunction]
-#[pyo3(signature = (a, b, c, d, transpose_a=false, transpose_b=false, add=None, backend=None))]
-#[allow(clippy::too_many_arguments)]
-fn matmul2<'py>(
-    py: Python<'py>,
-    a: Words<'py>,
-    b: Words<'py>,
-    c: Words<'py>,
-    d: Words<'py>,
-    transpose_a: bool,
-    transpose_b: bool,
-    add: Option<Words<'py>>,
-    backend: Option<&str>,
-) -> Out<'py> {
-    let be = choose(backend)?;
-    let (a, b) = (matrix("a", &a, transpose_a)?, matrix("b", &b, transpose_b)?);
-    let (c, d) = (matrix("c", &c, transpose_a)?, matrix("d", &d, transpose_b)?);
-    let shape = [a.rows, b.cols];
-    add.as_ref().map_or(Ok(()), |v| v.expect("add", &shape))?;
-    let add = add.as_ref().map(In::slice);
-    fill(py, &shape, |out| {
-        start(out, add);
-        product::matmul(be, out, a, b)?;
-        product::matmul(be, out, c, d)
-    })
-}
-
 type Pair = (usize, usize);
 
 #[pyfunction]
@@ -429,7 +402,6 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(add_scalar, m)?)?;
     m.add_function(wrap_pyfunction!(multiply_open, m)?)?;
     m.add_function(wrap_pyfunction!(matmul, m)?)?;
-    m.add_function(wrap_pyfunction!(matmul2, m)?)?;
     m.add_function(wrap_pyfunction!(conv2d, m)?)?;
     m.add_function(wrap_pyfunction!(conv2d_input, m)?)?;
     m.add_function(wrap_pyfunction!(conv2d_weight, m)?)?;

@@ -74,8 +74,8 @@ class Session:
     ) -> Any:
         """Data of party `owner`: an array, or a function that is called at the owner alone. Others may pass None.
 
-        The others learn the shape (unless all give it) and nothing else; they wait one time-out for the owner to load it. Refused at the owner: what is not a finite number or
-        does not fit the format.
+        The others learn the shape (unless all give it) and nothing else; they wait one time-out for the owner to load it.
+        Refused at the owner: what is not a finite number or does not fit the format.
         """
         return self._wrap(self._enter(data, owner, shape, format, name or "data"))
 
