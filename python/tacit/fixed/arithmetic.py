@@ -5,6 +5,7 @@
 Rescaling is lazy: an operand is truncated to the width of the format only when the next product would not fit 58 bits.
 """
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from tacit.engine.engine import Engine
 from tacit.errors import OutOfRange
 from tacit.field import CAPACITY
 from tacit.fixed.format import Format, constant, constants, decode, encode
-from tacit.sharing.forms import Elementwise, Form, With
+from tacit.sharing.forms import Elementwise, Form, MatMul, With
 from tacit.sharing.maps import (
     BoxSpread,
     BoxSum,
@@ -247,14 +248,34 @@ class Arithmetic:
         x, bits = self._summable(x, overlap, self._cap(x.scale))
         return self._linear(BoxSpread(kernel, stride, size), (x,), x.scale, bits, "pool")
 
+    def lookup(self, bits: Number, values: Sequence[float], scale: int) -> Number:
+        """values[k], rounded to `scale`, where the first k of the `bits` along the first axis are 1, and no other. Local.
+
+        bits: shape (len(values) - 1, ...).
+        """
+        whole = [round(math.ldexp(v, scale)) for v in values]
+        steps = np.asarray([[v - u for u, v in itertools.pairwise(whole)]], np.int64)
+        width = max(1, *(abs(v).bit_length() for v in whole))
+        self._fits(width, "lookup")
+        flat = self.reshape(bits, (steps.size, fp.size(bits.shape[1:])))
+        row = self._linear(With(MatMul(), fp.from_signed(steps), True), (flat,), scale, width, "lookup")
+        found = self.reshape(row, bits.shape[1:])
+        shift = np.full(found.shape, whole[0] % fp.P, np.uint64)
+        return self._number(self.engine.record(Shift(shift), (found.wire,), found.shape, "lookup"), scale, width)
+
     # Products.
 
-    def multiply(self, x: Number, y: Number, name: str = "mul") -> Number:
+    def multiply(self, x: Number, y: Number, name: str = "mul", bits: int | None = None) -> Number:
+        """x y, with broadcasting. `bits`: what the caller knows of the product's size; no operand is then truncated."""
         shape = np.broadcast_shapes(x.shape, y.shape)
         same = x.wire is y.wire
         x = self.expand(x, shape)
         y = Number(x.wire, y.scale, y.bits) if same else self.expand(y, shape)
-        return self.bilinear(Elementwise(), x, y, 1, name)
+        if bits is None:
+            return self.bilinear(Elementwise(), x, y, 1, name)
+        self._fits(bits, name)
+        wire = self.engine.record(Bilinear(Elementwise()), (x.wire, y.wire), shape, name)
+        return self._number(wire, x.scale + y.scale, bits)
 
     def bilinear(
         self, form: Form, x: Number, y: Number, terms: int, name: str, again: bool = False, window: int = 1

@@ -5,6 +5,8 @@ its kin take the second: they are off by at most 2^-RESOLUTION there, and never 
 format the resolution is 2^(integer - 20).) A product with a sign opens nothing. Costs are for a source with bits over GF(2).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tacit.fixed.arithmetic import Arithmetic, Number
@@ -27,6 +29,33 @@ def non_negative(a: Arithmetic, x: Number, exact: bool = False) -> Number:
         sign.bound = 1
         x.wire.sign = (sign, unit)
     return Number(x.wire.sign[0], 0, 1)
+
+
+def at_least(a: Arithmetic, x: Number, thresholds: Sequence[float], exact: bool = False) -> Number:
+    """[x >= t] for each of the public thresholds, as 0 or 1: shape (len(thresholds), *x.shape). One opening of x."""
+    levels = np.reshape(np.asarray(thresholds, np.float64), (-1, *(1,) * len(x.shape)))
+    return non_negative(a, a.add_public(a.expand(x, (len(thresholds), *x.shape)), -levels), exact)
+
+
+def winners(a: Arithmetic, x: Number) -> Number:
+    """One-hot along the last axis: 1 at the largest element, at the first of those if several are. Exact."""
+    n = x.shape[-1]
+    kept: list[Number] = []
+    for i in range(n):
+        mine = a.slice(x, len(x.shape) - 1, i, i + 1)
+        found: Number | None = None
+        for j in range(n):
+            if j == i:
+                continue
+            other = a.slice(x, len(x.shape) - 1, j, j + 1)
+            bit = (
+                non_negative(a, a.add(mine, other, -1), True)
+                if i < j
+                else complement(a, non_negative(a, a.add(other, mine, -1), True))
+            )
+            found = bit if found is None else a.multiply(found, bit, "winner")
+        kept.append(a.public(np.ones(mine.shape)) if found is None else found)
+    return a.concat(kept, len(x.shape) - 1)
 
 
 def relu(a: Arithmetic, x: Number) -> Number:

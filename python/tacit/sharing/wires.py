@@ -22,6 +22,7 @@ class Wire:
         "base",
         "bound",
         "clear",
+        "companions",
         "decomposed",
         "depth",
         "gate",
@@ -52,6 +53,7 @@ class Wire:
         self.truncated: dict[int, Wire] = {}  # by bits dropped: truncated once for all uses
         self.sign: tuple[Wire, int] | None = None  # [x >= 0] once it was asked for, right for |x| >= 2^int (-1: exact)
         self.gate: Wire | None = None  # for the output of a ReLU: where it lets through
+        self.companions: dict[str, Any] = {}  # what was found together with this value and serves its gradient: Numbers
         self.base: tuple[LinearMap, Wire] | None = None  # what this is a view of
         self.origin: Any = None  # how a pending value came about, for whoever rewrites products; forgotten when forced
         self.clear: Field | None = None  # the value itself, where this party owns it
