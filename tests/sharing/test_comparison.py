@@ -10,8 +10,9 @@ from tacit import field
 from tacit.correlations.dealer import Dealer, DealerSource
 from tacit.sharing.comparison import resolution
 from tacit.sharing.forms import Elementwise
-from tacit.sharing.operations import NonNegative
-from tacit.testing.protocol import product, secret
+from tacit.sharing.maps import Reshape
+from tacit.sharing.operations import AtLeast
+from tacit.testing.protocol import linear, product, secret
 from tacit.transport import memory
 
 
@@ -32,10 +33,14 @@ def without_gf2(work, parties):
     return results
 
 
+def compared(engine, x, magnitude, bits):
+    return linear(engine, Reshape(x.shape), engine.record(AtLeast((0,), magnitude, bits), (x,), (1, *x.shape), "sign"))
+
+
 def signs(values, magnitude, bits, parties=2, gf2=True, **options):
     def work(s):
         x = secret(s.engine, field.from_signed(values))
-        sign = s.engine.record(NonNegative(magnitude, bits), (x,), x.shape, "sign")
+        sign = compared(s.engine, x, magnitude, bits)
         doubled = product(s.engine, Elementwise(), x, sign)
         return s.engine.reveal([sign, doubled])
 
@@ -87,7 +92,7 @@ def test_a_product_with_a_sign_opens_nothing_over_gf2(gf2, opened):
 
     def work(s):
         x = secret(s.engine, values)
-        sign = s.engine.record(NonNegative(24, 16), (x,), x.shape, "sign")
+        sign = compared(s.engine, x, 24, 16)
         s.engine.force(product(s.engine, Elementwise(), x, sign), product(s.engine, Elementwise(), sign, sign))
         return [r.kind for r in s.engine.protocol.ledger if r.kind != "input"]
 

@@ -71,6 +71,8 @@ def test_requests_survive_packing():
     (_, digit, *_), _ = plan.comparison((3, 2), 16, False)
     (_, one, two, *_), _ = plan.comparison((3, 2), 16, True)
     plan.product(Elementwise(), one, two)
+    plan.edabits((3, 2), 30, True)
+    plan.dabits((3, 2))
     plan.mask((2,), True)
     plan.product(MatMul(), a, digit)
     again = unpack(pack(plan.requests), 5)

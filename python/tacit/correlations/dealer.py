@@ -31,6 +31,7 @@ from tacit.sharing.requests import (
     LENGTH,
     BitsRequest,
     ComparisonRequest,
+    DaBitsRequest,
     EdaBitsRequest,
     InputMask,
     MaskRequest,
@@ -261,19 +262,18 @@ class Dealer:
                 top, rho = prg.bits(n), prg.below(n, truncation.M)
                 r = rho + top * np.uint64(truncation.M)
                 return r, top, r >> np.uint64(f)
-            case EdaBitsRequest():
+            case DaBitsRequest():
+                return (prg.bits(n),) * 2
+            case EdaBitsRequest(bits=t):
                 r = prg.field(n)
-                digits = [(r >> np.uint64(j)) & np.uint64(1) for j in range(LENGTH)]
-                beta = [prg.bits(n)] * 2 if request.words else []
-                return r, *digits, *beta
+                return r, *((r >> np.uint64(j)) & np.uint64(1) for j in range(LENGTH - t, LENGTH))
             case ComparisonRequest(bits=t):
                 m = (P - 1) >> t
                 digits = [prg.bits(n) for _ in range(t)]
                 r = prg.below(n, m)
                 for j, digit in enumerate(digits):
                     r += digit * np.uint64(m << j)
-                beta = [prg.bits(n)] * 2 if request.words else []
-                return r, *digits, *beta
+                return r, *digits
             case ProductRequest():
                 if request.binary():
                     return (self._evaluate(request.x) & self._evaluate(request.y),)

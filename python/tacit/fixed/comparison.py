@@ -1,61 +1,67 @@
 """Comparisons and what is made of them: ReLU, leaky ReLU, absolute value. One comparison each, found once for each value.
 
-A sign is exact (32 bytes, 8 rounds), or right for |x| >= 2^-RESOLUTION and either nearer to zero (10 bytes, 5 rounds). ReLU and
-its kin take the second: they are off by at most 2^-RESOLUTION there, and never elsewhere. (With more than 12 integer bits in the
+A sign is exact (20 bytes and 7 rounds in the default format), or right for |x| >= 2^-RESOLUTION and either nearer to zero (11 bytes,
+6 rounds; fewer where the format has fewer integer bits). ReLU and its kin take the second: they are off by at most 2^-RESOLUTION there, and never elsewhere. (With more than 12 integer bits in the
 format the resolution is 2^(integer - 20).) A product with a sign opens nothing. Costs are for a source with bits over GF(2).
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
+from tacit.errors import OutOfRange
 from tacit.fixed.arithmetic import Arithmetic, Number
-from tacit.sharing.operations import NonNegative
+from tacit.sharing.comparison import FILL, LEADING
+from tacit.sharing.operations import AtLeast, Winners
 
 ONE, MINUS_ONE = np.asarray(1.0), np.asarray(-1.0)
 RESOLUTION = 8
-LARGEST = 21
-"""Leading bits that can be compared: p - 1 is divisible by 2^21."""
+"""Comparisons that are not exact are right for |x - t| >= 2^-RESOLUTION."""
 
 
 def non_negative(a: Arithmetic, x: Number, exact: bool = False) -> Number:
     """[x >= 0], as 0 or 1. One that was found before serves again if it is fine enough."""
-    if x.shape == ():
-        return a.reshape(non_negative(a, a.reshape(x, (1,)), exact), ())
-    bits = 0 if exact else max(2, min(LARGEST, x.bits + 1 - x.scale + RESOLUTION))
-    unit = -1 if exact else x.bits + 1 - bits
-    if x.wire.sign is None or x.wire.sign[1] > unit:
-        sign = a.engine.record(NonNegative(x.bits, bits), (x.wire,), x.shape, "sign")
-        sign.bound = 1
-        x.wire.sign = (sign, unit)
-    return Number(x.wire.sign[0], 0, 1)
+    return a.reshape(at_least(a, x, (0.0,), exact), x.shape)
 
 
 def at_least(a: Arithmetic, x: Number, thresholds: Sequence[float], exact: bool = False) -> Number:
-    """[x >= t] for each of the public thresholds, as 0 or 1: shape (len(thresholds), *x.shape). One opening of x."""
-    levels = np.reshape(np.asarray(thresholds, np.float64), (-1, *(1,) * len(x.shape)))
-    return non_negative(a, a.add_public(a.expand(x, (len(thresholds), *x.shape)), -levels), exact)
+    """[x >= t] for each of the public thresholds, as 0 or 1: shape (len(thresholds), *x.shape). x is opened once for all.
+
+    The same comparison serves again where x was compared before, at this resolution or a finer one.
+    """
+    levels = tuple(math.ceil(math.ldexp(t, x.scale)) for t in thresholds)
+    most = max(abs(t) for t in levels)
+    magnitude = x.bits if most == 0 else ((1 << x.bits) + most).bit_length()
+    if magnitude > FILL:
+        raise OutOfRange(
+            f"a comparison of {x.bits} bits with {most:.3g}: numbers of {FILL} bits at most can be compared"
+        )
+    bits = magnitude + 2 if exact else max(2, min(LEADING, magnitude + 1 - x.scale + RESOLUTION))
+    bits = bits if bits <= LEADING else 0 if exact else LEADING
+    unit = 0 if bits == 0 or bits >= magnitude + 2 else 1 << (magnitude + 1 - bits)
+    known = x.wire.compared.get(levels)
+    if known is None or known[1] > unit:
+        shape = (len(levels), *x.shape)
+        known = a.engine.record(AtLeast(levels, magnitude, bits), (x.wire,), shape, "comparison"), unit
+        known[0].bound = 1
+        x.wire.compared[levels] = known
+    return Number(known[0], 0, 1)
 
 
 def winners(a: Arithmetic, x: Number) -> Number:
-    """One-hot along the last axis: 1 at the largest element, at the first of those if several are. Exact."""
+    """One-hot along the last axis: 1 at the largest element, at the first of those if several are. Exact.
+
+    All pairs are compared: n (n - 1) / 2 comparisons and about 8 + log2(n - 1) rounds; once for each value.
+    """
     n = x.shape[-1]
-    kept: list[Number] = []
-    for i in range(n):
-        mine = a.slice(x, len(x.shape) - 1, i, i + 1)
-        found: Number | None = None
-        for j in range(n):
-            if j == i:
-                continue
-            other = a.slice(x, len(x.shape) - 1, j, j + 1)
-            bit = (
-                non_negative(a, a.add(mine, other, -1), True)
-                if i < j
-                else complement(a, non_negative(a, a.add(other, mine, -1), True))
-            )
-            found = bit if found is None else a.multiply(found, bit, "winner")
-        kept.append(a.public(np.ones(mine.shape)) if found is None else found)
-    return a.concat(kept, len(x.shape) - 1)
+    if n == 1:
+        return Number(a.public(np.ones(x.shape)).wire, 0, 1)
+    if (known := x.wire.companions.get("winners")) is None:
+        wire = a.engine.record(Winners(x.bits + 1), (x.wire,), x.shape, "winners")
+        wire.bound = 1
+        known = x.wire.companions["winners"] = Number(wire, 0, 1)
+    return known
 
 
 def relu(a: Arithmetic, x: Number) -> Number:

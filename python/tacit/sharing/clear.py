@@ -10,7 +10,7 @@ import numpy as np
 from tacit import field
 from tacit.errors import Mismatch
 from tacit.field import size
-from tacit.sharing.operations import Bilinear, Input, NonNegative, OutputMask, RandomBits, Truncate
+from tacit.sharing.operations import AtLeast, Bilinear, Input, OutputMask, RandomBits, Truncate, Winners
 from tacit.sharing.plan import Exchange, OpeningRecord, Plan, Rounds, Task, elements
 from tacit.sharing.protocol import Protocol
 from tacit.sharing.requests import Share
@@ -63,12 +63,22 @@ class Clear(Protocol):
 
         return plan.task(run, (x.task,), wire.label)
 
-    def non_negative(self, operation: NonNegative, wire: Wire, plan: Plan) -> Task:
+    def at_least(self, operation: AtLeast, wire: Wire, plan: Plan) -> Task:
         """Exact."""
         (x,) = wire.inputs
 
         def run() -> None:
-            wire.share = ((field.to_signed(x.value()[0]) >= 0).astype(np.uint64),)
+            signed = field.to_signed(x.value()[0])
+            wire.share = (np.stack([signed >= t for t in operation.thresholds]).astype(np.uint64),)
+
+        return plan.task(run, (x.task,), wire.label)
+
+    def winners(self, operation: Winners, wire: Wire, plan: Plan) -> Task:
+        (x,) = wire.inputs
+
+        def run() -> None:
+            best = field.to_signed(x.value()[0]).argmax(-1)
+            wire.share = ((best[..., None] == np.arange(x.shape[-1])).astype(np.uint64),)
 
         return plan.task(run, (x.task,), wire.label)
 

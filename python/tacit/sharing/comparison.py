@@ -1,265 +1,228 @@
-"""Comparison by the leading bits, with a carry tree over shared bits (`sharing.bits`: over GF(2), or field elements).
+"""Comparison with public thresholds: x is opened once for all of them, a tree over shared bits (`sharing.trees`) does the rest.
 
-    x' = 2^s x with s = 59 - k for |x| < 2^k;   M = (p - 1) / 2^T;   r = R M + rho, rho in [0, M), R's bits R_0 ... R_{T-1} shared
-    c = open(x' - M / 2 + r);   q = floor(c / M);   [x >= 0] = 1 - top bit of (q - R mod 2^T)
+By the leading T bits, for |x|, |x - t| < 2^k:
+    s = 59 - k;   M = (p - 1) / 2^T;   r = R M + rho, rho in [0, M), R's bits R_0 ... R_{T-1} shared
+    c = open(2^s x - M / 2 + r);   q = floor((c - 2^s t) / M);   [x >= t] = 1 - top bit of (q - R mod 2^T)
+(q - R mod 2^T) = floor((2^s (x - t) - M / 2 + rho) / M), so the bit is right unless |x - t| < 2^(k + 1 - T): a resolution, which
+a ReLU does not notice. (For T >= k + 2, half a unit more makes it exact, t included.) c is uniform, whatever x. The top bit is
+q_{T-1} + R_{T-1} + [R' > q'] mod 2, for the low T - 1 bits R' of R and q' of q.
 
-(q - R mod 2^T) = floor((x' - M / 2 + rho) / M), so the sign is right unless |x'| < M / 2, |x| < 2^(k + 1 - T): a resolution,
-which a ReLU does not notice. (For T >= k + 2, x' + 2^(s-1) makes it exact, zero included.) c is uniform, whatever x. The top bit
-is q_{T-1} + R_{T-1} + [R' > q'] mod 2, for the low T - 1 bits R' of R and q' of q. q is public, so each bit gives
-(g, e) = ([R_j > q_j], [R_j = q_j]) as a public affine map of R_j, and
-    (g, e) of two neighbours = (g_1 + e_1 g_0, e_1 e_0)
-makes a tree: its first level takes [R_1 R_0] from the source and opens nothing; every further one opens e_1, g_0, e_0 once each.
-The result leaves GF(2) by a random bit beta that the source gives in both worlds: open b = [x >= 0] + beta, then
-    [x >= 0] = b + (1 - 2 b) [beta] over F_p, an opening with a late term: a product with it opens nothing more.
-T = 16: 19 bits and 5 rounds, c included; over field elements 19 of these, and one more when the result is multiplied.
+Exactly (Rabbit, Makri et al. 2021): r uniform over F_p, its top k + 3 bits shared; z = 2^s x + 2^(s-1) + B with B = 2^60,
+    c = open(z + r),   B_t = B + 2^s t,   c_t = c - B_t mod p:     [x < t] = [z < B_t] = [r > c_t] - [r > c] + [c < B_t]
+The low l = s - 1 bits need no look: [r > c] differs from [r >> l > c >> l] only if z > p - 2^l, which is not so, and [r > c_t] only
+if -2^l < z - B_t < 0, while z - B_t is an odd multiple of 2^l.
 
-Exactly (Rabbit, Makri et al. 2021): r uniform over F_p with its 61 bits, y = x + B, B = 2^58, c = open(y + r), c' = c - B mod p:
-    [x < 0] = [y < B] = [r > c'] - [r > c] + [c < B]
-two trees side by side over the bits of r: 188 bits and 8 rounds, c and the end included.
+A bit over GF(2) leaves it by a random bit beta that the source gives in both worlds: open b = bit + beta, then
+    bit = b + (1 - 2 b) [beta] over F_p, an opening with a late term: a product with it opens nothing more.
+One threshold, T = 16: 64 + 19 bits and 5 rounds; over field elements 20 of these, and one more when the result is multiplied.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tacit import _core, field
-from tacit.field import CAPACITY, Field, P, size
+from tacit.field import Field, P, size
 from tacit.sharing.bits import PRODUCT, BitRing, FieldBits, WordBits
-from tacit.sharing.maps import Combine, Slice
+from tacit.sharing.maps import Combine, Expand
 from tacit.sharing.masks import Late, Mask, Masked, Opening
-from tacit.sharing.operations import NonNegative
+from tacit.sharing.operations import AtLeast
 from tacit.sharing.plan import Plan, Rounds, Task
-from tacit.sharing.requests import LENGTH, Material, Share
+from tacit.sharing.requests import LENGTH, Share
+from tacit.sharing.trees import Tree, digit
 from tacit.sharing.wires import Wire
 
 if TYPE_CHECKING:
     from tacit.sharing.masked import MaskedProtocol
 
-BOUND = 1 << CAPACITY
 FILL = 59
-"""Bits of magnitude that x' may have: one less than the field, since c carries R."""
+"""Bits of magnitude that 2^s x may have: one less than the field."""
+MIDDLE = 1 << 60
+LEADING = 21
+"""Leading bits at most: p - 1 is divisible by 2^21."""
 
 
 def resolution(magnitude: int, bits: int) -> int:
-    """Below this magnitude the sign may be wrong."""
+    """Nearer to the threshold the bit may be wrong."""
     return 1 << max(0, magnitude + 1 - bits)
 
 
-def lower(protocol: "MaskedProtocol", operation: NonNegative, wire: Wire, plan: Plan) -> Task:
+def lower(protocol: "MaskedProtocol", operation: AtLeast, wire: Wire, plan: Plan) -> Task:
     """Leaves an opening of x as well, if there was none."""
     (x,) = wire.inputs
-    ring: BitRing = WordBits(protocol) if protocol.binary else FieldBits(protocol)
-    method = Leading(ring, operation, wire.shape, plan) if operation.bits else Exact(ring, wire.shape, plan)
-    shape, s, offset = wire.shape, method.shift, method.offset
-    opened: list[Field] = []
+    compared = Compared(protocol, operation, x.shape, plan)
+    end = ending(compared.ring, wire.shape, plan)
 
-    def run() -> Rounds:
-        shares = method.material().shares
-        for mask in method.masks:
-            mask.seal()
-        scaled = tuple(field.scale(part, 1 << s) for part in x.value())
-        shifted = protocol.shifted(scaled, np.full(shape, offset, np.uint64))
-        c = yield from protocol.open(tuple(field.add(a, b) for a, b in zip(shifted, shares[0], strict=True)))
-        opened.append(c)
-        wire.share = yield from method.finish(c, shares)
+    def finish() -> Rounds:
+        bits = yield from compared.climb()
+        wire.share = yield from end.run(bits)
 
-    count = size(shape)
-    costs = [protocol.opening_cost(count), *(ring.cost(k * count) for k in method.opens)]
-    task = plan.task(run, (x.task,), wire.label, sum(c for c, _ in costs), sum(b for _, b in costs))
-    if x.known(False) is None:
-        back = pow(1 << s, -1, P)
-
-        def public() -> Field:
-            return field.scale(_core.add_scalar(np.ascontiguousarray(opened[0]), (P - offset) % P).reshape(shape), back)
-
-        x.plain = Opening(Masked(Combine((-back,)), (method.masks[0],)), (), public, (task,))
-    wire.decomposed = method.end.opening(task) if method.end else None
+    opened = compared.opened(x, plan, wire.label)
+    costs = [compared.ring.cost(k * size(x.shape)) for k in compared.opens] + [end.cost()]
+    task = plan.task(finish, (opened,), wire.label, sum(c for c, _ in costs), sum(b for _, b in costs))
+    wire.decomposed = end.opening(task)
     protocol.noted(wire, "comparison")
     return task
+
+
+class Compared:
+    """[x >= t] for all thresholds, as bits of the kind that the source gives: first x is opened, then trees are climbed."""
+
+    def __init__(self, protocol: "MaskedProtocol", operation: AtLeast, shape: tuple[int, ...], plan: Plan) -> None:
+        self.protocol, self.shape = protocol, shape
+        self.ring: BitRing = WordBits(protocol) if protocol.binary else FieldBits(protocol)
+        method = Leading if operation.bits else Exact
+        self.method: Leading | Exact = method(self.ring, operation, shape, plan)
+        self.opens = self.method.opens
+        self._c: Field | None = None
+        self._digits: tuple[Share, ...] = ()
+
+    def opened(self, x: Wire, plan: Plan, label: str) -> Task:
+        """The task that opens x (a view of it has its shape)."""
+        task = plan.task(lambda: self.open(x.value()), (x.task,), label, *self.protocol.opening_cost(size(self.shape)))
+        if x.known(False) is None:
+            back = pow(1 << self.method.shift, -1, P)
+
+            def public() -> Field:
+                assert self._c is not None
+                centred = _core.add_scalar(field.contiguous(self._c), (P - self.method.offset) % P)
+                return field.scale(centred.reshape(self.shape), back)
+
+            x.plain = Opening(Masked(Combine((-back,)), (self.method.masks[0],)), (), public, (task,))
+        return task
+
+    def open(self, x: Share) -> Rounds:
+        r, *self._digits = self.method.material().shares  # type: ignore[assignment]
+        for mask in self.method.masks:
+            mask.seal()
+        scaled = tuple(field.scale(part, 1 << self.method.shift) for part in x)
+        shifted = self.protocol.shifted(scaled, np.full(self.shape, self.method.offset, np.uint64))
+        self._c = yield from self.protocol.open(tuple(field.add(a, b) for a, b in zip(shifted, r, strict=True)))
+
+    def climb(self) -> Any:
+        """The bits, stacked by thresholds."""
+        assert self._c is not None
+        bits = yield from self.method.climb(self._c, tuple(self._digits))
+        self._digits = ()
+        return bits
 
 
 class Leading:
     """By the leading T bits of 2^s x + offset + r."""
 
-    def __init__(self, ring: BitRing, operation: NonNegative, shape: tuple[int, ...], plan: Plan) -> None:
+    def __init__(self, ring: BitRing, operation: AtLeast, shape: tuple[int, ...], plan: Plan) -> None:
         self.ring, self.bits, self.shift = ring, operation.bits, FILL - operation.magnitude
         self.unit = (P - 1) >> self.bits
-        # Half a unit more makes zero positive, where the bits resolve it; else it would only move the resolution.
+        # Half a unit more makes equality positive, where the bits resolve it; else it would only move the resolution.
         half = (1 << self.shift) >> 1 if self.bits >= operation.magnitude + 2 else 0
         self.offset = (half - self.unit // 2) % P
+        self.steps = [(P - (t << self.shift)) % P for t in operation.thresholds]
         self.masks, self.material = plan.comparison(shape, self.bits, ring.binary)
-        self.tree = Tree(ring, self.masks[1 : self.bits], shape, plan)
-        self.end = WordEnd(ring, self.masks[-1]) if ring.binary else None
-        self.flip = None if ring.binary else Flip(ring, self.masks[self.bits], shape, plan)
-        self.opens = [*self.tree.opens, 1]
+        stacked = (len(self.steps), *shape)
+        self.tree = Tree(ring, self.masks[1 : self.bits], stacked, plan)
+        self.flip = None if ring.binary else Flip(ring, self.masks[self.bits], stacked, plan)
+        self.opens = [len(self.steps) * k for k in (*self.tree.opens, *([] if ring.binary else [1]))]
 
-    def finish(self, c: Field, shares: tuple[Share, ...]) -> Any:
+    def climb(self, c: Field, digits: tuple[Share, ...]) -> Any:
         ring, t = self.ring, self.bits
-        q = np.minimum(c // np.uint64(self.unit), np.uint64((1 << t) - 1))
-        borrow = yield from self.tree.climb(q, shares[1:t])
-        top, digit = _digit(q, t - 1), shares[t]
-        if self.end is not None:  # over GF(2): 1 + q_top + R_top + borrow
-            return (yield from self.end.run(ring.shifted(ring.add(digit, borrow), 1 - top), shares))
-        assert self.flip is not None
-        z = yield from self.flip.xor(digit, borrow)
+        q = np.minimum(_shifts(c, self.steps) // np.uint64(self.unit), np.uint64((1 << t) - 1))
+        borrow = yield from self.tree.climb(q, digits[: t - 1])
+        top, last = digit(q, t - 1), digits[t - 1]
+        if self.flip is None:  # over GF(2): 1 + q_top + R_top + borrow
+            return ring.shifted(ring.add(borrow, last), 1 - top)
+        z = yield from self.flip.xor(last, borrow)
         return ring.affine(1 - top, (2 * top - 1, z))  # 1 - (top xor z)
 
 
 class Exact:
-    """By all bits of r: two comparisons of public numbers with r."""
+    """By all bits that matter: public numbers are compared with r, one for each threshold and one more."""
 
-    def __init__(self, ring: BitRing, shape: tuple[int, ...], plan: Plan) -> None:
-        self.ring, self.shift, self.offset = ring, 0, BOUND
-        self.masks, self.material = plan.edabits(shape, ring.binary)
-        self.tree = Tree(ring, self.masks[1 : LENGTH + 1], (2, *shape), plan)
-        self.end = WordEnd(ring, self.masks[-1]) if ring.binary else None
-        self.opens = [2 * k for k in self.tree.opens] + ([1] if ring.binary else [])
+    def __init__(self, ring: BitRing, operation: AtLeast, shape: tuple[int, ...], plan: Plan) -> None:
+        self.ring, self.shift = ring, FILL - operation.magnitude
+        self.low = max(0, self.shift - 1)
+        self.offset = MIDDLE + ((1 << self.shift) >> 1)
+        self.levels = [MIDDLE + (t << self.shift) for t in operation.thresholds]
+        self.masks, self.material = plan.edabits(shape, LENGTH - self.low, ring.binary)
+        self.tree = Tree(ring, self.masks[1:], (len(self.levels) + 1, *shape), plan)
+        self.opens = [(len(self.levels) + 1) * k for k in self.tree.opens]
 
-    def finish(self, c: Field, shares: tuple[Share, ...]) -> Any:
-        """1 - [r > c'] + [r > c] - [c < B], which are sums over GF(2) as well."""
+    def climb(self, c: Field, digits: tuple[Share, ...]) -> Any:
+        """1 - [r > c_t] + [r > c] - [c < B_t], which are sums over GF(2) as well."""
         ring = self.ring
-        lower = _core.add_scalar(np.ascontiguousarray(c), P - BOUND).reshape(c.shape)
-        greater = yield from self.tree.climb(np.stack([lower, c]), shares[1 : LENGTH + 1])
-        less, more = (tuple(part[i] for part in greater) for i in range(2))
-        bit = ring.shifted(ring.subtract(more, less), 1 - (c < np.uint64(BOUND)).astype(np.int64))
-        return bit if self.end is None else (yield from self.end.run(bit, shares))
+        levels = _shifts(c, [0, *(P - b for b in self.levels)])
+        greater = yield from self.tree.climb(levels >> np.uint64(self.low), digits)
+        less, more = tuple(g[1:] for g in greater), tuple(g[:1] for g in greater)
+        below = np.stack([c < np.uint64(b) for b in self.levels]).astype(np.int64)
+        return ring.shifted(ring.subtract(more, less), 1 - below)
 
 
-@dataclass
-class Level:
-    """What one level of the tree, of h pairs, takes: the mask of e_1 (h), g_0 (h), e_0 (h - 1), and two products."""
-
-    pairs: int
-    mask: Mask
-    material: Callable[[], Material]
-    carried: Callable[[], Material]
-    equal: Callable[[], Material] | None
+def _shifts(c: Field, constants: list[int]) -> Field:
+    """c + each of the constants, mod p, stacked."""
+    return np.stack([_core.add_scalar(field.contiguous(c), k).reshape(c.shape) for k in constants])
 
 
-class Tree:
-    """[R > q] for shared bits of R and public q of `shape`. `opens`: how many bits of each value the levels open.
+class Flip:
+    """R xor b = R + b - 2 R b over F_p, for a bit R that is its own mask: one opening. b has one axis more."""
 
-    The bits of R may lack leading axes of `shape`: one R is then compared with several q.
-    """
-
-    def __init__(self, ring: BitRing, digits: tuple[Mask, ...], shape: tuple[int, ...], plan: Plan) -> None:
+    def __init__(self, ring: BitRing, last: Mask, shape: tuple[int, ...], plan: Plan) -> None:
         self.ring = ring
-        low = len(digits)
-        self.neighbours = [plan.product(PRODUCT, digits[j + 1], digits[j]) for j in range(0, low - 1, 2)]
-        self.levels: list[Level] = []
-        nodes = low - low // 2
-        while nodes > 1:
-            self.levels.append(self._level(nodes // 2, shape, plan))
-            nodes -= nodes // 2
-        self.opens = [3 * level.pairs - 1 for level in self.levels]
+        self.mask, self.material = plan.mask(shape)
+        self.product = plan.product(PRODUCT, Masked(Expand(shape), (last,)), self.mask)
 
-    def _level(self, h: int, shape: tuple[int, ...], plan: Plan) -> Level:
-        mask, material = plan.mask((3 * h - 1, *shape), self.ring.binary)
-
-        def part(start: int, stop: int) -> Masked:
-            return Masked(Slice(0, start, stop), (mask,))
-
-        carried = plan.product(PRODUCT, part(0, h), part(h, 2 * h))
-        equal = plan.product(PRODUCT, part(1, h), part(2 * h, 3 * h - 1)) if h > 1 else None
-        return Level(h, mask, material, carried, equal)
-
-    def climb(self, q: Field, digits: tuple[Share, ...]) -> Any:
-        g, e = self._leaves(q, digits)
-        for level in self.levels:
-            g, e = yield from self._up(level, g, e)
-        return tuple(part[0] for part in g)
-
-    def _leaves(self, q: Field, digits: tuple[Share, ...]) -> tuple[Share, Share]:
-        """g of all nodes of the first level, lowest first, and e of all but the lowest; shapes (nodes, ...)."""
-        ring, low = self.ring, len(digits)
-        g: list[Share] = []
-        e: list[Share] = []
-        for j in range(0, low - 1, 2):
-            # With n_j = 1 - q_j: e_j = n_j + b_j R_j with b_j = 1 - 2 n_j, and g_j = n_j R_j.
-            n0, n1 = 1 - _digit(q, j), 1 - _digit(q, j + 1)
-            b0, b1 = 1 - 2 * n0, 1 - 2 * n1
-            both = self.neighbours[j // 2]().shares[0]
-            g.append(ring.affine(None, (n1, digits[j + 1]), (n0 * n1, digits[j]), (n0 * b1, both)))
-            e.append(ring.affine(n0 * n1, (n0 * b1, digits[j + 1]), (n1 * b0, digits[j]), (b0 * b1, both)))
-        if low % 2:
-            n0 = 1 - _digit(q, low - 1)
-            g.append(ring.affine(None, (n0, digits[low - 1])))
-            e.append(ring.affine(n0, (1 - 2 * n0, digits[low - 1])))
-        return _stack(g), _stack(e[1:] or e)
-
-    def _up(self, level: Level, g: Share, e: Share) -> Any:
-        """One level: (g_1 + e_1 g_0, e_1 e_0); a highest node without a partner stays as it is."""
-        h, ring = level.pairs, self.ring
-        # e lacks the lowest node: e of node i is e[i - 1].
-        operands = tuple(
-            np.concatenate([e_k[0 : 2 * h - 1 : 2], g_k[0 : 2 * h : 2], e_k[1 : 2 * h - 2 : 2]])
-            for g_k, e_k in zip(g, e, strict=True)
-        )
-        mask_share = level.material().shares[0]
-        level.mask.seal()
-        d = yield from ring.open(ring.subtract(operands, mask_share))
-        e1, g0, e0 = _part(operands, 0, h), _part(operands, h, 2 * h), _part(operands, 2 * h, 3 * h - 1)
-        product = ring.product(d[:h], g0, e1, d[h : 2 * h], level.carried().shares[0])
-        raised = ring.add(tuple(part[1 : 2 * h : 2] for part in g), product)
-        new_g = _join(raised, _part(g, 2 * h, None))
-        new_e = _part(e, 2 * h - 1, None)
-        if level.equal is not None:
-            joined = ring.product(d[1:h], e0, _part(e1, 1, None), d[2 * h :], level.equal().shares[0])
-            new_e = _join(joined, new_e)
-        return new_g, new_e
+    def xor(self, last: Share, b: Share) -> Any:
+        ring, mask_share = self.ring, self.material().shares[0]
+        self.mask.seal()
+        d = yield from ring.open(ring.subtract(b, mask_share))
+        both = ring.add(tuple(field.mul(d, part) for part in last), self.product().shares[0])
+        return ring.subtract(ring.add(b, last), ring.add(both, both))
 
 
 class WordEnd:
-    """A bit over GF(2) leaves it under beta, which is shared in both worlds."""
+    """Bits over GF(2) leave it under beta, which is shared in both worlds."""
 
-    def __init__(self, ring: BitRing, beta: Mask) -> None:
-        self.ring, self.beta = ring, beta
+    def __init__(self, ring: BitRing, shape: tuple[int, ...], plan: Plan) -> None:
+        self.ring, self.shape = ring, shape
+        self.masks, self.material = plan.dabits(shape)
         self._opened: list[Field] = []
 
-    def run(self, bit: Share, shares: tuple[Share, ...]) -> Any:
+    def cost(self) -> tuple[int, int]:
+        return self.ring.cost(size(self.shape))
+
+    def run(self, bits: Share) -> Any:
         """b + (1 - 2 b) [beta] for the opened b = bit + beta."""
-        masks = yield from self.ring.open(self.ring.add(bit, shares[-2]))
-        self._opened.append(masks & np.uint64(1))
+        word, beta = self.material().shares
+        for mask in self.masks:
+            mask.seal()
+        opened = yield from self.ring.open(self.ring.add(tuple(b.reshape(self.shape) for b in bits), word))
+        self._opened.append(opened & np.uint64(1))
         signs = self._signs()
-        return self.ring.protocol.shifted(tuple(field.mul(signs, part) for part in shares[-1]), self._opened[0])
+        return self.ring.protocol.shifted(tuple(field.mul(signs, part) for part in beta), self._opened[0])
 
     def _signs(self) -> Field:
         """1 - 2 b"""
         return field.from_signed(1 - 2 * self._opened[0].astype(np.int64))
 
-    def opening(self, task: Task) -> Opening:
-        return Opening(None, (Late(self._signs, self.beta),), lambda: self._opened[0], (task,))
+    def opening(self, task: Task) -> Opening | None:
+        return Opening(None, (Late(self._signs, self.masks[1]),), lambda: self._opened[0], (task,))
 
 
-class Flip:
-    """R xor b = R + b - 2 R b over F_p, for a bit R that is its own mask: one opening."""
+class FieldEnd:
+    """Bits that are field elements stay what they are."""
 
-    def __init__(self, ring: BitRing, digit: Mask, shape: tuple[int, ...], plan: Plan) -> None:
-        self.ring = ring
-        self.mask, self.material = plan.mask(shape)
-        self.product = plan.product(PRODUCT, digit, self.mask)
+    def __init__(self, ring: BitRing, shape: tuple[int, ...], plan: Plan) -> None:
+        self.shape = shape
 
-    def xor(self, digit: Share, b: Share) -> Any:
-        ring, mask_share = self.ring, self.material().shares[0]
-        self.mask.seal()
-        d = yield from ring.protocol.open(ring.subtract(b, mask_share))
-        both = ring.add(tuple(field.mul(d, part) for part in digit), self.product().shares[0])
-        return ring.subtract(ring.add(digit, b), ring.add(both, both))
+    def cost(self) -> tuple[int, int]:
+        return 0, 0
 
+    def run(self, bits: Share) -> Any:
+        yield from ()
+        return tuple(b.reshape(self.shape) for b in bits)
 
-def _digit(q: Field, j: int) -> Any:
-    return ((q >> np.uint64(j)) & np.uint64(1)).astype(np.int64)
+    def opening(self, task: Task) -> Opening | None:
+        return None
 
 
-def _part(share: Share, start: int, stop: int | None) -> Share:
-    return tuple(part[start:stop] for part in share)
-
-
-def _join(x: Share, y: Share) -> Share:
-    return tuple(np.concatenate(parts) for parts in zip(x, y, strict=True))
-
-
-def _stack(shares: list[Share]) -> Share:
-    return tuple(np.stack(parts) for parts in zip(*shares, strict=True))
+def ending(ring: BitRing, shape: tuple[int, ...], plan: Plan) -> WordEnd | FieldEnd:
+    """How bits become field elements of `shape`."""
+    return (WordEnd if ring.binary else FieldEnd)(ring, shape, plan)

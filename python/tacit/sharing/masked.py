@@ -13,11 +13,11 @@ import numpy as np
 
 from tacit import _core, field
 from tacit.field import Field, size
-from tacit.sharing import comparison, truncation
+from tacit.sharing import comparison, truncation, winners
 from tacit.sharing.forms import Elementwise
 from tacit.sharing.maps import Combine
 from tacit.sharing.masks import Expression, Late, Masked, Opening
-from tacit.sharing.operations import Bilinear, Input, NonNegative, OutputMask, RandomBits, Truncate
+from tacit.sharing.operations import AtLeast, Bilinear, Input, OutputMask, RandomBits, Truncate, Winners
 from tacit.sharing.plan import Exchange, OpeningRecord, Plan, Rounds, Task
 from tacit.sharing.protocol import Protocol
 from tacit.sharing.requests import Material, Share
@@ -164,8 +164,11 @@ class MaskedProtocol(Protocol):
         self.noted(wire, "truncation")
         return task
 
-    def non_negative(self, operation: NonNegative, wire: Wire, plan: Plan) -> Task:
+    def at_least(self, operation: AtLeast, wire: Wire, plan: Plan) -> Task:
         return comparison.lower(self, operation, wire, plan)
+
+    def winners(self, operation: Winners, wire: Wire, plan: Plan) -> Task:
+        return winners.lower(self, operation, wire, plan)
 
     def random_bits(self, operation: RandomBits, wire: Wire, plan: Plan) -> Task:
         material = plan.bits(wire.shape)

@@ -4,7 +4,10 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tacit.field import Field
 from tacit.sharing.forms import Form
@@ -29,7 +32,7 @@ class Operation(ABC):
         return None, None
 
 
-def digest(array: Field) -> str:
+def digest(array: NDArray[Any]) -> str:
     return hashlib.blake2b(array.tobytes(), digest_size=16, person=b"tacit public").hexdigest()
 
 
@@ -122,17 +125,35 @@ class Truncate(Operation):
 
 
 @dataclass(eq=False)
-class NonNegative(Operation):
-    """[x >= 0] for |x| < 2^magnitude, at the resolution that `bits` bits give; exact if 0 (`sharing.comparison`)."""
+class AtLeast(Operation):
+    """[x >= t] for each public integer t, stacked along a first axis, for |x| and |x - t| below 2^magnitude.
 
+    At the resolution that `bits` bits give; exact if 0 (`sharing.comparison`).
+    """
+
+    thresholds: tuple[int, ...]
     magnitude: int
     bits: int
 
     def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
-        return protocol.non_negative(self, wire, plan)
+        return protocol.at_least(self, wire, plan)
 
     def describe(self) -> str:
-        return f"sign of {self.magnitude} bits by {self.bits or 'all'}"
+        levels = digest(np.asarray(self.thresholds, np.int64))
+        return f"comparison with {levels} of {self.magnitude} bits by {self.bits or 'all'}"
+
+
+@dataclass(eq=False)
+class Winners(Operation):
+    """One-hots of the largest along the last axis, for differences below 2^magnitude (`sharing.winners`)."""
+
+    magnitude: int
+
+    def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
+        return protocol.winners(self, wire, plan)
+
+    def describe(self) -> str:
+        return f"winners of {self.magnitude} bits"
 
 
 @dataclass(eq=False)

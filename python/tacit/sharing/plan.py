@@ -17,6 +17,7 @@ from tacit.sharing.masks import Expression, Mask
 from tacit.sharing.requests import (
     BitsRequest,
     ComparisonRequest,
+    DaBitsRequest,
     EdaBitsRequest,
     InputMask,
     MaskRequest,
@@ -92,8 +93,12 @@ class Plan:
         request = ComparisonRequest(self._next(), shape, bits, binary)
         return tuple(Mask(request, place) for place in range(request.count)), self._ask(request)
 
-    def edabits(self, shape: Shape, binary: bool) -> tuple[tuple[Mask, ...], Callable[[], Material]]:
-        request = EdaBitsRequest(self._next(), shape, binary)
+    def dabits(self, shape: Shape) -> tuple[tuple[Mask, Mask], Callable[[], Material]]:
+        request = DaBitsRequest(self._next(), shape)
+        return (Mask(request, 0), Mask(request, 1)), self._ask(request)
+
+    def edabits(self, shape: Shape, bits: int, binary: bool) -> tuple[tuple[Mask, ...], Callable[[], Material]]:
+        request = EdaBitsRequest(self._next(), shape, bits, binary)
         return tuple(Mask(request, place) for place in range(request.count)), self._ask(request)
 
     def product(self, form: Form, x: Expression, y: Expression) -> Callable[[], Material]:

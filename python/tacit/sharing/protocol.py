@@ -12,15 +12,16 @@ from collections.abc import Sequence
 from tacit import field
 from tacit.field import Field, size
 from tacit.sharing.operations import (
+    AtLeast,
     Bilinear,
     Input,
     Linear,
-    NonNegative,
     OutputMask,
     Public,
     RandomBits,
     Shift,
     Truncate,
+    Winners,
 )
 from tacit.sharing.plan import OpeningRecord, Plan, Rounds, Task
 from tacit.sharing.requests import Share
@@ -62,8 +63,12 @@ class Protocol(ABC):
         """floor(x / 2^f) or one more, with the probability that makes the mean x / 2^f, for |x| < 2^58 - 2^22."""
 
     @abstractmethod
-    def non_negative(self, operation: NonNegative, wire: Wire, plan: Plan) -> Task:
-        """1 if x >= 0, else 0; with bits > 0 either, where |x| < 2^(magnitude + 1 - bits)."""
+    def at_least(self, operation: AtLeast, wire: Wire, plan: Plan) -> Task:
+        """1 if x >= t, else 0; with bits > 0 either, where |x - t| < 2^(magnitude + 1 - bits)."""
+
+    @abstractmethod
+    def winners(self, operation: Winners, wire: Wire, plan: Plan) -> Task:
+        """1 at the first of the largest along the last axis, 0 elsewhere."""
 
     @abstractmethod
     def random_bits(self, operation: RandomBits, wire: Wire, plan: Plan) -> Task: ...

@@ -85,7 +85,7 @@ class TruncationRequest(Request):
 class ComparisonRequest(Request):
     """[r], [R_0] ... [R_{T-1}], T = `bits`: r = R M + rho, M = (p - 1) / 2^T, rho uniform in [0, M) (`sharing.comparison`).
 
-    The bits R_j are field elements; if `words`, over GF(2), followed by a random bit in both worlds: [beta] over GF(2), over F_p.
+    The bits R_j are field elements; if `words`, over GF(2).
     """
 
     bits: int
@@ -93,24 +93,35 @@ class ComparisonRequest(Request):
 
     @property
     def count(self) -> int:  # type: ignore[override]
-        return 1 + self.bits + 2 * self.words
+        return 1 + self.bits
 
     def binary(self, place: int = 0) -> bool:
-        return self.words and 1 <= place <= self.bits + 1
+        return self.words and place > 0
 
 
 @dataclass(frozen=True, eq=False)
 class EdaBitsRequest(Request):
-    """[r], r uniform over F_p, and its 61 bits (Escudero et al. 2020), of the kinds that a `ComparisonRequest` has."""
+    """[r], r uniform over F_p, and its top `bits` bits (Escudero et al. 2020), lowest first, as field elements or `words`."""
 
+    bits: int = LENGTH
     words: bool = False
 
     @property
     def count(self) -> int:  # type: ignore[override]
-        return 1 + LENGTH + 2 * self.words
+        return 1 + self.bits
 
     def binary(self, place: int = 0) -> bool:
-        return self.words and 1 <= place <= LENGTH + 1
+        return self.words and place > 0
+
+
+@dataclass(frozen=True, eq=False)
+class DaBitsRequest(Request):
+    """[beta] over GF(2), and the same bits over F_p (Rotaru and Wood 2019)."""
+
+    count: ClassVar[int] = 2
+
+    def binary(self, place: int = 0) -> bool:
+        return place == 0
 
 
 @dataclass
@@ -138,7 +149,9 @@ def _pack(r: Request) -> list[Any]:
         case TruncationRequest():
             return ["truncation", shape, r.bits]
         case EdaBitsRequest():
-            return ["edabits", shape, r.words]
+            return ["edabits", shape, r.bits, r.words]
+        case DaBitsRequest():
+            return ["dabits", shape]
         case ComparisonRequest():
             return ["comparison", shape, r.bits, r.words]
         case ProductRequest():
@@ -169,8 +182,10 @@ def _unpack(packed: Any, number: int) -> Request:
             return BitsRequest(number, _shape(shape))
         case ["truncation", shape, int(bits)] if 0 < bits < 58:
             return TruncationRequest(number, _shape(shape), bits)
-        case ["edabits", shape, bool(words)]:
-            return EdaBitsRequest(number, _shape(shape), words)
+        case ["edabits", shape, int(bits), bool(words)] if 1 <= bits <= LENGTH:
+            return EdaBitsRequest(number, _shape(shape), bits, words)
+        case ["dabits", shape]:
+            return DaBitsRequest(number, _shape(shape))
         case ["comparison", shape, int(bits), bool(words)] if 2 <= bits <= 21:
             return ComparisonRequest(number, _shape(shape), bits, words)
         case ["product", shape, form, x, y]:

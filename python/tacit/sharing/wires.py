@@ -23,6 +23,7 @@ class Wire:
         "bound",
         "clear",
         "companions",
+        "compared",
         "decomposed",
         "depth",
         "gate",
@@ -34,7 +35,6 @@ class Wire:
         "serial",
         "shape",
         "share",
-        "sign",
         "task",
         "truncated",
     )
@@ -51,7 +51,9 @@ class Wire:
         self.serial = -1  # the engine's count of forced values, alike at all parties
         self.bound = 0  # |value| < 2^bound by contract, in units of the last place; 0: not stated
         self.truncated: dict[int, Wire] = {}  # by bits dropped: truncated once for all uses
-        self.sign: tuple[Wire, int] | None = None  # [x >= 0] once it was asked for, right for |x| >= 2^int (-1: exact)
+        self.compared: dict[
+            tuple[int, ...], tuple[Wire, int]
+        ] = {}  # by thresholds t: [x >= t], right for |x - t| >= int
         self.gate: Wire | None = None  # for the output of a ReLU: where it lets through
         self.companions: dict[str, Any] = {}  # what was found together with this value and serves its gradient: Numbers
         self.base: tuple[LinearMap, Wire] | None = None  # what this is a view of

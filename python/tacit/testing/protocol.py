@@ -18,7 +18,17 @@ from tacit.engine.engine import Engine
 from tacit.field import Field, P
 from tacit.sharing.forms import Conv2d, Conv2dInput, Conv2dWeight, Elementwise, Form, MatMul, With
 from tacit.sharing.maps import BoxSum, Combine, Concat, Expand, Gather, LinearMap, Permute, Reshape, Slice, Sum
-from tacit.sharing.operations import Bilinear, Input, Linear, NonNegative, Public, RandomBits, Shift, Truncate
+from tacit.sharing.operations import (
+    AtLeast,
+    Bilinear,
+    Input,
+    Linear,
+    Public,
+    RandomBits,
+    Shift,
+    Truncate,
+    Winners,
+)
 from tacit.sharing.wires import Wire
 from tacit.transport.meter import HEADER_SIZE
 
@@ -201,25 +211,40 @@ def products_of_truncated_values(run: Runner, n: int) -> None:
 
 
 @_check
-def signs(run: Runner, n: int) -> None:
-    """[x >= 0] outside the resolution, and x [x >= 0], whose factors are opened once each."""
+def comparisons(run: Runner, n: int) -> None:
+    """[x >= t] outside the resolution, and x [x >= 0], whose factors are opened once each."""
     magnitude, bits = 40, 16
     x = np.random.default_rng(3).integers(1 << (magnitude + 2 - bits), 1 << magnitude, 60)
     x[:30] *= -1
 
     def work(e: Engine) -> Any:
-        a = secret(e, field.from_signed(x))
-        sign = e.record(NonNegative(magnitude, bits), (a,), a.shape, "sign")
-        exact = e.record(NonNegative(magnitude, 0), (secret(e, near, n - 1),), near.shape, "exact sign")
+        a, b = secret(e, field.from_signed(x)), secret(e, field.from_signed(near), n - 1)
+        sign = linear(e, Reshape(a.shape), e.record(AtLeast((0,), magnitude, bits), (a,), (1, *a.shape), "sign"))
+        exact = e.record(AtLeast((0, -3, 20), magnitude, 0), (b,), (3, *b.shape), "exact")
         return e.reveal([sign, product(e, Elementwise(), a, sign), exact])
 
-    near = field.from_signed(np.arange(-20, 20))
+    near = np.arange(-20, 20)
     right = [
         (x >= 0).astype(np.uint64),
         field.from_signed(np.maximum(x, 0)),
-        np.repeat(np.array([0, 1], np.uint64), 20),
+        np.stack([near >= t for t in (0, -3, 20)]).astype(np.uint64),
     ]
     everywhere(run(n, work), *right)
+
+
+@_check
+def winners(run: Runner, n: int) -> None:
+    """One-hots of the first of the largest, and their products with what was compared."""
+    x = np.random.default_rng(4).integers(-40, 40, (7, 5))
+    x[0], x[1, 2:] = 3, 39
+    one_hot = (x.argmax(-1)[:, None] == np.arange(5)).astype(np.uint64)
+
+    def work(e: Engine) -> Any:
+        a = secret(e, field.from_signed(x))
+        small, large = (e.record(Winners(m), (a,), a.shape, "winners") for m in (7, 30))
+        return e.reveal([small, large, linear(e, Sum((1,)), product(e, Elementwise(), a, small))])
+
+    everywhere(run(n, work), one_hot, one_hot, field.from_signed(x.max(-1)))
 
 
 @_check
@@ -266,9 +291,11 @@ def declared_costs_are_the_metered_ones(run: Runner, n: int) -> None:
         a, b = secret(e, draw(40, 30)), secret(e, draw(30, 20, seed=1), n - 1)
         y = truncated(e, product(e, MatMul(), a, b), 16)
         out = linear(e, Sum((0,)), product(e, Elementwise(), y, y))
-        sign = e.record(NonNegative(40, 16), (y,), y.shape, "sign")
+        sign = e.record(AtLeast((0, 5), 40, 16), (y,), (2, *y.shape), "sign")
+        exact = e.record(AtLeast((0,), 40, 0), (y,), (1, *y.shape), "exact sign")
+        best = e.record(Winners(41), (y,), y.shape, "winners")
         before = e.channel.meter.snapshot()
-        prepared = e.prepare(out, product(e, MatMul(), y, linear(e, Permute((1, 0)), y)), sign)
+        prepared = e.prepare(out, product(e, MatMul(), y, linear(e, Permute((1, 0)), y)), sign, exact, best)
         assert prepared is not None
         agreed = e.channel.meter.snapshot()
         e.run(prepared)

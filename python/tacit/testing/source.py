@@ -168,24 +168,26 @@ def comparisons(run: Runner, n: int) -> None:
 
 @_check
 def elements_with_their_bits(run: Runner, n: int) -> None:
-    """[r], r uniform over F_p, and its 61 bits"""
+    """[r], r uniform over F_p, and its top bits"""
     words = all(run(n, lambda source: source.binary))
 
     def plan() -> Plan:
         p = Plan(0)
-        p.edabits((200,), False)
-        p.edabits((200,), words)
+        p.edabits((200,), 61, False)
+        p.edabits((200,), 61, words)
+        p.edabits((200,), 7, words)
         return p
 
-    for r, *digits in _values(run, n, plan):
+    for count, (r, *digits) in zip((61, 61, 7), _values(run, n, plan), strict=True):
         assert 60 < int((r < P // 2).sum()) < 140
-        for j, digit in enumerate(digits[:61]):
-            np.testing.assert_array_equal(digit, (r >> np.uint64(j)) & np.uint64(1))
+        assert len(digits) == count
+        for j, digit in enumerate(digits):
+            np.testing.assert_array_equal(digit, (r >> np.uint64(61 - count + j)) & np.uint64(1))
 
 
 @_check
 def bits_over_gf2(run: Runner, n: int) -> None:
-    """Masks, their products, comparisons whose bits are words, and beta in both worlds; for sources that have them."""
+    """Masks, their products, comparisons whose bits are words, and bits in both worlds; for sources that have them."""
     if not all(run(n, lambda source: source.binary)):
         return
 
@@ -196,14 +198,16 @@ def bits_over_gf2(run: Runner, n: int) -> None:
         (_, *digits), _ = p.comparison((50,), 8, True)
         p.product(Elementwise(), digits[1], digits[0])
         p.product(Elementwise(), Masked(Slice(1, 0, 2), (a,)), Masked(Slice(1, 2, 4), (a,)))
+        p.dabits((300,))
         return p
 
-    (a,), (b,), (ab,), (r, *digits), (neighbours,), (parts,) = _values(run, n, plan)
+    (a,), (b,), (ab,), (r, *digits), (neighbours,), (parts,), (word, beta) = _values(run, n, plan)
     np.testing.assert_array_equal(ab, a & b)
     for j, digit in enumerate(digits[:8]):
         r = field.sub(r, field.scale(digit, ((P - 1) >> 8) << j))
     assert int(r.max()) < (P - 1) >> 8
-    np.testing.assert_array_equal(digits[8], digits[9])
+    np.testing.assert_array_equal(word, beta)
+    assert 90 < int(beta.sum()) < 210
     np.testing.assert_array_equal(neighbours, digits[1] & digits[0])
     np.testing.assert_array_equal(parts, a[:, :2] & a[:, 2:])
     assert 60 < int(a.sum()) < 140
