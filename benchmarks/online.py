@@ -93,11 +93,13 @@ def relu_100k(session: Any) -> dict[str, Any]:
 
 
 def less_100k_exact(session: Any) -> dict[str, Any]:
-    """100,000 exact comparisons of numbers that were not opened before."""
+    """100,000 exact comparisons of numbers of 32 bits that were not opened before."""
     from tacit.fixed import comparison
+    from tacit.fixed.arithmetic import Number
 
     def record() -> Iterable[Wire]:
-        return [comparison.non_negative(session.arithmetic, numbers.pop().number, exact=True).wire]
+        x = numbers.pop().number
+        return [comparison.non_negative(session.arithmetic, Number(x.wire, x.scale, 32), exact=True).wire]
 
     numbers = [hidden(session, (100, 1000), -30, 30) for _ in range(6)]
     return timed(session, record)

@@ -1,8 +1,9 @@
 """Comparisons and what is made of them: ReLU, leaky ReLU, absolute value. One comparison each, found once for each value.
 
-A sign is exact (20 bytes and 7 rounds in the default format), or right for |x| >= 2^-RESOLUTION and either nearer to zero (11 bytes,
-6 rounds; fewer where the format has fewer integer bits). ReLU and its kin take the second: they are off by at most 2^-RESOLUTION there, and never elsewhere. (With more than 12 integer bits in the
-format the resolution is 2^(integer - 20).) A product with a sign opens nothing. Costs are for a source with bits over GF(2).
+A sign is exact (20 bytes and 7 rounds in the default format), or right for |x| >= 2^-RESOLUTION and either nearer to zero (11
+bytes, 6 rounds; fewer where the format has fewer integer bits). ReLU and its kin take the second: they are off by at most
+2^-RESOLUTION there, and never elsewhere. (With more than 12 integer bits in the format the resolution is 2^(integer - 20).)
+A product with a sign opens nothing. Costs are for a source with bits over GF(2).
 """
 
 import math

@@ -9,8 +9,8 @@ q_{T-1} + R_{T-1} + [R' > q'] mod 2, for the low T - 1 bits R' of R and q' of q.
 
 Exactly (Rabbit, Makri et al. 2021): r uniform over F_p, its top k + 3 bits shared; z = 2^s x + 2^(s-1) + B with B = 2^60,
     c = open(z + r),   B_t = B + 2^s t,   c_t = c - B_t mod p:     [x < t] = [z < B_t] = [r > c_t] - [r > c] + [c < B_t]
-The low l = s - 1 bits need no look: [r > c] differs from [r >> l > c >> l] only if z > p - 2^l, which is not so, and [r > c_t] only
-if -2^l < z - B_t < 0, while z - B_t is an odd multiple of 2^l.
+The low l = s - 1 bits need no look: [r > c] differs from [r >> l > c >> l] only if z > p - 2^l, which is not so,
+and [r > c_t] only if -2^l < z - B_t < 0, while z - B_t is an odd multiple of 2^l.
 
 A bit over GF(2) leaves it by a random bit beta that the source gives in both worlds: open b = bit + beta, then
     bit = b + (1 - 2 b) [beta] over F_p, an opening with a late term: a product with it opens nothing more.
