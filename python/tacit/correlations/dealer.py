@@ -267,13 +267,13 @@ class Dealer:
             case EdaBitsRequest(bits=t):
                 r = prg.field(n)
                 return r, *((r >> np.uint64(j)) & np.uint64(1) for j in range(LENGTH - t, LENGTH))
-            case ComparisonRequest(bits=t):
+            case ComparisonRequest(bits=t, drop=f):
                 m = (P - 1) >> t
                 digits = [prg.bits(n) for _ in range(t)]
                 r = prg.below(n, m)
                 for j, digit in enumerate(digits):
                     r += digit * np.uint64(m << j)
-                return r, *digits
+                return r, *digits, *([digits[-1], r >> np.uint64(f)] if f else [])
             case ProductRequest():
                 if request.binary():
                     return (self._evaluate(request.x) & self._evaluate(request.y),)

@@ -21,8 +21,9 @@ from tacit.engine import rounds
 from tacit.engine.labels import where
 from tacit.errors import Mismatch, OutOfRange, TacitError
 from tacit.field import Field
+from tacit.sharing.comparison import joins
 from tacit.sharing.maps import Combine, Shape
-from tacit.sharing.operations import Linear, Operation, OutputMask, Truncate
+from tacit.sharing.operations import AtLeast, Linear, Operation, OutputMask, Truncate
 from tacit.sharing.plan import OpeningRecord, Plan, Rounds, Task
 from tacit.sharing.protocol import Protocol
 from tacit.sharing.requests import Request
@@ -148,7 +149,7 @@ class Engine:
         pending = _truncations_first(_ordered(wires))
         if not pending and not purpose:
             return None
-        plan = Plan(self._numbered)
+        plan = Plan(self._numbered, joined=_joined(pending))
         for wire in pending:
             assert wire.operation is not None
             wire.serial, self._forced = self._forced, self._forced + 1
@@ -349,6 +350,19 @@ def _truncations_first(order: Sequence[Wire]) -> list[Wire]:
             result.append(last := stack.pop())
             stack.extend(reversed(held.get(id(last), ())))
     return result
+
+
+def _joined(pending: Sequence[Wire]) -> dict[int, Wire]:
+    """By id of a truncation's wire: a comparison of the same value in the same graph, which can open it for both."""
+    truncations: dict[int, Wire] = {}
+    for w in pending:
+        if isinstance(w.operation, Truncate):
+            truncations.setdefault(id(w.inputs[0]), w)
+    joined: dict[int, Wire] = {}
+    for w in pending:
+        if isinstance(w.operation, AtLeast) and joins(w.operation) and id(w.inputs[0]) in truncations:
+            joined.setdefault(id(truncations[id(w.inputs[0])]), w)
+    return joined
 
 
 def _difference(me: int, lines: Sequence[str], peer: int, text: str) -> str:

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from tacit.errors import OutOfRange
+from tacit.field import CAPACITY
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.sharing.comparison import FILL, LEADING
-from tacit.sharing.operations import AtLeast, Winners
+from tacit.sharing.operations import AtLeast, Truncate, Winners
 
 ONE, MINUS_ONE = np.asarray(1.0), np.asarray(-1.0)
 RESOLUTION = 8
@@ -31,6 +32,10 @@ def at_least(a: Arithmetic, x: Number, thresholds: Sequence[float], exact: bool 
 
     The same comparison serves again where x was compared before, at this resolution or a finer one.
     """
+    if not exact and isinstance(x.wire.operation, Truncate) and x.wire.pending:
+        # What a truncation is about to open is compared before it: one opening serves both.
+        drop = x.wire.operation.bits
+        x = Number(x.wire.inputs[0], x.scale + drop, min(x.bits + drop, CAPACITY))
     levels = tuple(math.ceil(math.ldexp(t, x.scale)) for t in thresholds)
     most = max(abs(t) for t in levels)
     magnitude = x.bits if most == 0 else ((1 << x.bits) + most).bit_length()

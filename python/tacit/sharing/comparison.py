@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tacit import _core, field
-from tacit.field import Field, P, size
+from tacit.field import CAPACITY, Field, P, size
+from tacit.sharing import truncation
 from tacit.sharing.bits import PRODUCT, BitRing, FieldBits, WordBits
 from tacit.sharing.maps import Combine, Expand
 from tacit.sharing.masks import Late, Mask, Masked, Opening
-from tacit.sharing.operations import AtLeast
+from tacit.sharing.operations import AtLeast, Truncate
 from tacit.sharing.plan import Plan, Rounds, Task
 from tacit.sharing.requests import LENGTH, Share
 from tacit.sharing.trees import Tree, digit
@@ -51,31 +52,74 @@ def lower(protocol: "MaskedProtocol", operation: AtLeast, wire: Wire, plan: Plan
     """Leaves an opening of x as well, if there was none."""
     (x,) = wire.inputs
     compared = Compared(protocol, operation, x.shape, plan)
+    return _climbing(compared, wire, compared.opened(x, plan, wire.label), plan)
+
+
+def lower_both(protocol: "MaskedProtocol", operation: Truncate, wire: Wire, sign: Wire, plan: Plan) -> Task:
+    """`wire` = x / 2^f and `sign` = [x >= t] from one opening of x: c = 2^s x + 2^58 + r with s = 58 - k, T one more for it.
+
+    2^s x is truncated by f + s; r = R_{T-1} (p - 1) / 2 + rest is what `sharing.truncation` needs.
+    """
+    (x,) = wire.inputs
+    assert isinstance(sign.operation, AtLeast)
+    compared = Compared(protocol, sign.operation, x.shape, plan, operation.bits)
+    drop = compared.drop
+    *_, top_mask, high_mask = compared.method.masks
+
+    def truncate() -> None:
+        top, high = compared.spare
+        wire.share = truncation.result(compared.c(), top, high, protocol.unit, drop)
+
+    opened = compared.opened(x, plan, wire.label)
+    task = plan.task(truncate, (opened,), wire.label)
+    wire.decomposed = truncation.opening(compared.c, top_mask, high_mask, drop, task)
+    sign.task = _climbing(compared, sign, opened, plan)
+    return task
+
+
+def joins(operation: AtLeast) -> bool:
+    """Whether one opening can serve this comparison and a truncation."""
+    return 0 < operation.bits < LEADING and operation.magnitude <= CAPACITY
+
+
+def _climbing(compared: "Compared", wire: Wire, opened: Task, plan: Plan) -> Task:
     end = ending(compared.ring, wire.shape, plan)
 
     def finish() -> Rounds:
         bits = yield from compared.climb()
         wire.share = yield from end.run(bits)
 
-    opened = compared.opened(x, plan, wire.label)
-    costs = [compared.ring.cost(k * size(x.shape)) for k in compared.opens] + [end.cost()]
+    costs = [compared.ring.cost(k * size(compared.shape)) for k in compared.opens] + [end.cost()]
     task = plan.task(finish, (opened,), wire.label, sum(c for c, _ in costs), sum(b for _, b in costs))
     wire.decomposed = end.opening(task)
-    protocol.noted(wire, "comparison")
+    compared.protocol.noted(wire, "comparison")
     return task
 
 
 class Compared:
     """[x >= t] for all thresholds, as bits of the kind that the source gives: first x is opened, then trees are climbed."""
 
-    def __init__(self, protocol: "MaskedProtocol", operation: AtLeast, shape: tuple[int, ...], plan: Plan) -> None:
+    def __init__(
+        self, protocol: "MaskedProtocol", operation: AtLeast, shape: tuple[int, ...], plan: Plan, drop: int = 0
+    ) -> None:
+        """`drop`: x is truncated by so many bits as well."""
         self.protocol, self.shape = protocol, shape
         self.ring: BitRing = WordBits(protocol) if protocol.binary else FieldBits(protocol)
-        method = Leading if operation.bits else Exact
-        self.method: Leading | Exact = method(self.ring, operation, shape, plan)
+        self.method: Leading | Exact
+        if operation.bits:
+            self.method = Leading(self.ring, operation, shape, plan, drop)
+        else:
+            self.method = Exact(self.ring, operation, shape, plan)
+        self.drop = drop + self.method.shift if drop else 0
         self.opens = self.method.opens
+        self.spare: tuple[Share, ...] = ()
+        """[R_{T-1}] and [r >> drop], if x is truncated."""
         self._c: Field | None = None
         self._digits: tuple[Share, ...] = ()
+
+    def c(self) -> Field:
+        assert self._c is not None
+        return self._c
 
     def opened(self, x: Wire, plan: Plan, label: str) -> Task:
         """The task that opens x (a view of it has its shape)."""
@@ -84,15 +128,16 @@ class Compared:
             back = pow(1 << self.method.shift, -1, P)
 
             def public() -> Field:
-                assert self._c is not None
-                centred = _core.add_scalar(field.contiguous(self._c), (P - self.method.offset) % P)
+                centred = _core.add_scalar(field.contiguous(self.c()), (P - self.method.offset) % P)
                 return field.scale(centred.reshape(self.shape), back)
 
             x.plain = Opening(Masked(Combine((-back,)), (self.method.masks[0],)), (), public, (task,))
         return task
 
     def open(self, x: Share) -> Rounds:
-        r, *self._digits = self.method.material().shares  # type: ignore[assignment]
+        r, *digits = self.method.material().shares
+        known = len(digits) - 2 * (self.drop > 0)
+        self._digits, self.spare = tuple(digits[:known]), tuple(digits[known:])
         for mask in self.method.masks:
             mask.seal()
         scaled = tuple(field.scale(part, 1 << self.method.shift) for part in x)
@@ -101,8 +146,7 @@ class Compared:
 
     def climb(self) -> Any:
         """The bits, stacked by thresholds."""
-        assert self._c is not None
-        bits = yield from self.method.climb(self._c, tuple(self._digits))
+        bits = yield from self.method.climb(self.c(), self._digits)
         self._digits = ()
         return bits
 
@@ -110,14 +154,16 @@ class Compared:
 class Leading:
     """By the leading T bits of 2^s x + offset + r."""
 
-    def __init__(self, ring: BitRing, operation: AtLeast, shape: tuple[int, ...], plan: Plan) -> None:
-        self.ring, self.bits, self.shift = ring, operation.bits, FILL - operation.magnitude
+    def __init__(self, ring: BitRing, operation: AtLeast, shape: tuple[int, ...], plan: Plan, drop: int) -> None:
+        # A truncation needs a bit of the field: the same resolution takes one bit more of r.
+        self.ring, self.bits, self.shift = ring, operation.bits + (drop > 0), FILL - operation.magnitude - (drop > 0)
         self.unit = (P - 1) >> self.bits
         # Half a unit more makes equality positive, where the bits resolve it; else it would only move the resolution.
-        half = (1 << self.shift) >> 1 if self.bits >= operation.magnitude + 2 else 0
-        self.offset = (half - self.unit // 2) % P
-        self.steps = [(P - (t << self.shift)) % P for t in operation.thresholds]
-        self.masks, self.material = plan.comparison(shape, self.bits, ring.binary)
+        half = (1 << self.shift) >> 1 if operation.bits >= operation.magnitude + 2 else 0
+        centre = half - self.unit // 2
+        self.offset = truncation.OFFSET if drop else centre % P
+        self.steps = [(centre - self.offset - (t << self.shift)) % P for t in operation.thresholds]
+        self.masks, self.material = plan.comparison(shape, self.bits, ring.binary, drop and drop + self.shift)
         stacked = (len(self.steps), *shape)
         self.tree = Tree(ring, self.masks[1 : self.bits], stacked, plan)
         self.flip = None if ring.binary else Flip(ring, self.masks[self.bits], stacked, plan)

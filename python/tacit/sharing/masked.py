@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tacit import _core, field
+from tacit import field
 from tacit.field import Field, size
 from tacit.sharing import comparison, truncation, winners
 from tacit.sharing.forms import Elementwise
 from tacit.sharing.maps import Combine
-from tacit.sharing.masks import Expression, Late, Masked, Opening
+from tacit.sharing.masks import Expression, Masked, Opening
 from tacit.sharing.operations import AtLeast, Bilinear, Input, OutputMask, RandomBits, Truncate, Winners
 from tacit.sharing.plan import Exchange, OpeningRecord, Plan, Rounds, Task
 from tacit.sharing.protocol import Protocol
@@ -131,11 +131,12 @@ class MaskedProtocol(Protocol):
 
     def truncate(self, operation: Truncate, wire: Wire, plan: Plan) -> Task:
         """Section `sharing.truncation`. c - 2^58 also opens x under -r; y has an opening with the wrap bit as a late term."""
+        if (sign := plan.joined.get(id(wire))) is not None:
+            return comparison.lower_both(self, operation, wire, sign, plan)
         (x,) = wire.inputs
         f = operation.bits
         (r, top, high), material = plan.truncation(wire.shape, f)
         offset = np.full(wire.shape, truncation.OFFSET, np.uint64)
-        k1, constant = truncation.wrap(f), truncation.constant(f)
         opened: dict[str, Field] = {}
 
         def run() -> Rounds:
@@ -144,28 +145,18 @@ class MaskedProtocol(Protocol):
                 mask.seal()
             c = yield from self.open(_sum(self.shifted(x.value(), offset), share_r))
             opened["c"] = c
-            wire.share = tuple(
-                _core.truncation_local(c, t, h, u, f, constant)
-                for t, h, u in zip(share_top, share_high, self.unit, strict=True)
-            )
+            wire.share = truncation.result(c, share_top, share_high, self.unit, f)
 
         rounds, sends = self.opening_cost(size(wire.shape))
         task = plan.task(run, (x.task,), wire.label, rounds, sends)
         if x.known(False) is None:
             x.plain = Opening(Masked(NEGATE, (r,)), (), lambda: field.sub(opened["c"], offset), (task,))
-
-        def public() -> Field:
-            return _core.add_scalar(np.asarray(opened["c"] >> np.uint64(f)), -constant % field.P)
-
-        def wrapped() -> Field:
-            return np.asarray((opened["c"] < np.uint64(truncation.M)) * np.uint64(k1))
-
-        wire.decomposed = Opening(Masked(NEGATE, (high,)), (Late(wrapped, top),), public, (task,))
+        wire.decomposed = truncation.opening(lambda: opened["c"], top, high, f, task)
         self.noted(wire, "truncation")
         return task
 
     def at_least(self, operation: AtLeast, wire: Wire, plan: Plan) -> Task:
-        return comparison.lower(self, operation, wire, plan)
+        return wire.task or comparison.lower(self, operation, wire, plan)
 
     def winners(self, operation: Winners, wire: Wire, plan: Plan) -> Task:
         return winners.lower(self, operation, wire, plan)

@@ -6,7 +6,7 @@ that `tacit plan` prints; a test holds them against the meter.
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,9 @@ from tacit.sharing.requests import (
     Request,
     TruncationRequest,
 )
+
+if TYPE_CHECKING:
+    from tacit.sharing.wires import Wire
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ class Plan:
     requests: list[Request] = field(default_factory=list)
     tasks: list[Task] = field(default_factory=list)
     material: dict[int, Material] = field(default_factory=dict)
+    joined: Mapping[int, "Wire"] = field(default_factory=dict)
+    """By id of a truncation's wire: the comparison of the same value, which opens it for both."""
 
     def _next(self) -> int:
         return self.first + len(self.requests)
@@ -89,8 +94,10 @@ class Plan:
         request = TruncationRequest(self._next(), shape, bits)
         return (Mask(request, 0), Mask(request, 1), Mask(request, 2)), self._ask(request)
 
-    def comparison(self, shape: Shape, bits: int, binary: bool) -> tuple[tuple[Mask, ...], Callable[[], Material]]:
-        request = ComparisonRequest(self._next(), shape, bits, binary)
+    def comparison(
+        self, shape: Shape, bits: int, binary: bool, drop: int = 0
+    ) -> tuple[tuple[Mask, ...], Callable[[], Material]]:
+        request = ComparisonRequest(self._next(), shape, bits, binary, drop)
         return tuple(Mask(request, place) for place in range(request.count)), self._ask(request)
 
     def dabits(self, shape: Shape) -> tuple[tuple[Mask, Mask], Callable[[], Material]]:

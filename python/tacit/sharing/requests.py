@@ -85,18 +85,19 @@ class TruncationRequest(Request):
 class ComparisonRequest(Request):
     """[r], [R_0] ... [R_{T-1}], T = `bits`: r = R M + rho, M = (p - 1) / 2^T, rho uniform in [0, M) (`sharing.comparison`).
 
-    The bits R_j are field elements; if `words`, over GF(2).
+    The bits R_j are field elements; if `words`, over GF(2). With `drop`, followed by [R_{T-1}] over F_p and [r >> drop].
     """
 
     bits: int
     words: bool = False
+    drop: int = 0
 
     @property
     def count(self) -> int:  # type: ignore[override]
-        return 1 + self.bits
+        return 1 + self.bits + 2 * (self.drop > 0)
 
     def binary(self, place: int = 0) -> bool:
-        return self.words and place > 0
+        return self.words and 1 <= place <= self.bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +154,7 @@ def _pack(r: Request) -> list[Any]:
         case DaBitsRequest():
             return ["dabits", shape]
         case ComparisonRequest():
-            return ["comparison", shape, r.bits, r.words]
+            return ["comparison", shape, r.bits, r.words, r.drop]
         case ProductRequest():
             return ["product", shape, pack_item(r.form), _pack_expression(r.x), _pack_expression(r.y)]
     raise AssertionError(f"no packing of {type(r).__name__}")
@@ -186,8 +187,8 @@ def _unpack(packed: Any, number: int) -> Request:
             return EdaBitsRequest(number, _shape(shape), bits, words)
         case ["dabits", shape]:
             return DaBitsRequest(number, _shape(shape))
-        case ["comparison", shape, int(bits), bool(words)] if 2 <= bits <= 21:
-            return ComparisonRequest(number, _shape(shape), bits, words)
+        case ["comparison", shape, int(bits), bool(words), int(drop)] if 2 <= bits <= 21 and 0 <= drop < 58:
+            return ComparisonRequest(number, _shape(shape), bits, words, drop)
         case ["product", shape, form, x, y]:
             f, left, right = unpack_item(form), _unpack_expression(x, number), _unpack_expression(y, number)
             alike = left.binary == right.binary and (isinstance(f, Elementwise) or not left.binary)

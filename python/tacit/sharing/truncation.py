@@ -11,7 +11,19 @@ wraps (one value of eight): 2^-f for f <= 21, at most 1/2 above. But for that th
 This is the case of one dealer's rho; parties that make r themselves add one rho each, and two or more shared bits.
 """
 
-from tacit.field import CAPACITY, P
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tacit import _core
+from tacit.field import CAPACITY, Field, P
+from tacit.sharing.maps import Combine
+from tacit.sharing.masks import Late, Mask, Masked, Opening
+from tacit.sharing.requests import Share
+
+if TYPE_CHECKING:
+    from tacit.sharing.plan import Task
 
 M = (P - 1) // 2
 OFFSET = 1 << CAPACITY
@@ -25,3 +37,21 @@ def wrap(bits: int) -> int:
 def constant(bits: int) -> int:
     """2^(58 - f): what the offset has become."""
     return OFFSET >> bits
+
+
+def result(c: Field, top: Share, high: Share, unit: tuple[int, ...], bits: int) -> Share:
+    """[y] from the opened c, [b] and [h]."""
+    parts = zip(top, high, unit, strict=True)
+    return tuple(_core.truncation_local(c, t, h, u, bits, constant(bits)) for t, h, u in parts)
+
+
+def opening(c: Callable[[], Field], top: Mask, high: Mask, bits: int, task: "Task") -> Opening:
+    """What is known of y: public but for h and for the wrap bit, whose coefficient e is known with c."""
+
+    def public() -> Field:
+        return _core.add_scalar(np.asarray(c() >> np.uint64(bits)), -constant(bits) % P)
+
+    def wrapped() -> Field:
+        return np.asarray((c() < np.uint64(M)) * np.uint64(wrap(bits)))
+
+    return Opening(Masked(Combine((-1,)), (high,)), (Late(wrapped, top),), public, (task,))

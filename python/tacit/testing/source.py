@@ -155,10 +155,15 @@ def comparisons(run: Runner, n: int) -> None:
         p = Plan(0)
         p.comparison((300,), 16, False)
         p.comparison((300,), 5, False)
+        p.comparison((300,), 9, False, 30)
         return p
 
-    for t, (r, *digits) in zip((16, 5), _values(run, n, plan), strict=True):
+    for t, (r, *digits) in zip((16, 5, 9), _values(run, n, plan), strict=True):
         m = (P - 1) >> t
+        if t == 9:
+            *digits, top, high = digits
+            np.testing.assert_array_equal(top, digits[-1])
+            np.testing.assert_array_equal(high, r >> np.uint64(30))
         assert len(digits) == t
         for j, digit in enumerate(digits):
             assert set(digit.tolist()) == {0, 1}

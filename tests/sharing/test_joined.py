@@ -1,0 +1,70 @@
+"""A value that is truncated and compared is opened once for both (`sharing.comparison.lower_both`)."""
+
+import numpy as np
+import pytest
+from test_comparison import without_gf2
+
+import tacit
+from tacit import field
+from tacit.fixed.array import SecretArray
+from tacit.sharing.forms import Elementwise
+from tacit.sharing.maps import Reshape, Slice
+from tacit.sharing.operations import AtLeast
+from tacit.testing.protocol import linear, product, secret, truncated
+
+TOP = (1 << 44) - 1
+
+
+@pytest.mark.parametrize("gf2", [True, False])
+@pytest.mark.parametrize("drop", [1, 8, 16, 22, 30, 43])
+def test_both_results_from_one_opening(drop, gf2):
+    rng = np.random.default_rng(drop)
+    x = rng.integers(-TOP, TOP, 2000)
+    x[:6] = [TOP, -TOP, 0, TOP // 2, -TOP // 2, 1 << 40]
+    thresholds, fine = (0, 1 << 40, -(1 << 43)), 1 << 33
+
+    def work(s):
+        e = s.engine
+        a = secret(e, field.from_signed(x))
+        y = truncated(e, a, drop)
+        bits = e.record(AtLeast(thresholds, 46, 15), (a,), (3, *a.shape), "compare")
+        square = product(e, Elementwise(), y, y) if drop >= 16 else y
+        first = linear_first(e, bits)
+        e.force(y, bits, square)
+        kinds = [r.kind for r in e.protocol.ledger if r.kind != "input"]
+        return e.reveal([y, bits, square, product(e, Elementwise(), first, y), a]), kinds
+
+    results = tacit.run(work, 2, tensors=False) if gf2 else without_gf2(work, 2)
+    for (y, bits, square, gated, again), kinds in results:
+        assert kinds == ["comparison"], "nothing else is opened, the square of y included"
+        near = np.abs(field.to_signed(y) - x / 2.0**drop)
+        assert near.max() <= 1.5
+        assert abs((field.to_signed(y) - x / 2.0**drop).mean()) < 0.1
+        for bit, t in zip(bits, thresholds, strict=True):
+            sure = np.abs(x - t) >= fine
+            np.testing.assert_array_equal(bit[sure], (x >= t)[sure])
+        if drop >= 16:
+            np.testing.assert_array_equal(field.to_signed(square), field.to_signed(y) ** 2)
+        np.testing.assert_array_equal(field.to_signed(gated), field.to_signed(y) * bits[0].astype(np.int64))
+        np.testing.assert_array_equal(field.to_signed(again), x)
+
+
+def linear_first(e, bits):
+    return linear(e, Reshape(bits.shape[1:]), linear(e, Slice(0, 0, 1), bits))
+
+
+def test_a_relu_of_a_rescaled_value_opens_it_once():
+    values = np.linspace(-3, 3, 100)
+
+    def work(s):
+        a = s.arithmetic
+        x = s.secret(values, owner=0)
+        rescaled = SecretArray(a, a.round((x * x - 4).number))
+        gated = rescaled.relu()
+        s.engine.force(gated.number.wire)
+        kinds = [r.kind for r in s.engine.protocol.ledger]
+        return s.reveal(gated), kinds
+
+    for gated, kinds in tacit.run(work, 2, tensors=False):
+        np.testing.assert_allclose(gated, np.maximum(values**2 - 4, 0), atol=2**-8)
+        assert kinds == ["input", "comparison"]
