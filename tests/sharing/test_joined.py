@@ -65,6 +65,7 @@ def test_a_relu_of_a_rescaled_value_opens_it_once():
         kinds = [r.kind for r in s.engine.protocol.ledger]
         return s.reveal(gated), kinds
 
-    for gated, kinds in tacit.run(work, 2, tensors=False):
+    # In a format of 12 integer bits the comparison takes all 21 leading bits, and leaves none for this.
+    for gated, kinds in tacit.run(work, 2, tensors=False, format=tacit.Format(16, 6)):
         np.testing.assert_allclose(gated, np.maximum(values**2 - 4, 0), atol=2**-8)
         assert kinds == ["input", "comparison"]
