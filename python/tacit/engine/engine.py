@@ -23,7 +23,7 @@ from tacit.errors import Mismatch, OutOfRange, TacitError
 from tacit.field import Field
 from tacit.sharing.comparison import joins
 from tacit.sharing.maps import Combine, Shape
-from tacit.sharing.operations import AtLeast, Linear, Operation, OutputMask, Truncate
+from tacit.sharing.operations import AtLeast, Linear, Operation, OutputMask, Truncate, Winners
 from tacit.sharing.plan import OpeningRecord, Plan, Rounds, Task
 from tacit.sharing.protocol import Protocol
 from tacit.sharing.requests import Request
@@ -89,6 +89,8 @@ class Engine:
         self.costs = Costs()
         self.reveals: list[Revealed] = []
         self.scope: list[str] = []
+        self.watched: list[Wire] | None = None
+        """Collects, if it is a list, the values of a step that a wrong range does harm to (`engine.guard`)."""
         self._recorded: list[Wire] = []
         self._elements = 0
         self._kept: dict[int, Wire] = {}
@@ -120,6 +122,8 @@ class Engine:
     def written(self) -> list[Wire]:
         """The state that was written since the last step; it counts as taken care of."""
         kept, self._kept = list(self._kept.values()), {}
+        if self.watched is not None:
+            self.watched += kept
         return kept
 
     def finish(self) -> None:
@@ -154,6 +158,8 @@ class Engine:
             assert wire.operation is not None
             wire.serial, self._forced = self._forced, self._forced + 1
             wire.task = wire.operation.lower(self.protocol, wire, plan)
+            if self.watched is not None and isinstance(wire.operation, AtLeast | Truncate | Winners):
+                self.watched += wire.inputs
         self._numbered += len(plan.requests)
         self._count(plan)
         if self.dry:

@@ -28,6 +28,7 @@ def run(
     format: Format | None = None,
     topology: str = "mesh",
     debug: bool = False,
+    guard: bool | int = False,
     tensors: bool | None = None,
     timeout: float = TIMEOUT,
     seed: int = 0,
@@ -46,7 +47,16 @@ def run(
     For tests: `wrap(channel, me)` replaces a party's channel, `source(me, parties)` its source of correlations.
     """
     options = Options(
-        protocol, format or Format(), topology, debug, tensors, timeout, seed, latency=latency, bandwidth=bandwidth
+        protocol=protocol,
+        format=format or Format(),
+        topology=topology,
+        debug=debug,
+        guard=int(guard),
+        tensors=tensors,
+        timeout=timeout,
+        seed=seed,
+        latency=latency,
+        bandwidth=bandwidth,
     )
     kind = protocol_kind(protocol, parties)
     crew = _Crew(function, parties, options, args, wrap, source, dealt=kind.sourced and source is None)

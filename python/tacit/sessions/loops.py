@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def steps(session: "Session", count: int, progress: bool) -> Iterator[int]:
     for index in _shown(session, range(count), count, progress):
         yield index
-        session.engine.step()
+        session.end_step()
 
 
 def batches(
@@ -37,7 +37,7 @@ def batches(
     for chosen in _shown(session, order, per_epoch * epochs, progress):
         batch = tuple(_take(session, x, chosen) for x in data)
         yield batch[0] if len(batch) == 1 else batch
-        session.engine.step()
+        session.end_step()
 
 
 def _rows(data: Sequence[Any]) -> int:

@@ -17,6 +17,8 @@ class Options:
     format: Format = field(default_factory=Format)
     topology: str = "mesh"
     debug: bool = False
+    guard: int = 0
+    """Every so many steps it is revealed whether some value left its contract; 0: never."""
     tensors: bool | None = None
     timeout: float = TIMEOUT
     seed: int = 0
@@ -33,6 +35,7 @@ class Options:
             "format": f"{self.format.fraction} fraction and {self.format.integer} integer bits",
             "topology": self.topology,
             "debug": str(self.debug),
+            "guard": f"every {self.guard} steps",
             "seed": str(self.seed),
             "timeout": f"{self.timeout:g} s",
             "emulated line": f"{self.latency} ms, {self.bandwidth} Mbit/s",

@@ -26,6 +26,7 @@ def session(
     format: Format | None = None,
     topology: str | None = None,
     debug: bool = False,
+    guard: bool | int = False,
     tensors: bool | None = None,
     timeout: float | None = None,
     seed: int = 0,
@@ -33,9 +34,10 @@ def session(
     """This party's session, with the other processes that `tacit run` started (or that wait on other hosts).
 
     `format`: how numbers are held. `topology`: "mesh", or "hub" for fewer bytes among many parties. `debug` opens every
-    value's MAGNITUDE to all, and names the line where one left its contract. `timeout`: seconds of silence after which a
-    peer counts as lost. `tensors`: secrets are torch tensors; by default if the script has imported torch by now.
-    `seed`: of the public randomness, such as the order of batches. All parties have to give the same.
+    value's MAGNITUDE to all, and names the line where one left its contract. `guard` (True, or every so many steps) reveals
+    one bit for a step: whether any value in it left its contract; the error names the step. `timeout`: seconds of silence
+    after which a peer counts as lost. `tensors`: secrets are torch tensors; by default if the script has imported torch by
+    now. `seed`: of the public randomness, such as the order of batches. All parties have to give the same.
     """
     context = contexts.take()
     options = Options(
@@ -43,6 +45,7 @@ def session(
         format=format or Format(),
         topology=topology or context.topology,
         debug=debug,
+        guard=int(guard),
         tensors=tensors,
         timeout=timeout or context.timeout or TIMEOUT,
         seed=seed,
