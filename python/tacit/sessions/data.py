@@ -74,6 +74,19 @@ def _checked(array: NDArray[Any], what: str) -> Array:
     return values
 
 
+def one_hot(values: Array, classes: int, what: str) -> Array:
+    """Class numbers as rows of zeros with a one."""
+    wrong = np.argwhere(~np.isin(values, np.arange(classes)))
+    if len(wrong):
+        first = tuple(int(i) for i in wrong[0])
+        raise bad(
+            what,
+            f"labels are whole numbers from 0 to {classes - 1}, and some are not",
+            f" ({len(wrong)} of {values.size}; the first is {values[first]:g} at {first})",
+        )
+    return np.eye(classes)[values.astype(np.int64)]
+
+
 def bad(what: str, public: str, private: str = "") -> BadInput:
     """An error whose `private` part stays at the owner."""
     error = BadInput(f"{what}: {public}{'.' if private.startswith(' The') else ''}{private}")

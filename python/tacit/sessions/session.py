@@ -9,9 +9,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tacit.engine import guard
 from tacit.engine.engine import Engine
 from tacit.engine.labels import where
-from tacit.errors import BadInput, TacitError
+from tacit.errors import BadInput, OutOfRange, TacitError
+from tacit.fixed import selection
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.fixed.array import SecretArray
 from tacit.fixed.format import Format
@@ -61,6 +63,8 @@ class Session:
         self._channel, self._source = channel, source
         self._on_end, self._report_to = on_end, report_to
         self._open = True
+        self._steps = 0
+        self._watch()
 
     # Data.
 
@@ -78,6 +82,30 @@ class Session:
         Refused at the owner: what is not a finite number or does not fit the format.
         """
         return self._wrap(self._enter(data, owner, shape, format, name or "data"))
+
+    def labels(
+        self,
+        data: Any,
+        classes: int,
+        owner: int = 1,
+        shape: Sequence[int] | None = None,
+        name: str | None = None,
+    ) -> Any:
+        """Classes 0 ... `classes` - 1 of party `owner`, as secret one-hots; `data` as for `secret`, of any shape.
+
+        With torch a tensor of that shape that says int64, for CrossEntropyLoss, Embedding, indexing and ==; else an array of
+        the one-hots, shape (*shape, classes). Refused at the owner: what is not a whole number in this range.
+        """
+        if classes < 1:
+            raise ValueError(f"classes={classes}: there has to be one at least")
+        one_hot = self._enter(data, owner, shape, Format(0, 1), name or "labels", classes)
+        if not self.tensors:
+            return SecretArray(self.arithmetic, one_hot)
+        import torch
+
+        from tacit import torch as secret_torch
+
+        return secret_torch.wrap(self.arithmetic, selection.index(self.arithmetic, one_hot), torch.int64)
 
     def table(
         self,
@@ -150,6 +178,23 @@ class Session:
         """range(count), where each turn ends a step: what was written in place is forced."""
         return loops.steps(self, count, progress)
 
+    def end_step(self) -> None:
+        """The end of a step, which `steps` and `batches` call: what was written in place is forced, and the guard looks.
+
+        `OutOfRange` at all parties, if there is a guard and some value of the step left its contract.
+        """
+        self.engine.step()
+        self._steps += 1
+        due = self.engine.watched is not None and not self.engine.dry
+        if due and guard.left(self.engine):
+            self.engine.watched = None
+            raise OutOfRange(
+                f"step {self._steps}: some value left its contract, below 2^{self.options.format.integer} in this format: the "
+                "training diverges, or the data are too large. Lower the learning rate, scale the data, or declare a format with "
+                "more integer bits; session(debug=True) on made-up data names the line"
+            )
+        self._watch()
+
     # The end.
 
     def report(self) -> str:
@@ -220,13 +265,18 @@ class Session:
         """Public rows of `x`: a view, so that what is opened of `x` serves all of its batches."""
         return self._like(x, self.arithmetic.gather(self.number(x), 0, list(chosen)))
 
+    def _watch(self) -> None:
+        """The guard looks at the next step, if that one is due."""
+        every = self.options.guard
+        self.engine.watched = [] if every and (self._steps + 1) % every == 0 else None
+
     def _like(self, x: Any, number: Number) -> Any:
         """`number` as the kind of secret that `x` is."""
         if isinstance(x, SecretArray):
             return SecretArray(self.arithmetic, number)
         from tacit import torch as secret_torch
 
-        return secret_torch.wrap(self.arithmetic, number)
+        return secret_torch.wrap(self.arithmetic, number, x.dtype)
 
     def _wrap(self, number: Number) -> Any:
         if not self.tensors:
@@ -246,14 +296,26 @@ class Session:
         torch = sys.modules.get("torch")
         return torch is not None and isinstance(x, torch.nn.Module)
 
-    def _enter(self, data: Any, owner: int, shape: Sequence[int] | None, format: Format | None, name: str) -> Number:
+    def _enter(
+        self,
+        data: Any,
+        owner: int,
+        shape: Sequence[int] | None,
+        format: Format | None,
+        name: str,
+        classes: int | None = None,
+    ) -> Number:
+        """`classes`: the data are class numbers, and their one-hots enter."""
         self._member(owner, "owner")
         short = f"{name} of party {owner}"
         what = f"{short} at {where()}"
         declared = None if shape is None else entry.shape_of(tuple(shape), f"the declared shape of {what}")
         values = self._own(data, what, declared) if owner == self.me and not self.engine.dry else None
+        one_hot = None if values is None or classes is None else entry.one_hot(values, classes, what)
         if declared is None:
             declared = self._agree_shape(data, what, owner, values)
+        if classes is not None:
+            values, declared = one_hot, (*declared, classes)
         if self.engine.dry:
             values = np.zeros(declared) if owner == self.me else None
         with entry.held_back(format or self.options.format, what):

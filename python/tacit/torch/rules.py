@@ -8,6 +8,7 @@ def t(shape): return Permuted((1, 0))
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,7 +21,19 @@ from tacit.torch.tensor import Cell, SecretTensor, Value
 from tacit.torch.views import Same, Step
 
 Rule = Callable[..., Any]
-"""rule(arithmetic, *operands) -> Number, plain tensor, or a list or tuple of them."""
+"""rule(arithmetic, *operands) -> Number, plain tensor, `Typed`, or a list or tuple of them."""
+
+Integers = Callable[[tuple[Any, ...]], torch.dtype]
+"""The dtype of what comes out where secret integers or booleans go in, from the operands."""
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A rule's result of another dtype than its operands, like the booleans of a comparison."""
+
+    value: Value
+    dtype: torch.dtype
+
 
 RULES: dict[Any, Rule] = {}
 
@@ -28,16 +41,38 @@ LAYER = "tacit layer"
 """Key in an autograd node's metadata: the layer whose forward pass made it."""
 
 
-def implements(*overloads: Any) -> Callable[[Rule], Rule]:
-    """Register a rule on numbers for these overloads."""
+INTEGERS: dict[Any, Integers] = {}
+
+
+def implements(*overloads: Any, integers: Integers | None = None) -> Callable[[Rule], Rule]:
+    """Register a rule on numbers for these overloads. Without `integers`, secret integers and booleans are refused."""
 
     def register(rule: Rule) -> Rule:
         for func in overloads:
             RULES[func] = rule
             TABLE[func] = lifted(rule)
+            if integers is not None:
+                INTEGERS[func] = integers
         return rule
 
     return register
+
+
+def first(args: tuple[Any, ...]) -> torch.dtype:
+    """The dtype of the first operand, or of the first in a list."""
+    x = args[0][0] if isinstance(args[0], list | tuple) else args[0]
+    dtype: torch.dtype = x.dtype
+    return dtype
+
+
+def promoted(args: tuple[Any, ...]) -> torch.dtype:
+    """What torch makes of the first two operands."""
+    return torch.result_type(args[0], args[1])
+
+
+def floating(args: tuple[Any, ...]) -> torch.dtype:
+    """What torch makes of the first operand and a real number."""
+    return torch.result_type(args[0], 1.0)
 
 
 def views(*overloads: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -76,13 +111,14 @@ def _view(x: SecretTensor, step: Step) -> SecretTensor:
 class Call:
     """One operation: reads its operands and wraps its results. All secrets are of one session."""
 
-    __slots__ = ("arithmetic", "dtype", "func", "secret")
+    __slots__ = ("arithmetic", "dtype", "func", "integral", "secret")
 
     def __init__(self, func: Any) -> None:
         self.func = func
         self.arithmetic: Arithmetic | None = None
         self.dtype = torch.float32
         self.secret = False  # some operand is; not merely public values in a wrapper
+        self.integral = False  # some secret is of integers or booleans
 
     def meet(self, x: SecretTensor) -> None:
         arithmetic = x._cell.arithmetic
@@ -90,6 +126,7 @@ class Call:
             self.arithmetic, self.dtype = arithmetic, x.dtype
         elif arithmetic is not self.arithmetic:
             raise Unsupported(refusals.SESSIONS.format(self.func))
+        self.integral = self.integral or not x.dtype.is_floating_point
 
     def value(self, value: Value) -> Value:
         if isinstance(value, Number):
@@ -105,6 +142,13 @@ class Call:
             return [self.read(y) for y in x]
         return x
 
+    def result(self, func: Any, args: tuple[Any, ...]) -> None:
+        """What dtype the result has where integers are among the operands."""
+        if self.integral:
+            if func not in INTEGERS:
+                raise Unsupported(refusals.integers(self.func))
+            self.dtype = INTEGERS[func](args)
+
     def run(self, rule: Rule, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         """rule(...), or PyTorch's own `func` if no operand is secret."""
         if not self.secret:
@@ -113,6 +157,11 @@ class Call:
         return rule(self.arithmetic, *args, **kwargs)
 
     def wrap(self, result: Any) -> Any:
+        if isinstance(result, Typed):
+            if not isinstance(result.value, Number):
+                return result.value.to(result.dtype)
+            assert self.arithmetic is not None
+            return SecretTensor(Cell(self.arithmetic, result.value), (), result.value.shape, result.dtype)
         if isinstance(result, Number):
             assert self.arithmetic is not None
             return SecretTensor(Cell(self.arithmetic, result), (), result.shape, self.dtype)
@@ -156,6 +205,7 @@ def lifted(rule: Rule) -> Handler:
         with Scope(_arithmetic(args)):
             values = [call.read(x) for x in args]
             named = {k: call.read(v) for k, v in kwargs.items()} if kwargs else kwargs
+            call.result(func, args)
             return call.wrap(call.run(rule, func, values, named))
 
     return handler
@@ -189,7 +239,11 @@ def written(rule: Rule, functional: Any) -> Handler:
             old = call.value(target.read() if target._steps else cell.peek())
             values = [call.read(x) for x in others]
             named = {k: call.read(v) for k, v in kwargs.items()}
+            call.result(functional, args)
+            if call.integral and not torch.can_cast(call.dtype, target.dtype):
+                raise Unsupported(f"{func} would write {call.dtype} into a secret tensor of {target.dtype}")
             new = call.run(rule, functional, [old, *values], named)
+            new = new.value if isinstance(new, Typed) else new
             loose = scales and not target._steps and not isinstance(values[0], Number)
             put(func, target, new, loose)
         return target

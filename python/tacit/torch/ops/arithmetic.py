@@ -9,14 +9,14 @@ from tacit.errors import Unsupported
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.torch import refusals
 from tacit.torch.operands import Operand, array, scalar, shape_of
-from tacit.torch.rules import implements
+from tacit.torch.rules import first, floating, implements, promoted
 
 aten = torch.ops.aten
 
 LARGEST_POWER = 64
 
 
-@implements(aten.add.Tensor, aten.add.Scalar)
+@implements(aten.add.Tensor, aten.add.Scalar, integers=promoted)
 def add(a: Arithmetic, x: Operand, y: Operand, alpha: float = 1, name: str = "add") -> Number:
     """x + alpha y."""
     if isinstance(y, Number):
@@ -37,27 +37,27 @@ def _shift(a: Arithmetic, x: Number, y: torch.Tensor | float, name: str) -> Numb
     return a.add_public(x, values, name)
 
 
-@implements(aten.sub.Tensor, aten.sub.Scalar)
+@implements(aten.sub.Tensor, aten.sub.Scalar, integers=promoted)
 def sub(a: Arithmetic, x: Operand, y: Operand, alpha: float = 1) -> Number:
     return add(a, x, y, -alpha, "sub")
 
 
-@implements(aten.rsub.Tensor, aten.rsub.Scalar)
+@implements(aten.rsub.Tensor, aten.rsub.Scalar, integers=promoted)
 def rsub(a: Arithmetic, x: Operand, y: Operand, alpha: float = 1) -> Number:
     return add(a, y, x, -alpha, "sub")
 
 
-@implements(aten.neg.default)
+@implements(aten.neg.default, integers=first)
 def neg(a: Arithmetic, x: Number) -> Number:
     return a.negate(x)
 
 
-@implements(aten.positive.default)
+@implements(aten.positive.default, integers=first)
 def positive(a: Arithmetic, x: Number) -> Number:
     return x
 
 
-@implements(aten.mul.Tensor, aten.mul.Scalar)
+@implements(aten.mul.Tensor, aten.mul.Scalar, integers=promoted)
 def mul(a: Arithmetic, x: Operand, y: Operand, name: str = "mul") -> Number:
     if isinstance(x, Number):
         return a.multiply(x, y, name) if isinstance(y, Number) else times(a, x, y, name)
@@ -74,7 +74,7 @@ def times(a: Arithmetic, x: Number, y: torch.Tensor | float, name: str = "mul") 
     return a.times(x, factor, name) if factor is not None else a.times_public(x, array(y), name)
 
 
-@implements(aten.div.Tensor, aten.div.Scalar)
+@implements(aten.div.Tensor, aten.div.Scalar, integers=floating)
 def div(a: Arithmetic, x: Operand, y: Operand) -> Number:
     if isinstance(y, Number):
         raise Unsupported(refusals.division(aten.div.Tensor))

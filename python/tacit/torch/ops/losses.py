@@ -1,13 +1,21 @@
-"""Losses whose gradient needs products only."""
+"""Losses. Their gradients need no product but with the incoming gradient; a loss that nobody reveals is never computed.
 
+nll:  -sum_i w_(y_i) x_(i, y_i) / W,    gradient -e_(y_i) w_(y_i) / W,    W = N or sum_i w_(y_i), e the one-hots of the labels
+"""
+
+import numpy as np
 import torch
 
+from tacit.errors import Unsupported
 from tacit.field import size
+from tacit.fixed import selection
 from tacit.fixed.arithmetic import Arithmetic, Number
-from tacit.torch.operands import Operand, scalar, shape_of
+from tacit.fixed.format import constants
+from tacit.torch import labels
+from tacit.torch.operands import Operand, array, scalar, shape_of
 from tacit.torch.ops.arithmetic import mul, sub, times
 from tacit.torch.ops.reductions import mean, total
-from tacit.torch.rules import implements
+from tacit.torch.rules import first, implements
 
 aten = torch.ops.aten
 
@@ -18,8 +26,7 @@ NONE, MEAN, SUM = 0, 1, 2
 def mse_loss(a: Arithmetic, x: Operand, y: Operand, reduction: int = MEAN) -> Number:
     """Never computed unless someone reveals it: the gradient needs the difference only."""
     difference = sub(a, x, y)
-    squares = a.multiply(difference, difference, "mse_loss")
-    return mean(a, squares) if reduction == MEAN else total(a, squares) if reduction == SUM else squares
+    return _reduced(a, a.multiply(difference, difference, "mse_loss"), reduction)
 
 
 @implements(aten.mse_loss_backward.default)
@@ -27,8 +34,124 @@ def mse_loss_backward(a: Arithmetic, grad: Operand, x: Operand, y: Operand, redu
     factor = 2 / size(shape_of(x)) if reduction == MEAN else 2.0
     if isinstance(x, torch.Tensor) and isinstance(y, torch.Tensor):
         return mul(a, grad, (x - y) * factor)
-    difference = sub(a, x, y)
+    return _scaled(a, sub(a, x, y), grad, factor, "mse_loss gradient")
+
+
+def _reduced(a: Arithmetic, x: Number, reduction: int) -> Number:
+    return mean(a, x) if reduction == MEAN else total(a, x) if reduction == SUM else x
+
+
+def _scaled(a: Arithmetic, x: Number, grad: Operand, factor: float, name: str) -> Number:
+    """factor x grad; of public numbers one constant, one scale."""
     known = None if isinstance(grad, Number) else scalar(grad)
-    if known is not None:  # one constant, one scale
-        return times(a, difference, known * factor, "mse_loss gradient")
-    return mul(a, times(a, difference, factor, "mse_loss gradient"), grad)
+    if known is not None:
+        return times(a, x, known * factor, name)
+    return mul(a, times(a, x, factor, name), grad)
+
+
+# Negative log-likelihood. Classes are axis 1, or 0 where there is no batch.
+
+
+@implements(aten.nll_loss_forward.default, aten.nll_loss2d_forward.default, integers=first)
+def nll_loss(
+    a: Arithmetic, x: Operand, target: Operand, weight: torch.Tensor | None, reduction: int, ignore_index: int
+) -> tuple[Operand, Operand]:
+    """(loss, total weight) for log-probabilities x, labels (secret or public) and public weights of classes."""
+    chosen, weights = _one_hot(a, x, target, ignore_index), _weights(x, weight)
+    weighed = x if weights is None else mul(a, x, weights) if isinstance(x, Number) else x * weights
+    if isinstance(weighed, Number) and isinstance(chosen, Number):
+        picked = selection.picked(a, weighed, chosen, _axis(x))
+    else:
+        picked = selection.only(a, mul(a, weighed, chosen, "nll_loss"), _axis(x))
+    losses, whole = a.negate(picked), _total_weight(a, chosen, weights)
+    if reduction != MEAN:
+        return _reduced(a, losses, reduction), whole
+    return times(a, mean(a, losses), size(losses.shape) / _divisor(whole)), whole
+
+
+@implements(aten.nll_loss_backward.default, aten.nll_loss2d_backward.default, integers=first)
+def nll_loss_backward(
+    a: Arithmetic,
+    grad: Operand,
+    x: Operand,
+    target: Operand,
+    weight: torch.Tensor | None,
+    reduction: int,
+    ignore_index: int,
+    whole: Operand,
+) -> Operand:
+    """Linear in the one-hot. Where it is public, what each row sums to goes along: the gradient of log_softmax needs it."""
+    chosen, weights = _one_hot(a, x, target, ignore_index), _weights(x, weight)
+    factor = -1 / _divisor(whole) if reduction == MEAN else -1.0
+    rows = _rows(a, grad, _axis(x)) if reduction == NONE else grad
+    if isinstance(chosen, torch.Tensor):
+        factors = factor * (chosen if weights is None else chosen * weights)
+        return rows * factors if isinstance(rows, torch.Tensor) else mul(a, rows, factors)
+    kept = chosen if weights is None else a.times_public(chosen, array(weights))
+    out = _scaled(a, kept, rows, factor, "nll_loss gradient")
+    if weights is None and not isinstance(rows, Number):
+        m, s, _ = constants(np.asarray(array(rows) * factor))
+        out.wire.companions["total"] = np.ldexp(m.astype(np.float64), -s).reshape(shape_of(rows))
+    return out
+
+
+def _axis(x: Operand) -> int:
+    return min(1, len(shape_of(x)) - 1)
+
+
+def _one_hot(a: Arithmetic, x: Operand, target: Operand, ignore_index: int) -> Number | torch.Tensor:
+    """The one-hots of the labels, with classes where x has them; of ignored labels, which are public, zeros."""
+    shape, axis = shape_of(x), _axis(x)
+    if isinstance(target, Number):
+        rows = labels.needed(a, target, aten.nll_loss)
+        if 0 <= ignore_index < rows.shape[-1]:
+            raise Unsupported(
+                f"nll_loss of secret labels with ignore_index={ignore_index}: which are ignored is secret"
+            )
+        order = list(range(len(rows.shape) - 1))
+        order.insert(axis, len(order))
+        chosen: Number | torch.Tensor = a.permute(rows, order)
+    else:
+        assert isinstance(target, torch.Tensor)
+        kept = target != ignore_index
+        wrong = kept & ((target < 0) | (target >= shape[axis]))
+        if wrong.any():
+            raise IndexError(f"the label {int(target[wrong][0])} is none of {shape[axis]} classes")
+        public = torch.nn.functional.one_hot(target * kept, shape[axis]) * kept.unsqueeze(-1)
+        chosen = public.movedim(-1, axis).float()
+    if tuple(chosen.shape) != shape:
+        raise RuntimeError(f"labels for values of shape {tuple(chosen.shape)} do not fit inputs of shape {shape}")
+    return chosen
+
+
+def _weights(x: Operand, weight: torch.Tensor | None) -> torch.Tensor | None:
+    """The weights of classes, to be broadcast against x."""
+    if weight is None:
+        return None
+    if isinstance(weight, Number):
+        raise Unsupported("nll_loss with secret weights of classes: they have to be public")
+    return weight.reshape(-1, *(1,) * (len(shape_of(x)) - 1 - _axis(x)))
+
+
+def _total_weight(a: Arithmetic, chosen: Number | torch.Tensor, weights: torch.Tensor | None) -> Operand:
+    if isinstance(chosen, Number):
+        if weights is None:
+            return torch.tensor(float(size(chosen.shape) / chosen.shape[min(1, len(chosen.shape) - 1)]))
+        return a.sum(a.times_public(chosen, array(weights)), range(len(chosen.shape)))
+    return (chosen if weights is None else chosen * weights).sum().float()
+
+
+def _divisor(whole: Operand) -> float:
+    if isinstance(whole, Number):
+        raise Unsupported(
+            "the mean nll_loss (or cross-entropy) of secret labels with weights of classes divides by a secret: take "
+            "reduction='sum' and divide by a public number"
+        )
+    return float(whole)
+
+
+def _rows(a: Arithmetic, grad: Operand, axis: int) -> Operand:
+    """The gradient of each loss, beside the classes."""
+    shape = shape_of(grad)
+    wide = (*shape[:axis], 1, *shape[axis:])
+    return a.reshape(grad, wide) if isinstance(grad, Number) else grad.reshape(wide)  # type: ignore[union-attr]
