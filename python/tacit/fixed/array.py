@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from tacit.errors import Unsupported
-from tacit.fixed import comparison
+from tacit.fixed import comparison, saving
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.fixed.indexing import indexed
 from tacit.fixed.matrices import matmul, matmul_public
@@ -146,6 +146,16 @@ class SecretArray:
 
     def __getitem__(self, key: Any) -> "SecretArray":
         return self._new(indexed(self.arithmetic, self.number, key))
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Pickled, it is this party's part of a saved secret, for `session.restore`; all parties have to save it alike."""
+        return saving.unpickled, (saving.export(self.arithmetic, self.number, "array"),)
+
+    def __copy__(self) -> "SecretArray":
+        return self  # it never changes
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "SecretArray":
+        return self
 
     # What would need the value.
 

@@ -13,7 +13,7 @@ from tacit.engine import guard
 from tacit.engine.engine import Engine
 from tacit.engine.labels import where
 from tacit.errors import BadInput, OutOfRange, TacitError
-from tacit.fixed import selection
+from tacit.fixed import saving, selection
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.fixed.array import SecretArray
 from tacit.fixed.format import Format
@@ -156,6 +156,16 @@ class Session:
         results = [None if s is None else self._plain(v, s) for v, s in zip(values, shown, strict=True)]
         return type(x)(results) if several else results[0]
 
+    def restore(self, saved: Any) -> Any:
+        """Secrets that were saved (by pickle or torch.save, in this session or an earlier one of the same parties).
+
+        `saved`: what was loaded, alone or in lists, tuples and dictionaries, such as a state_dict. Every party loads the file
+        that it wrote itself; `CheatingDetected` if one brings other shares than it saved.
+        """
+        found = list(saving.leaves(saved))
+        numbers = dict(zip(map(id, found), saving.restore(self.arithmetic, found), strict=True))
+        return saving.replaced(saved, lambda s: self._kind(s.kind, numbers[id(s)]))
+
     # Loops.
 
     def batches(
@@ -185,8 +195,7 @@ class Session:
         """
         self.engine.step()
         self._steps += 1
-        due = self.engine.watched is not None and not self.engine.dry
-        if due and guard.left(self.engine):
+        if self.engine.watched is not None and guard.left(self.engine):
             self.engine.watched = None
             raise OutOfRange(
                 f"step {self._steps}: some value left its contract, below 2^{self.options.format.integer} in this format: the "
@@ -291,6 +300,15 @@ class Session:
         import torch
 
         return torch.from_numpy(np.array(values)).to(x.dtype)
+
+    def _kind(self, kind: str, number: Number) -> Any:
+        if kind == "array":
+            return SecretArray(self.arithmetic, number)
+        import torch
+
+        from tacit import torch as secret_torch
+
+        return secret_torch.wrap(self.arithmetic, number, getattr(torch, kind.removeprefix("torch.")))
 
     def _is_module(self, x: Any) -> bool:
         torch = sys.modules.get("torch")

@@ -9,7 +9,7 @@ import numpy as np
 
 from tacit import field
 from tacit.errors import Mismatch
-from tacit.field import size
+from tacit.field import Field, size
 from tacit.sharing.operations import AtLeast, Bilinear, Input, OutputMask, RandomBits, Truncate, Winners
 from tacit.sharing.plan import Exchange, OpeningRecord, Plan, Rounds, Task, elements
 from tacit.sharing.protocol import Protocol
@@ -94,6 +94,9 @@ class Clear(Protocol):
             wire.share, wire.clear = (zero,), zero if operation.owner == self.me else None
 
         return plan.task(run, (), wire.label)
+
+    def summand(self, share: Share) -> Field:
+        return share[0] if self.me == 0 else np.zeros_like(share[0])
 
     def reveal(self, shares: Sequence[Share]) -> Rounds:
         yield from ()

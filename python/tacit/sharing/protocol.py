@@ -106,6 +106,10 @@ class Protocol(ABC):
             x_k if u == 0 else field.add(x_k, field.scale(constant, u)) for x_k, u in zip(x, self.unit, strict=True)
         )
 
+    @abstractmethod
+    def summand(self, share: Share) -> Field:
+        """What this party adds to the sum, over all parties, that is the value."""
+
     # Interaction outside graphs.
 
     @abstractmethod

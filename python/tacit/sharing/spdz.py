@@ -109,6 +109,9 @@ class Spdz(MaskedProtocol):
             raise CheatingDetected(f"party {sender} sent a number outside the field")
         return value
 
+    def summand(self, share: Share) -> Field:
+        return share[0]
+
     def received_input(self, value: Field) -> None:
         self._transcript.note(value.tobytes())
 

@@ -12,6 +12,7 @@ import torch
 
 from tacit.errors import Unsupported
 from tacit.field import CAPACITY
+from tacit.fixed import saving
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.torch import refusals
 from tacit.torch.operands import array
@@ -231,11 +232,17 @@ class SecretTensor(torch.Tensor):
     def __contains__(self, element: object) -> bool:
         self._refuse("`in`")
 
-    def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        raise Unsupported(
-            "a secret tensor cannot be pickled or saved: a share is worth nothing outside its session; "
-            "session.reveal a module (to one party, if need be) and save that"
-        )
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Pickled, as by torch.save, it is this party's part of a saved secret; all parties have to save it alike."""
+        if getattr(self, "_is_param", False) or not self.dtype.is_floating_point:
+            raise Unsupported(
+                "a shared module, or secret labels, cannot be pickled: save model.state_dict() with torch.save, and load it with "
+                "model.load_state_dict(session.restore(torch.load(path, weights_only=False)))"
+            )
+        return saving.unpickled, (saving.export(self._cell.arithmetic, number(self), str(self.dtype)),)
+
+    def __copy__(self) -> "SecretTensor":
+        return self.again()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "SecretTensor":
         if id(self) in memo:

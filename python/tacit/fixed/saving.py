@@ -1,0 +1,159 @@
+"""Secrets that outlive their session: each party keeps its summands of x, of a random key beta, and of the tags t = beta x.
+
+Restoring: every party enters its summands as inputs of the new session; chi, which nobody could know before, gives
+    z = sum_j chi_j t_j - beta sum_j chi_j x_j,   opened: 0, or some party brought other summands than it had saved.
+An alteration passes with a chance of 2^-60. (A z that is not 0 shows something of beta, which nothing rests on any more.)
+
+All parties together can put the values together from what they keep; any fewer learn nothing from it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tacit import _core
+from tacit import field as fp
+from tacit.engine.engine import Engine
+from tacit.errors import BadInput, CheatingDetected
+from tacit.field import Field
+from tacit.fixed.arithmetic import Arithmetic, Number
+from tacit.sharing.forms import Elementwise, MatMul, With
+from tacit.sharing.maps import Combine, Expand, LinearMap, Reshape, Shape, Sum
+from tacit.sharing.operations import Bilinear, Input, Linear, RandomBits
+from tacit.sharing.requests import LENGTH
+from tacit.sharing.wires import Wire
+
+SEED = 128
+
+
+@dataclass(frozen=True)
+class Saved:
+    """One party's part of a saved secret. Worth nothing without those of all the others."""
+
+    origin: str
+    """Which value of which session; the same at all parties."""
+    party: int
+    parties: int
+    protocol: str
+    shape: Shape
+    scale: int
+    bits: int
+    kind: str
+    """What it is in a script: "array", or a torch dtype."""
+    values: bytes
+    tags: bytes
+    key: bytes
+
+
+def export(a: Arithmetic, x: Number, kind: str) -> Saved:
+    """This party's part of x. All parties have to do it alike: two products, one opening of x if it was not opened yet."""
+    engine = a.engine
+    digits = engine.record(RandomBits((LENGTH,)), (), (LENGTH,), "save")
+    weights = np.uint64(1) << np.arange(LENGTH, dtype=np.uint64)
+    beta = _linear(engine, Sum((0,), True), _linear(engine, With(Elementwise(), weights), digits))
+    flat = _linear(engine, Reshape((fp.size(x.shape),)), x.wire)
+    tags = engine.record(Bilinear(Elementwise()), (flat, _linear(engine, Expand(flat.shape), beta)), flat.shape, "save")
+    engine.force(flat, tags, beta, purpose="save")
+    protocol = engine.protocol
+    if engine.dry:
+        parts = [np.zeros(w.shape, np.uint64) for w in (flat, tags, beta)]
+    else:
+        parts = [protocol.summand(w.value()) for w in (flat, tags, beta)]
+    values, marks, key = (p.astype("<u8").tobytes() for p in parts)
+    origin = f"{engine.session.hex()[:32]}/{tags.serial}"
+    return Saved(
+        origin, protocol.me, protocol.parties, protocol.name, x.shape, x.scale, x.bits, kind, values, marks, key
+    )
+
+
+def unpickled(saved: Saved) -> Saved:
+    """What a pickled secret becomes: for `Session.restore`."""
+    return saved
+
+
+def restore(a: Arithmetic, saved: Sequence[Saved]) -> list[Number]:
+    """The values of which every party gives its part: `BadInput` for another party's, `CheatingDetected` for altered ones."""
+    engine = a.engine
+    for s in saved:
+        _check(engine, s)
+    values = [_together(engine, s, s.values, fp.size(s.shape)) for s in saved]
+    tags = [_together(engine, s, s.tags, fp.size(s.shape)) for s in saved]
+    keys = [_together(engine, s, s.key, 1) for s in saved]
+    engine.force(*values, *tags, *keys, purpose="restore")  # before chi is known
+    (drawn,) = engine.reveal([engine.record(RandomBits((SEED,)), (), (SEED,), "random numbers of a check")])
+    assert drawn is not None
+    prg = _core.Prg(np.packbits(drawn.astype(np.uint8)).tobytes(), 0)
+    tests = []
+    for x, t, beta in zip(values, tags, keys, strict=True):
+        chi = With(MatMul(), prg.field(fp.size(x.shape)).reshape(1, -1), True)
+        column = Reshape((fp.size(x.shape), 1))
+        sums = [_linear(engine, chi, _linear(engine, column, w)) for w in (x, t)]
+        product = engine.record(
+            Bilinear(Elementwise()), (sums[0], _linear(engine, Reshape((1, 1)), beta)), (1, 1), "restore"
+        )
+        tests.append(_linear(engine, Combine((1, -1)), sums[1], product))
+    if any(z is None or z.any() for z in engine.reveal(tests)):
+        engine.cheated(CheatingDetected("some party brought other shares of a saved secret than it had saved"))
+    numbers = []
+    for s, x in zip(saved, values, strict=True):
+        wire = _linear(engine, Reshape(s.shape), x)
+        wire.bound = s.bits
+        numbers.append(Number(wire, s.scale, s.bits))
+    return numbers
+
+
+def _check(engine: Engine, s: Saved) -> None:
+    me, parties, protocol = engine.protocol.me, engine.protocol.parties, engine.protocol.name
+    if (s.party, s.parties, s.protocol) != (me, parties, protocol):
+        raise BadInput(
+            f"this share was saved by party {s.party} of {s.parties} under {s.protocol}, and this is party {me} of "
+            f"{parties} under {protocol}: every party restores what it saved itself"
+        )
+    count = fp.size(s.shape)
+    if (len(s.values), len(s.tags), len(s.key)) != (8 * count, 8 * count, 8):
+        raise BadInput("a saved share is damaged: its length is not that of its shape")
+
+
+def _together(engine: Engine, s: Saved, part: bytes, count: int) -> Wire:
+    """The sum of what all parties enter."""
+    mine = np.frombuffer(part, "<u8").astype(np.uint64)
+    if not _core.is_canonical(mine):
+        raise BadInput("a saved share is damaged: it holds numbers outside the field")
+
+    def give() -> Field:
+        return mine
+
+    label = f"share of {s.origin}, scale {s.scale}, bits {s.bits}"
+    inputs = []
+    for owner in range(s.parties):
+        inputs.append(engine.record(Input(owner, give if owner == s.party else None), (), (count,), label))
+    return _linear(engine, Combine((1,) * s.parties), *inputs)
+
+
+def _linear(engine: Engine, map: LinearMap, *inputs: Wire) -> Wire:
+    return engine.record(Linear(map), inputs, map.shape(*(i.shape for i in inputs)), "restore")
+
+
+def leaves(x: Any) -> Iterator[Saved]:
+    """What was saved, in dictionaries, lists and tuples."""
+    if isinstance(x, Saved):
+        yield x
+    elif isinstance(x, Mapping):
+        for value in x.values():
+            yield from leaves(value)
+    elif isinstance(x, list | tuple):
+        for value in x:
+            yield from leaves(value)
+
+
+def replaced(x: Any, by: Callable[[Saved], Any]) -> Any:
+    """The same with everything saved replaced."""
+    if isinstance(x, Saved):
+        return by(x)
+    if isinstance(x, Mapping):
+        return type(x)((key, replaced(value, by)) for key, value in x.items())  # type: ignore[call-arg]
+    if isinstance(x, list | tuple):
+        return type(x)(replaced(value, by) for value in x)
+    return x
