@@ -166,7 +166,7 @@ def test_training_never_multiplies_two_sealed_masks(steps):
         from tacit.fixed.arithmetic import Arithmetic
         from tacit.fixed.format import Format
 
-        a = Arithmetic(e, Format())
+        a = Arithmetic(e, Format(), np.random.default_rng(0))
         data = a.input(0, x if e.protocol.me == 0 else None, x.shape, None, "x")
         target = a.input(1, y[:, None] if e.protocol.me == 1 else None, (8, 1), None, "y")
         w = a.input(0, np.zeros((3, 1)) if e.protocol.me == 0 else None, (3, 1), None, "w")

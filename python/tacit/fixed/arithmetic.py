@@ -76,8 +76,9 @@ class Product:
 class Arithmetic:
     """Records operations on `Number`s with one engine, under one format."""
 
-    def __init__(self, engine: Engine, format: Format) -> None:
-        self.engine, self.format = engine, format
+    def __init__(self, engine: Engine, format: Format, generator: np.random.Generator) -> None:
+        """`generator`: public randomness, the same at all parties."""
+        self.engine, self.format, self.generator = engine, format, generator
 
     # In and out.
 
@@ -254,14 +255,33 @@ class Arithmetic:
         bits: shape (len(values) - 1, ...).
         """
         whole = [round(math.ldexp(v, scale)) for v in values]
-        steps = np.asarray([[v - u for u, v in itertools.pairwise(whole)]], np.int64)
         width = max(1, *(abs(v).bit_length() for v in whole))
-        self._fits(width, "lookup")
-        flat = self.reshape(bits, (steps.size, fp.size(bits.shape[1:])))
-        row = self._linear(With(MatMul(), fp.from_signed(steps), True), (flat,), scale, width, "lookup")
-        found = self.reshape(row, bits.shape[1:])
+        found = self.contract(bits, [v - u for u, v in itertools.pairwise(whole)], scale, width, "lookup")
         shift = np.full(found.shape, whole[0] % fp.P, np.uint64)
         return self._number(self.engine.record(Shift(shift), (found.wire,), found.shape, "lookup"), scale, width)
+
+    def contract(self, x: Number, weights: Sequence[int], scale: int, bits: int, name: str) -> Number:
+        """sum_j weights[j] x[j] along the first axis, at `scale`. `bits`: what the caller knows of the sum."""
+        self._fits(bits, name)
+        steps = np.asarray([weights], np.int64)
+        flat = self.reshape(x, (steps.size, fp.size(x.shape[1:])))
+        row = self._linear(With(MatMul(), fp.from_signed(steps), True), (flat,), scale, bits, name)
+        return self.reshape(row, x.shape[1:])
+
+    def combine(
+        self, terms: Sequence[tuple[float, Number]], constant: float, scale: int, bits: int, name: str
+    ) -> Number:
+        """sum of w x + constant at `scale`, for public weights w that are rounded to `scale` less that of x; one shape.
+
+        `bits`: what the caller knows of the sum. Unlike `add` and `times`, this never truncates.
+        """
+        self._fits(bits, name)
+        weights = tuple(round(math.ldexp(w, scale - x.scale)) for w, x in terms)
+        total = self._linear(Combine(weights), tuple(x for _, x in terms), scale, bits, name)
+        if (whole := round(math.ldexp(constant, scale))) == 0:
+            return total
+        shift = np.full(total.shape, whole % fp.P, np.uint64)
+        return self._number(self.engine.record(Shift(shift), (total.wire,), total.shape, name), scale, bits)
 
     # Products.
 

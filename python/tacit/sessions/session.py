@@ -54,9 +54,9 @@ class Session:
         kind = protocol_kind(options.protocol, parties)
         self._protocol = kind.make(me, parties, source, session, hub_of(options.topology))
         self.engine = Engine(self._protocol, source, channel, session, debug=options.debug)
-        self.arithmetic = Arithmetic(self.engine, options.format)
         self.generator = np.random.default_rng(options.seed)
         """Public randomness, the same at all parties as long as all draw from it alike."""
+        self.arithmetic = Arithmetic(self.engine, options.format, self.generator)
         self.meter = Meter() if channel is None else channel.meter
         self.material = material
         self.tensors = "torch" in sys.modules if options.tensors is None else options.tensors

@@ -33,7 +33,7 @@ _SHOWS = _names("_local_scalar_dense item equal nonzero masked_select is_nonzero
 
 _RANDOM = _names(
     """
-    bernoulli native_dropout dropout rand_like randn_like randint_like normal uniform random exponential
+    bernoulli native_dropout randint_like normal uniform random exponential
     multinomial
     """
 )

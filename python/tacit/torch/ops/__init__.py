@@ -10,6 +10,7 @@ from tacit.torch.ops import (
     movement,
     parts,
     products,
+    random,
     reductions,
     writing,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "movement",
     "parts",
     "products",
+    "random",
     "reductions",
     "writing",
 ]
