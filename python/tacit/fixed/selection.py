@@ -6,11 +6,17 @@ with e the one-hot of the largest. What is compared is opened; a product with a 
 where it does not say otherwise, and compared once for each value: gradients find the same bits again.
 """
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from tacit import field as fp
+from tacit.errors import OutOfRange
+from tacit.field import CAPACITY
 from tacit.fixed.arithmetic import Arithmetic, Number
+from tacit.fixed.comparison import RESOLUTION, at_least, complement, winners
 from tacit.sharing.forms import MatMul, With
 from tacit.sharing.maps import Sum
 from tacit.sharing.operations import Linear
@@ -18,8 +24,9 @@ from tacit.sharing.operations import Linear
 ONE_HOT = "one_hot"
 """The companion of an index: 1 at its place along one more axis, the last."""
 ALL_PAIRS = 12
-"""Up to so many elements, all pairs are compared at once; of more, the winners of groups, then theirs."""
+"""Up to so many elements, all pairs are compared at once; of more, those of groups, then the winners of the groups."""
 GROUP = 4
+HALF = np.asarray(0.5)
 
 
 def bit(x: Number) -> Number:
@@ -33,6 +40,227 @@ def bounded(x: Number, bits: int) -> Number:
     return Number(x.wire, x.scale, bits)
 
 
+# Comparisons. A number is its integer X 2^-scale, so that [x > t] = [X >= T + 1] for t = T 2^-scale.
+
+
+def compare(a: Arithmetic, x: Number, relation: str, t: float = 0.0, loosely: bool = False) -> Number:
+    """[x relation t] for a public t, rounded to the format, and one of >= > < <= == !=: exact, 20 to 30 bytes, 7 to 10 rounds.
+
+    == and != compare twice, with one opening. `loosely`: x = t may count as x > t where that was found before, for a
+    gradient, which may be either there.
+    """
+    low, high = _level(a, x, t, False), _level(a, x, t, True)
+    if loosely and high not in _known(x) and low in _known(x):
+        high = low
+    match relation:
+        case ">=" | "<":
+            (found,) = reached(a, x, [low])
+        case ">" | "<=":
+            (found,) = reached(a, x, [high])
+        case _:
+            some, more = reached(a, x, [low, high])
+            found = bit(a.add(some, more, -1, "equal"))
+    return complemented(a, found) if relation in ("<", "<=", "!=") else found
+
+
+def difference(a: Arithmetic, x: Number, y: Number) -> Number:
+    """x - y, the same value each time, so that it is compared once."""
+    known = x.wire.companions.setdefault("differences", {})
+    key = (id(y.wire), x.scale, y.scale)
+    if key not in known:
+        known[key] = a.add(x, y, -1, "compare"), y.wire  # kept, or another might take its id
+    found: Number = known[key][0]
+    return found
+
+
+def reached(a: Arithmetic, x: Number, levels: Sequence[int]) -> list[Number]:
+    """[X >= T] for each level, in units of the last place of x. One opening for those that were not asked for before."""
+    known = _known(x)
+    most = 1 << x.bits
+    if missing := [t for t in dict.fromkeys(levels) if t not in known and -most < t < most]:
+        found = at_least(a, x, [math.ldexp(t, -x.scale) for t in missing], exact=True)
+        for i, t in enumerate(missing):
+            known[t] = a.reshape(a.slice(found, 0, i, i + 1), x.shape)
+    for t in levels:
+        if t not in known:  # no number of so many bits reaches it, or every one
+            never = Number(a.times(x, 0.0).wire, 0, 1)
+            known[t] = never if t > 0 else complemented(a, never)
+    return [known[t] for t in levels]
+
+
+def _known(x: Number) -> dict[int, Number]:
+    found: dict[int, Number] = x.wire.companions.setdefault("reached", {})
+    return found
+
+
+def _level(a: Arithmetic, x: Number, t: float, strict: bool) -> int:
+    """T with [X >= T] = [x >= t], or [x > t] if `strict`, for t rounded to the format, or to the scale of x if that is finer."""
+    if math.isnan(t):
+        raise OutOfRange("a comparison of secret numbers with NaN")
+    if math.isinf(t):
+        return int(math.copysign(1 << CAPACITY, t))
+    more = max(0, a.format.fraction - x.scale)
+    level = round(math.ldexp(t, x.scale + more))
+    return (level >> more) + 1 if strict else -(-level >> more)
+
+
+def complemented(a: Arithmetic, x: Number) -> Number:
+    """1 - x for a bit x."""
+    return bit(complement(a, x))
+
+
+def both(a: Arithmetic, x: Number, y: Number) -> Number:
+    """x and y."""
+    return a.multiply(x, y, "and", bits=1)
+
+
+def either(a: Arithmetic, x: Number, y: Number) -> Number:
+    """x or y: x + y - x y"""
+    return bit(a.add(a.add(x, y), both(a, x, y), -1, "or"))
+
+
+def differ(a: Arithmetic, x: Number, y: Number) -> Number:
+    """x xor y: x + y - 2 x y"""
+    return bit(a.add(a.add(x, y), a.multiply(x, Number(y.wire, -1, 2), "xor", bits=2), -1, "xor"))
+
+
+def count(a: Arithmetic, bits: Number, axes: Sequence[int], keepdims: bool = False) -> Number:
+    """How many are 1 along `axes`: a whole number, which may leave the contract. Local."""
+    axes = tuple(i % len(bits.shape) for i in axes)
+    return _sum(a, bits, axes, keepdims, fp.size([bits.shape[i] for i in axes]).bit_length())
+
+
+def _sum(a: Arithmetic, x: Number, axes: Sequence[int], keepdims: bool, bits: int) -> Number:
+    map = Sum(tuple(sorted(axes)), keepdims)
+    wire = a.engine.record(Linear(map), (x.wire,), map.shape(x.shape), "sum")
+    return bounded(Number(wire, x.scale, bits), bits)
+
+
+# Choices.
+
+
+def select(a: Arithmetic, condition: Number, x: Number, y: Number) -> Number:
+    """x where the condition is 1, y where it is 0. One product with a bit."""
+    return a.add(y, masked(a, condition, a.add(x, y, -1)), name="where")
+
+
+def masked(a: Arithmetic, condition: Number, x: Number) -> Number:
+    """x where the condition is 1, else 0."""
+    return a.multiply(x, condition, "mask", bits=x.bits)
+
+
+def maximum(a: Arithmetic, x: Number, y: Number) -> Number:
+    """The larger of each pair: y + [x >= y] (x - y)"""
+    return _wide_as(a.add(y, _excess(a, x, y), name="maximum"), x, y)
+
+
+def minimum(a: Arithmetic, x: Number, y: Number) -> Number:
+    """The smaller of each pair: x - [x >= y] (x - y)"""
+    return _wide_as(a.add(x, _excess(a, x, y), -1, name="minimum"), x, y)
+
+
+def _excess(a: Arithmetic, x: Number, y: Number) -> Number:
+    apart = difference(a, x, y)
+    return masked(a, compare(a, apart, ">="), apart)
+
+
+def _wide_as(x: Number, *parts: Number) -> Number:
+    """x, which is one of the parts, or their sum with at most one that is not 0."""
+    return bounded(x, min(x.bits, max(p.bits + max(0, x.scale - p.scale) for p in parts)))
+
+
+def clamp(a: Arithmetic, x: Number, low: float | None, high: float | None, exact: bool = True) -> Number:
+    """The nearest to x in [low, high]; either end may be open. Both ends are compared at once.
+
+    Not `exact`: within 2^-RESOLUTION of an end it may be either. What comes out has the bits of the ends.
+    """
+    low = None if low is None or low == -math.inf else low
+    high = None if high is None or high == math.inf else high
+    if low is not None and high is not None and low > high:
+        low = high  # as NumPy and torch have it
+    if low is None and high is None:
+        return x
+    ends = [e for e in (low, high) if e is not None]
+    steps = edges(a, x, low, high, exact)
+    scale = x.scale if all(math.ldexp(e, x.scale).is_integer() for e in ends) else max(x.scale, a.format.fraction)
+    below = [] if low is None else [low]
+    above = [] if high is None else [high]
+    outside = a.lookup(a.concat([a.reshape(s, (1, *s.shape)) for s in steps], 0), [*below, 0.0, *above], scale)
+    out = _wide_as(a.add(masked(a, between(a, steps, low is not None), x), outside, name="clamp"), x, outside)
+    if len(ends) == 2:
+        return bounded(
+            out, min(out.bits, max(1, *(math.ceil(abs(math.ldexp(e, out.scale))).bit_length() for e in ends)))
+        )
+    return out
+
+
+def edges(a: Arithmetic, x: Number, low: float | None, high: float | None, exact: bool) -> list[Number]:
+    """[x >= low], [x > high], of those that are given."""
+    if exact or (low is not None and high is not None and high - low < 2.0 ** (2 - RESOLUTION)):
+        levels = [_level(a, x, e, strict) for e, strict in ((low, False), (high, True)) if e is not None]
+        return reached(a, x, levels)
+    found = at_least(a, x, [e for e in (low, high) if e is not None])
+    return [a.reshape(a.slice(found, 0, i, i + 1), x.shape) for i in range(found.shape[0])]
+
+
+def between(a: Arithmetic, steps: Sequence[Number], low: bool) -> Number:
+    """1 inside the range that has these `edges`; `low`: the first is its lower end."""
+    if len(steps) == 2:
+        return bit(a.add(steps[0], steps[1], -1, "between"))
+    return steps[0] if low else complemented(a, steps[0])
+
+
+# The largest.
+
+
+def winners_along(a: Arithmetic, x: Number, axis: int) -> Number:
+    """One-hot along `axis`: 1 at the largest element, the first of those if several are. Shape of x.
+
+    n <= 12: n (n - 1) / 2 comparisons at once. Else 3 n / 2 in groups of four, then those of the groups' winners.
+    """
+    axis %= len(x.shape)
+    key = f"winners along {axis}"
+    if key not in x.wire.companions:
+        order = [i for i in range(len(x.shape)) if i != axis] + [axis]
+        found = _winners(a, a.permute(x, order))
+        x.wire.companions[key] = a.permute(found, [order.index(i) for i in range(len(order))])
+    one_hot: Number = x.wire.companions[key]
+    return one_hot
+
+
+def _winners(a: Arithmetic, x: Number) -> Number:
+    """The same along the last axis."""
+    *lead, n = x.shape
+    last = len(lead)
+    if n == 0:
+        raise ValueError("the largest of nothing")
+    if n == 1:
+        return complemented(a, Number(a.times(x, 0.0).wire, 0, 1))
+    if n <= ALL_PAIRS:
+        return winners(a, x)
+    groups = -(-n // GROUP)
+    filled = a.gather(
+        x, last, [min(i, n - 1) for i in range(groups * GROUP)]
+    )  # what is repeated comes last: it never wins
+    grouped = a.reshape(filled, (*lead, groups, GROUP))
+    inner = winners(a, grouped)
+    outer = _winners(a, picked(a, grouped, inner, -1))
+    one_hot = a.reshape(both(a, inner, a.reshape(outer, (*outer.shape, 1))), (*lead, groups * GROUP))
+    return a.slice(one_hot, last, 0, n)
+
+
+def largest(a: Arithmetic, x: Number, axis: int, keepdims: bool = False) -> Number:
+    """The largest along `axis`, exact."""
+    return picked(a, x, winners_along(a, x, axis), axis, keepdims)
+
+
+def negated(a: Arithmetic, x: Number) -> Number:
+    """-x, the same value each time: its winners are the least of x."""
+    if "negated" not in x.wire.companions:
+        x.wire.companions["negated"] = a.negate(x).wire
+    return Number(x.wire.companions["negated"], x.scale, x.bits)
+
+
 def picked(a: Arithmetic, x: Number, one_hot: Number, axis: int, keepdims: bool = False) -> Number:
     """sum e x along `axis`: the element where e is 1. A product with bits, as wide as x."""
     return only(a, a.multiply(x, one_hot, "pick", bits=x.bits), axis, keepdims)
@@ -40,9 +268,7 @@ def picked(a: Arithmetic, x: Number, one_hot: Number, axis: int, keepdims: bool 
 
 def only(a: Arithmetic, x: Number, axis: int, keepdims: bool = False) -> Number:
     """The sum along `axis` of numbers of which one at most is not 0: it has the bits of one."""
-    map = Sum((axis % len(x.shape),), keepdims)
-    wire = a.engine.record(Linear(map), (x.wire,), map.shape(x.shape), "sum")
-    return bounded(Number(wire, x.scale, x.bits), x.bits)
+    return _sum(a, x, (axis % len(x.shape),), keepdims, x.bits)
 
 
 # Indices.
@@ -59,8 +285,56 @@ def index(a: Arithmetic, one_hot: Number) -> Number:
 
 def weighed(a: Arithmetic, one_hot: Number, values: NDArray[np.int64]) -> Number:
     """sum_c values[b, c] e[b, n, c], exact, for one-hots of shape (B, N, C): shape (B, N). Local."""
-    batch, count, _ = one_hot.shape
+    batch, number, _ = one_hot.shape
     product = With(MatMul(), fp.from_signed(np.ascontiguousarray(values)[:, :, None]))
-    wire = a.engine.record(Linear(product), (one_hot.wire,), (batch, count, 1), "index")
+    wire = a.engine.record(Linear(product), (one_hot.wire,), (batch, number, 1), "index")
     bits = max(1, int(np.abs(values).max(initial=0)).bit_length())
-    return a.reshape(bounded(Number(wire, 0, bits), bits), (batch, count))
+    return a.reshape(bounded(Number(wire, 0, bits), bits), (batch, number))
+
+
+# Whole parts.
+
+
+def floor(a: Arithmetic, x: Number) -> Number:
+    """The largest whole number that is not above x, exact, at scale 0. One truncation, then 3 comparisons: about 70 bytes."""
+    return floor_shift(a, x, x.scale)
+
+
+def floor_shift(a: Arithmetic, x: Number, drop: int) -> Number:
+    """floor(X / 2^drop), exact, of the integer X behind x: at scale - drop.
+
+    A truncation y is off by less than two units, so that X / 2^drop - y is in (-2, 2): comparing it with -1, 0, 1 mends y.
+    """
+    if drop <= 0:
+        return x
+    if drop >= x.bits:
+        (sign,) = reached(a, x, [0])
+        return bounded(_plus(a, Number(sign.wire, x.scale - drop, 1), -1), 1)
+    x = a.truncate(x, x.bits + 2 - CAPACITY)  # at most two bits, where x fills the field
+    drop = drop - max(0, x.bits + 2 - CAPACITY)
+    y = a.truncate(x, drop)
+    rest = bounded(a.add(x, y, -1, "rest"), drop + 1)
+    steps = at_least(a, rest, [math.ldexp(k, drop - rest.scale) for k in (-1, 0, 1)], exact=True)
+    mended = a.add(y, Number(_sum(a, steps, (0,), False, 2).wire, y.scale, 2), name="floor")
+    return bounded(_plus(a, mended, -2), min(mended.bits, y.bits + 1))
+
+
+def _plus(a: Arithmetic, x: Number, units: int) -> Number:
+    return a.add_public(x, np.asarray(math.ldexp(units, -x.scale)))
+
+
+def ceil(a: Arithmetic, x: Number) -> Number:
+    return a.negate(floor(a, negated(a, x)))
+
+
+def trunc(a: Arithmetic, x: Number) -> Number:
+    """The whole part, towards zero: the floor of x + [x < 0] (1 - one unit of its last place)."""
+    if x.scale <= 0:
+        return x
+    almost = a.lookup(a.reshape(compare(a, x, ">="), (1, *x.shape)), [1 - math.ldexp(1, -x.scale), 0.0], x.scale)
+    return floor(a, _wide_as(a.add(x, almost), x, almost))
+
+
+def nearest(a: Arithmetic, x: Number) -> Number:
+    """floor(x + 1/2): the nearest whole number, of two the upper."""
+    return x if x.scale <= 0 else floor(a, a.add_public(x, HALF))

@@ -1,0 +1,140 @@
+"""Ranges, whole parts, comparisons and the largest along an axis, against NumPy: exact, ties included."""
+
+import math
+
+import numpy as np
+import pytest
+
+import tacit
+from tacit import SecretArray
+from tacit.fixed import selection
+
+UNIT = 2.0**-16
+X = np.round(np.random.default_rng(0).normal(size=(3, 17)) * 4 / UNIT) * UNIT
+X[0, :9] = [0, 1, -1, 2.5, -2.5, 1 - UNIT, UNIT, -UNIT, 50.5]
+X[1] = X[1, 0]  # ties
+Y = X[:, ::-1]
+
+
+def one_hot(places, axis):
+    return np.moveaxis(np.eye(X.shape[axis])[places], -1, axis)
+
+
+def fill(relation, t):
+    return lambda a, x, y: selection.compare(a, x, relation, t)
+
+
+OPERATIONS = {
+    "floor": (lambda a, x, y: selection.floor(a, x), np.floor(X)),
+    "ceil": (lambda a, x, y: selection.ceil(a, x), np.ceil(X)),
+    "trunc": (lambda a, x, y: selection.trunc(a, x), np.trunc(X)),
+    "nearest": (lambda a, x, y: selection.nearest(a, x), np.floor(X + 0.5)),
+    "floor of a product": (lambda a, x, y: selection.floor(a, a.multiply(x, y)), np.floor(X * Y)),
+    "floor of floor": (lambda a, x, y: selection.floor(a, selection.floor(a, x)), np.floor(X)),
+    "floor of all bits": (lambda a, x, y: selection.floor_shift(a, x, 40), np.floor(X * UNIT / 256) * 2.0**24),
+    "clamp": (lambda a, x, y: selection.clamp(a, x, -1, 2.5), np.clip(X, -1, 2.5)),
+    "clamp from": (lambda a, x, y: selection.clamp(a, x, 0.125, None), np.maximum(X, 0.125)),
+    "clamp to": (lambda a, x, y: selection.clamp(a, x, None, -0.125), np.minimum(X, -0.125)),
+    "clamp to one place": (lambda a, x, y: selection.clamp(a, x, 2, 1), np.ones(X.shape)),
+    "clamp to everything": (lambda a, x, y: selection.clamp(a, x, -5000, math.inf), X),
+    "clamp of whole numbers": (
+        lambda a, x, y: selection.clamp(a, selection.floor(a, x), -0.5, 1.5),
+        np.clip(np.floor(X), -0.5, 1.5),
+    ),
+    "maximum": (lambda a, x, y: selection.maximum(a, x, y), np.maximum(X, Y)),
+    "minimum": (lambda a, x, y: selection.minimum(a, x, y), np.minimum(X, Y)),
+    "largest": (lambda a, x, y: selection.largest(a, x, 1), X.max(1)),
+    "largest of few": (lambda a, x, y: selection.largest(a, x, 0, keepdims=True), X.max(0, keepdims=True)),
+    "least": (lambda a, x, y: a.negate(selection.largest(a, selection.negated(a, x), -1)), X.min(1)),
+    "winners": (lambda a, x, y: selection.winners_along(a, x, 1), one_hot(X.argmax(1), 1)),
+    "winners of few": (lambda a, x, y: selection.winners_along(a, x, 0), one_hot(X.argmax(0), 0)),
+    "winner of one": (lambda a, x, y: selection.winners_along(a, a.slice(x, 1, 3, 4), 1), np.ones((3, 1))),
+    "place of the largest": (lambda a, x, y: selection.index(a, selection.winners_along(a, x, 1)), X.argmax(1)),
+    "< of whole numbers": (
+        lambda a, x, y: selection.compare(a, selection.floor(a, x), "<", 1.5),
+        np.floor(X) < 1.5,
+    ),
+    "== of whole numbers": (
+        lambda a, x, y: selection.compare(a, selection.floor(a, x), "==", 1.5),
+        np.zeros(X.shape),
+    ),
+    ">=": (fill(">=", 2.5), X >= 2.5),
+    ">": (fill(">", 2.5), X > 2.5),
+    "<": (fill("<", -1), X < -1),
+    "<=": (fill("<=", -1), X <= -1),
+    "==": (fill("==", UNIT), X == UNIT),
+    "!=": (fill("!=", 1 - UNIT), X != 1 - UNIT),
+    "> -inf": (fill(">", -math.inf), np.ones(X.shape)),
+    "> 5000": (fill(">", 5000.0), np.zeros(X.shape)),
+    "difference": (lambda a, x, y: selection.compare(a, selection.difference(a, x, y), "=="), X == Y),
+    "and or xor": (
+        lambda a, x, y: selection.differ(
+            a,
+            selection.both(a, selection.compare(a, x, ">"), selection.compare(a, y, ">")),
+            selection.either(a, selection.compare(a, x, "<", 1), selection.compare(a, y, "<", 1)),
+        ),
+        ((X > 0) & (Y > 0)) ^ ((X < 1) | (Y < 1)),
+    ),
+    "select": (lambda a, x, y: selection.select(a, selection.compare(a, x, ">"), x, y), np.where(X > 0, X, Y)),
+    "count": (lambda a, x, y: selection.count(a, selection.compare(a, x, ">"), (0, 1)), (X > 0).sum()),
+}
+
+
+@pytest.fixture(scope="module", params=[("clear", 1), ("spdz", 2), ("spdz", 3)], ids=lambda p: f"{p[0]} {p[1]}")
+def results(request):
+    protocol, parties = request.param
+
+    def script(s):
+        a, x, y = s.arithmetic, s.secret(X, owner=0).number, s.secret(Y, owner=0).number
+        return s.reveal([SecretArray(a, f(a, x, y)) for f, _ in OPERATIONS.values()])
+
+    return tacit.run(script, parties, protocol=protocol, tensors=False, debug=True)
+
+
+@pytest.mark.parametrize("index", range(len(OPERATIONS)), ids=list(OPERATIONS))
+def test_operations_are_those_of_numpy(results, index):
+    expected = np.asarray(list(OPERATIONS.values())[index][1], np.float64)
+    for values in results:
+        np.testing.assert_array_equal(values[index], expected)
+
+
+def test_what_was_compared_is_not_compared_again():
+    def script(s):
+        a, x = s.arithmetic, s.secret(X, owner=0).number
+        selection.clamp(a, x, -1, 2)
+        ledger = s.engine.protocol.ledger
+
+        def comparisons(*numbers):
+            seen = len(ledger)
+            s.reveal([SecretArray(a, n) for n in numbers])
+            return [r.shape for r in ledger[seen:] if r.kind in ("comparison", "winners")]
+
+        counts = [comparisons(selection.clamp(a, x, -1, 2))]
+        counts.append(comparisons(selection.compare(a, x, ">=", -1), selection.compare(a, x, "<=", 2)))
+        counts.append(comparisons(selection.largest(a, x, 0)))
+        counts.append(
+            comparisons(selection.winners_along(a, x, 0), selection.index(a, selection.winners_along(a, x, 0)))
+        )
+        return counts
+
+    for counts in tacit.run(script, 2, tensors=False):
+        assert counts == [[(2, 3, 17)], [], [(17, 3)], []]
+
+
+def test_a_range_that_is_not_exact_is_off_by_its_resolution_at_most():
+    values = np.linspace(-0.05, 6.05, 700)
+
+    def script(s):
+        a, x = s.arithmetic, s.secret(values, owner=0).number
+        return s.reveal(SecretArray(a, selection.clamp(a, x, 0, 6, exact=False)))
+
+    (got, _) = tacit.run(script, 2, tensors=False)
+    assert np.abs(got - np.clip(values, 0, 6)).max() <= 2**-8
+
+
+def test_no_number():
+    def script(s):
+        with pytest.raises(tacit.OutOfRange, match="NaN"):
+            selection.compare(s.arithmetic, s.secret(X).number, ">", math.nan)
+
+    tacit.run(script, 1, protocol="clear", tensors=False)
