@@ -23,6 +23,10 @@ from tacit.sharing.operations import Linear
 
 ONE_HOT = "one_hot"
 """The companion of an index: 1 at its place along one more axis, the last."""
+ONE_ALONG = "one along"
+"""The companion of a one-hot: the axes along which its sum is 1."""
+LARGEST_OF = "largest of"
+"""The companion of the largest or least: the wire among whose elements it is, and its one-hot there."""
 ALL_PAIRS = 12
 """Up to so many elements, all pairs are compared at once; of more, those of groups, then the winners of the groups."""
 GROUP = 4
@@ -46,12 +50,11 @@ def bounded(x: Number, bits: int) -> Number:
 def compare(a: Arithmetic, x: Number, relation: str, t: float = 0.0, loosely: bool = False) -> Number:
     """[x relation t] for a public t, rounded to the format, and one of >= > < <= == !=: exact, 20 to 30 bytes, 7 to 10 rounds.
 
-    == and != compare twice, with one opening. `loosely`: x = t may count as x > t where that was found before, for a
-    gradient, which may be either there.
+    == and != compare twice, with one opening. `loosely`, for gradients: x = t may count as above or below, as was found before.
     """
     low, high = _level(a, x, t, False), _level(a, x, t, True)
-    if loosely and high not in _known(x) and low in _known(x):
-        high = low
+    if loosely and (low in _known(x)) != (high in _known(x)):
+        low = high = low if low in _known(x) else high
     match relation:
         case ">=" | "<":
             (found,) = reached(a, x, [low])
@@ -176,28 +179,23 @@ def clamp(a: Arithmetic, x: Number, low: float | None, high: float | None, exact
     """
     low = None if low is None or low == -math.inf else low
     high = None if high is None or high == math.inf else high
-    if low is not None and high is not None and low > high:
-        low = high  # as NumPy and torch have it
     if low is None and high is None:
         return x
     ends = [e for e in (low, high) if e is not None]
+    if len(ends) == 2 and _level(a, x, ends[0], False) >= _level(a, x, ends[1], False):
+        return a.add_public(a.times(x, 0.0), np.asarray(ends[1]))  # as NumPy and torch have it
     steps = edges(a, x, low, high, exact)
     scale = x.scale if all(math.ldexp(e, x.scale).is_integer() for e in ends) else max(x.scale, a.format.fraction)
-    below = [] if low is None else [low]
-    above = [] if high is None else [high]
-    outside = a.lookup(a.concat([a.reshape(s, (1, *s.shape)) for s in steps], 0), [*below, 0.0, *above], scale)
+    values = [*([] if low is None else [low]), 0.0, *([] if high is None else [high])]
+    outside = a.lookup(a.concat([a.reshape(s, (1, *s.shape)) for s in steps], 0), values, scale)
     out = _wide_as(a.add(masked(a, between(a, steps, low is not None), x), outside, name="clamp"), x, outside)
-    if len(ends) == 2:
-        return bounded(
-            out, min(out.bits, max(1, *(math.ceil(abs(math.ldexp(e, out.scale))).bit_length() for e in ends)))
-        )
-    return out
+    return bounded(out, min(out.bits, outside.bits + out.scale - scale)) if len(ends) == 2 else out
 
 
 def edges(a: Arithmetic, x: Number, low: float | None, high: float | None, exact: bool) -> list[Number]:
-    """[x >= low], [x > high], of those that are given."""
+    """[x > low], [x >= high], of those that are given."""
     if exact or (low is not None and high is not None and high - low < 2.0 ** (2 - RESOLUTION)):
-        levels = [_level(a, x, e, strict) for e, strict in ((low, False), (high, True)) if e is not None]
+        levels = [_level(a, x, e, strict) for e, strict in ((low, True), (high, False)) if e is not None]
         return reached(a, x, levels)
     found = at_least(a, x, [e for e in (low, high) if e is not None])
     return [a.reshape(a.slice(found, 0, i, i + 1), x.shape) for i in range(found.shape[0])]
@@ -213,19 +211,22 @@ def between(a: Arithmetic, steps: Sequence[Number], low: bool) -> Number:
 # The largest.
 
 
-def winners_along(a: Arithmetic, x: Number, axis: int) -> Number:
-    """One-hot along `axis`: 1 at the largest element, the first of those if several are. Shape of x.
+def winners_along(a: Arithmetic, x: Number, axes: Sequence[int]) -> Number:
+    """One-hot along `axes`: 1 at the largest element, the first of those if several are. Shape of x.
 
     n <= 12: n (n - 1) / 2 comparisons at once. Else 3 n / 2 in groups of four, then those of the groups' winners.
     """
-    axis %= len(x.shape)
-    key = f"winners along {axis}"
-    if key not in x.wire.companions:
-        order = [i for i in range(len(x.shape)) if i != axis] + [axis]
-        found = _winners(a, a.permute(x, order))
-        x.wire.companions[key] = a.permute(found, [order.index(i) for i in range(len(order))])
-    one_hot: Number = x.wire.companions[key]
-    return one_hot
+    axes = tuple(sorted(i % len(x.shape) for i in axes))
+    known: dict[tuple[int, ...], Number] = x.wire.companions.setdefault("winners along", {})
+    if axes not in known:
+        order = [i for i in range(len(x.shape)) if i not in axes] + list(axes)
+        moved = a.permute(x, order)
+        lead = moved.shape[: len(moved.shape) - len(axes)]
+        found = _winners(a, a.reshape(moved, (*lead, fp.size([x.shape[i] for i in axes]))))
+        one_hot = a.permute(a.reshape(found, moved.shape), [order.index(i) for i in range(len(order))])
+        one_hot.wire.companions[ONE_ALONG] = axes
+        known[axes] = one_hot
+    return known[axes]
 
 
 def _winners(a: Arithmetic, x: Number) -> Number:
@@ -244,14 +245,24 @@ def _winners(a: Arithmetic, x: Number) -> Number:
     )  # what is repeated comes last: it never wins
     grouped = a.reshape(filled, (*lead, groups, GROUP))
     inner = winners(a, grouped)
-    outer = _winners(a, picked(a, grouped, inner, -1))
+    outer = _winners(a, picked(a, grouped, inner, (-1,)))
     one_hot = a.reshape(both(a, inner, a.reshape(outer, (*outer.shape, 1))), (*lead, groups * GROUP))
     return a.slice(one_hot, last, 0, n)
 
 
-def largest(a: Arithmetic, x: Number, axis: int, keepdims: bool = False) -> Number:
-    """The largest along `axis`, exact."""
-    return picked(a, x, winners_along(a, x, axis), axis, keepdims)
+def largest(a: Arithmetic, x: Number, axes: Sequence[int], keepdims: bool = False) -> Number:
+    """The largest along `axes`, exact. It remembers where that is, for its gradient."""
+    one_hot = winners_along(a, x, axes)
+    out = picked(a, x, one_hot, axes, keepdims)
+    out.wire.companions[LARGEST_OF] = x.wire, one_hot
+    return out
+
+
+def least(a: Arithmetic, x: Number, axes: Sequence[int], keepdims: bool = False) -> Number:
+    one_hot = winners_along(a, negated(a, x), axes)
+    out = picked(a, x, one_hot, axes, keepdims)
+    out.wire.companions[LARGEST_OF] = x.wire, one_hot
+    return out
 
 
 def negated(a: Arithmetic, x: Number) -> Number:
@@ -261,14 +272,14 @@ def negated(a: Arithmetic, x: Number) -> Number:
     return Number(x.wire.companions["negated"], x.scale, x.bits)
 
 
-def picked(a: Arithmetic, x: Number, one_hot: Number, axis: int, keepdims: bool = False) -> Number:
-    """sum e x along `axis`: the element where e is 1. A product with bits, as wide as x."""
-    return only(a, a.multiply(x, one_hot, "pick", bits=x.bits), axis, keepdims)
+def picked(a: Arithmetic, x: Number, one_hot: Number, axes: Sequence[int], keepdims: bool = False) -> Number:
+    """sum e x along `axes`: the element where e is 1. A product with bits, as wide as x."""
+    return only(a, a.multiply(x, one_hot, "pick", bits=x.bits), axes, keepdims)
 
 
-def only(a: Arithmetic, x: Number, axis: int, keepdims: bool = False) -> Number:
-    """The sum along `axis` of numbers of which one at most is not 0: it has the bits of one."""
-    return _sum(a, x, (axis % len(x.shape),), keepdims, x.bits)
+def only(a: Arithmetic, x: Number, axes: Sequence[int], keepdims: bool = False) -> Number:
+    """The sum along `axes` of numbers of which one at most is not 0: it has the bits of one."""
+    return _sum(a, x, [i % len(x.shape) for i in axes], keepdims, x.bits)
 
 
 # Indices.

@@ -60,9 +60,9 @@ def nll_loss(
     chosen, weights = _one_hot(a, x, target, ignore_index), _weights(x, weight)
     weighed = x if weights is None else mul(a, x, weights) if isinstance(x, Number) else x * weights
     if isinstance(weighed, Number) and isinstance(chosen, Number):
-        picked = selection.picked(a, weighed, chosen, _axis(x))
+        picked = selection.picked(a, weighed, chosen, (_axis(x),))
     else:
-        picked = selection.only(a, mul(a, weighed, chosen, "nll_loss"), _axis(x))
+        picked = selection.only(a, mul(a, weighed, chosen, "nll_loss"), (_axis(x),))
     losses, whole = a.negate(picked), _total_weight(a, chosen, weights)
     if reduction != MEAN:
         return _reduced(a, losses, reduction), whole
