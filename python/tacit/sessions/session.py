@@ -156,6 +156,11 @@ class Session:
         results = [None if s is None else self._plain(v, s) for v, s in zip(values, shown, strict=True)]
         return type(x)(results) if several else results[0]
 
+    def computed(self, x: Any) -> Any:
+        """`x`, a secret, computed now and revealed to nobody: what is only recorded keeps all that it needs in memory."""
+        self.engine.force(self.number(x).wire)
+        return x
+
     def restore(self, saved: Any) -> Any:
         """Secrets that were saved (by pickle or torch.save, in this session or an earlier one of the same parties).
 
