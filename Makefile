@@ -42,5 +42,8 @@ format: install
 bench: install
 	$(BIN)/python benchmarks/run.py $(if $(ONLY),--only $(ONLY)) $(if $(LATENCY),--latency $(LATENCY)) $(if $(BANDWIDTH),--bandwidth $(BANDWIDTH))
 
+bench-full: install
+	$(BIN)/python benchmarks/run.py --full
+
 clean:
 	rm -rf $(VENV) target

@@ -5,10 +5,12 @@ The time of a job is recording, lowering, all rounds, and the MAC check of every
 """
 
 import json
+import re
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -160,42 +162,57 @@ def linreg_64(session: Any) -> dict[str, Any]:
     }
 
 
-def cnn_shallow_poly_step(session: Any) -> dict[str, Any]:
-    """One step of the shallow MNIST net, batch 128, polynomial ReLU of degree 2, MSE, SGD; in the format of the example."""
-    from torch import nn
-
-    class Polynomial(nn.Module):
-        def forward(self, x: Any) -> Any:
-            return 0.125 * x**2 + 0.5 * x + 0.25
-
-    return cnn_shallow(session, Polynomial())
-
-
-def cnn_shallow_relu_step(session: Any) -> dict[str, Any]:
-    """The same with a ReLU."""
-    from torch import nn
-
-    return cnn_shallow(session, nn.ReLU())
-
-
-def cnn_shallow(session: Any, activation: Any) -> dict[str, Any]:
-    import torch
-    from torch import nn
-
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    rng = np.random.default_rng(0)
-    pixels = rng.integers(0, 256, (128, 1, 28, 28)) / 256
-    labels = np.eye(10)[rng.integers(0, 10, 128)]
-    model = session.share(
-        nn.Sequential(nn.Conv2d(1, 32, 3, padding=1), nn.AvgPool2d(2), activation, nn.Flatten(), nn.Linear(6272, 10))
-    )
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.02)
-    y = session.secret(labels, owner=1)
-    x = session.secret(pixels, owner=0, format=Format(8, 1))
+def softmax_128x10(session: Any) -> dict[str, Any]:
+    """Softmax of 128 x 10 numbers that were not opened before."""
+    from tacit.fixed.functions.softmax import softmax
 
     def record() -> Iterable[Wire]:
-        loss = nn.functional.mse_loss(model(x), y)
+        return [softmax(session.arithmetic, numbers.pop().number).wire]
+
+    numbers = [hidden(session, (128, 10), -20, 20) for _ in range(11)]
+    return timed(session, record, 10)
+
+
+def cnn_shallow_poly_step(session: Any) -> dict[str, Any]:
+    """The shallow net with a polynomial of degree 2 for a ReLU, and MSE."""
+
+    def loss(out: Any, y: Any) -> Any:
+        return functional().mse_loss(out, functional().one_hot(y, 10).float())
+
+    return cnn(session, "shallow", "polynomial", loss)
+
+
+def cnn_shallow_step(session: Any) -> dict[str, Any]:
+    """One step of the shallow MNIST net, batch 128: ReLU, softmax and cross-entropy with secret labels, SGD."""
+    return cnn(session, "shallow", "relu", functional().cross_entropy)
+
+
+def cnn_deep_step(session: Any) -> dict[str, Any]:
+    """The deep net."""
+    return cnn(session, "deep", "relu", functional().cross_entropy)
+
+
+def functional() -> Any:
+    from torch.nn import functional
+
+    return functional
+
+
+def cnn(session: Any, net: str, activation: str, loss_of: Callable[[Any, Any], Any]) -> dict[str, Any]:
+    """One step, in the format of the example; the data are those of a later epoch. With bytes by layer."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+    import mnist_cnn
+    import torch
+
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(0)
+    model = session.share(mnist_cnn.network(net, activation))
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.01)
+    x = session.secret(rng.integers(0, 256, (128, 1, 28, 28)) / 256, owner=0, format=Format(8, 1), name="images")
+    y = session.labels(rng.integers(0, 10, 128), classes=10, owner=1)
+
+    def record() -> Iterable[Wire]:
+        loss = loss_of(model(x), y)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -203,18 +220,34 @@ def cnn_shallow(session: Any, activation: Any) -> dict[str, Any]:
 
     record()
     session.engine.step()
-    return timed(session, record)
+    before = dict(session.engine.costs.by_label)
+    opened = len(session.engine.protocol.ledger)
+    turns = 5
+    result = timed(session, record, turns)
+    spent = {k: (v - before.get(k, 0)) / (turns + 1) for k, v in session.engine.costs.by_label.items()}
+    result["layers"] = by_layer(spent)
+    images = [r for r in session.engine.protocol.ledger[opened:] if "images" in r.label]
+    result["note"] += f"; openings of the images in later epochs: {len(images)}"
+    return result
 
 
-SMALL = (mul_1m, matmul_dense, relu_100k, less_100k_exact, linreg_gd, linreg_64)
-JOBS = {job.__name__: job for job in (*SMALL, cnn_shallow_poly_step, cnn_shallow_relu_step)}
-FORMATS = {
-    "relu_100k": Format(16, 6),
-    "linreg_gd": Format(15, 11),
-    "linreg_64": Format(24, 4),
-    "cnn_shallow_poly_step": Format(16, 6),
-    "cnn_shallow_relu_step": Format(16, 6),
-}
+LAYER = re.compile(r"(backward of )?(\d+\(\w+\))")
+
+
+def by_layer(spent: dict[str, float]) -> dict[str, list[float]]:
+    """Bytes of each layer: forward, backward. What belongs to no layer: loss, optimiser."""
+    layers: dict[str, list[float]] = {}
+    for label, sent in spent.items():
+        found = LAYER.search(label)
+        name, back = (found.group(2), bool(found.group(1))) if found else ("loss and optimiser", False)
+        layers.setdefault(name, [0.0, 0.0])[back] += sent
+    return {name: [round(v) for v in both] for name, both in sorted(layers.items()) if any(both)}
+
+
+SMALL = (mul_1m, matmul_dense, relu_100k, less_100k_exact, linreg_gd, linreg_64, softmax_128x10)
+JOBS = {job.__name__: job for job in (*SMALL, cnn_shallow_poly_step, cnn_shallow_step, cnn_deep_step)}
+NARROW = ("relu_100k", "softmax_128x10", "cnn_shallow_poly_step", "cnn_shallow_step", "cnn_deep_step")
+FORMATS = {"linreg_gd": Format(15, 11), "linreg_64": Format(24, 4), **dict.fromkeys(NARROW, Format(16, 6))}
 
 
 if __name__ == "__main__":
