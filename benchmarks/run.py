@@ -69,7 +69,7 @@ def hello(line: list[str]) -> list[Result]:
 
 
 def epoch(line: list[str]) -> list[Result]:
-    """One epoch of the shallow MNIST net by the example, ten accuracies on all test images included. TACIT_MNIST names the data."""
+    """One epoch of the shallow MNIST net by the example, ten accuracies on all test images included. TACIT_MNIST: the data."""
     data = os.environ.get("TACIT_MNIST")
     if not data:
         raise SystemExit("cnn_shallow_epoch needs MNIST: set TACIT_MNIST to the folder with its four .gz files")

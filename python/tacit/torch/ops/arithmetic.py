@@ -8,7 +8,7 @@ import torch
 from tacit.errors import Unsupported
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.torch import refusals
-from tacit.torch.operands import Operand, array, scalar, shape_of
+from tacit.torch.operands import Operand, array, finite, scalar, shape_of
 from tacit.torch.rules import first, floating, implements, promoted
 
 aten = torch.ops.aten
@@ -31,7 +31,7 @@ def add(a: Arithmetic, x: Operand, y: Operand, alpha: float = 1, name: str = "ad
 
 def _shift(a: Arithmetic, x: Number, y: torch.Tensor | float, name: str) -> Number:
     """x + y for a public y. Adding zeros, as to a gradient that was zeroed, costs no bit."""
-    values = array(y)
+    values = finite(a, array(y))
     if not values.any():
         return a.expand(x, np.broadcast_shapes(x.shape, values.shape))
     return a.add_public(x, values, name)
