@@ -256,16 +256,14 @@ class Arithmetic:
         """
         whole = [round(math.ldexp(v, scale)) for v in values]
         width = max(1, *(abs(v).bit_length() for v in whole))
-        found = self.contract(bits, [v - u for u, v in itertools.pairwise(whole)], scale, width, "lookup")
-        shift = np.full(found.shape, whole[0] % fp.P, np.uint64)
-        return self._number(self.engine.record(Shift(shift), (found.wire,), found.shape, "lookup"), scale, width)
+        steps = self.contract(bits, [v - u for u, v in itertools.pairwise(whole)], scale, "lookup")
+        return self._shifted(steps, whole[0], width, "lookup")
 
-    def contract(self, x: Number, weights: Sequence[int], scale: int, bits: int, name: str) -> Number:
-        """sum_j weights[j] x[j] along the first axis, at `scale`. `bits`: what the caller knows of the sum."""
-        self._fits(bits, name)
+    def contract(self, x: Number, weights: Sequence[int], scale: int, name: str) -> Number:
+        """sum_j weights[j] x[j] along the first axis, at `scale`: a part of a sum, of which alone the bits are stated."""
         steps = np.asarray([weights], np.int64)
         flat = self.reshape(x, (steps.size, fp.size(x.shape[1:])))
-        row = self._linear(With(MatMul(), fp.from_signed(steps), True), (flat,), scale, bits, name)
+        row = self._linear(With(MatMul(), fp.from_signed(steps), True), (flat,), scale, 0, name)
         return self.reshape(row, x.shape[1:])
 
     def combine(
@@ -278,10 +276,14 @@ class Arithmetic:
         self._fits(bits, name)
         weights = tuple(round(math.ldexp(w, scale - x.scale)) for w, x in terms)
         total = self._linear(Combine(weights), tuple(x for _, x in terms), scale, bits, name)
-        if (whole := round(math.ldexp(constant, scale))) == 0:
-            return total
-        shift = np.full(total.shape, whole % fp.P, np.uint64)
-        return self._number(self.engine.record(Shift(shift), (total.wire,), total.shape, name), scale, bits)
+        whole = round(math.ldexp(constant, scale))
+        return self._shifted(total, whole, bits, name) if whole else total
+
+    def _shifted(self, x: Number, whole: int, bits: int, name: str) -> Number:
+        """x + whole units of its last place. `bits`: of the sum; nobody looks at those of x."""
+        x.wire.bound = 0
+        shift = np.full(x.shape, whole % fp.P, np.uint64)
+        return self._number(self.engine.record(Shift(shift), (x.wire,), x.shape, name), x.scale, bits)
 
     # Products.
 

@@ -1,0 +1,342 @@
+"""Reciprocals, quotients, roots and logarithms: x is normalised by the position of its leading bit, then a polynomial serves.
+
+    [X >= t_j] for public t_j, all from one comparison   ->   V = V_k, public, for t_k <= |X| < t_{k+1}:  linear in the bits
+    u = |X| V 2^-b in [1/B, 1]                           ->   f(x) = g(V) P(u), or g(V) + P(u)
+B is about 12 to 16, and P a Chebyshev series of 16 terms. Below t_0 V is 0, and a value of its own is looked up, so that nothing
+wraps. The thresholds' bits and u hang on the value they were found for (`Wire.companions`) and serve its gradient.
+
+Costs stand in docs/functions.md. Inputs of more than 52 bits are truncated to 52 first.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+import numpy as np
+
+from tacit import field as fp
+from tacit.field import CAPACITY
+from tacit.fixed.arithmetic import Arithmetic, Number
+from tacit.fixed.comparison import at_least
+from tacit.fixed.functions.chebyshev import FINE, Function, fitted, series
+from tacit.sharing.operations import Public
+
+WIDEST = 52
+"""Inputs of more bits are truncated to this many."""
+LARGE = CAPACITY - 1
+"""Bits of the widest results: one is left for a sum."""
+OCTAVES = 3.5
+"""Between two thresholds."""
+OCTAVES_OF_ROOTS = 4.0
+PRECISE = 14
+"""Significant bits, at least, of what is looked up."""
+LN2 = float(Decimal(2).ln())
+MARGIN = 2.0**-11
+"""What comes this near to the largest number, relatively, is the largest."""
+CLOSE = 12
+"""A quotient is the largest number where it comes to all but 2^-CLOSE of it."""
+SMALL = 2.0**-5
+"""An addend of this size beside the smallest root is small."""
+
+
+@dataclass(frozen=True)
+class Normal:
+    """|x| V = u 2^width, where the factor V is public in each interval of x: 0 in those where x is too small.
+
+    `intervals`: the first k of these bits are 1 in the k-th interval; None if there is one only.
+    e = 1 - beta (1 - u), in [-1, 1] and opened; 0 where V is 0.
+    """
+
+    x: Number
+    intervals: Number | None
+    factors: tuple[int, ...]
+    signs: tuple[int, ...]
+    width: int
+    beta: float
+    e: Number
+
+    def magnitude(self, factor: int) -> float:
+        """|x| where u = 1."""
+        return math.ldexp(1 / factor, self.width - self.x.scale)
+
+    def lookup(self, a: Arithmetic, value: Callable[[int, int], float], scale: int) -> Number:
+        """value(V, sign of x), rounded to `scale`."""
+        values = [value(v, s) for v, s in zip(self.factors, self.signs, strict=True)]
+        if self.intervals is not None:
+            return a.lookup(self.intervals, values, scale)
+        whole = round(math.ldexp(values[0], scale))
+        wire = a.engine.record(Public(np.full(self.x.shape, whole % fp.P, np.uint64)), (), self.x.shape, "lookup")
+        wire.bound = max(1, abs(whole).bit_length())
+        return Number(wire, scale, wire.bound)
+
+    def series(self, a: Arithmetic, f: Function, relative: bool = True) -> Number:
+        """f(u), not opened."""
+        return series(a, self.e, fitted(f, self.beta, relative))
+
+
+@dataclass(frozen=True)
+class Root:
+    """What is known of a value at `scale`: it is factor sqrt(x) + addend, x normalised, the addend small and not negative."""
+
+    normal: Normal
+    scale: int
+    factor: float = 1.0
+    addend: float = 0.0
+
+    def after(self, drop: int) -> "Root":
+        """The same value at another scale."""
+        return replace(self, scale=self.scale - drop)
+
+
+@dataclass(frozen=True)
+class Inverse:
+    """1/|x| = A m: A = `values` by interval, 0 where x is too small, and m opened, at least 1 and below 16."""
+
+    normal: Normal
+    values: tuple[float, ...]
+    scale: int
+    m: Number
+
+    def lookup(self, a: Arithmetic, signed: bool) -> Number:
+        """A, or A with the sign of x."""
+        values = dict(zip(self.normal.factors, self.values, strict=True))
+        return self.normal.lookup(a, lambda v, s: values[v] * (s if signed else 1), self.scale)
+
+
+# Reciprocals and quotients.
+
+
+def reciprocal(a: Arithmetic, x: Number, least: float | None = None) -> Number:
+    """1/x; the format's largest number, with the sign of x, where 1/|x| does not fit; 1/0 is positive.
+
+    `least`: a positive number that x is known not to be below. Fewer thresholds then: none below it, none for negative x.
+    """
+    x, integer = _narrow(a, x, WIDEST), a.format.integer
+    low = max(1, math.ceil(math.ldexp(1 + MARGIN, x.scale - integer)))
+    inverse = _reciprocals(a, _normal(a, x, (low,), OCTAVES, True, least))
+    scale = LARGE - FINE - integer
+    factor = replace(inverse, scale=scale).lookup(a, True)
+    product = a.multiply(factor, inverse.m, "reciprocal", bits=LARGE)
+    if least is not None:
+        return product
+    largest = _largest(a)
+    ends = inverse.normal.lookup(a, lambda v, s: 0.0 if v else s * largest, product.scale)
+    return a.combine([(1.0, product), (1.0, ends)], 0.0, product.scale, LARGE, "reciprocal")
+
+
+def divide(a: Arithmetic, x: Number, y: Number, least: float | None = None, bounded: bool = False) -> Number:
+    """x / y, with broadcasting; where it does not fit, the format's largest number with its sign; 0 / 0 = 0.
+
+    y is normalised in its own shape, once for all quotients. `least`: a positive number that y is known not to be below.
+    `bounded`: the quotient is known to fit; it is 0 for y = 0. Else two exact comparisons more, in the shape of the quotient.
+    """
+    shape, integer = np.broadcast_shapes(x.shape, y.shape), a.format.integer
+    extra = max(0, CLOSE - integer)
+    y = _narrow(a, y, WIDEST if bounded else LARGE - integer - extra)
+    inverse = _inverse(a, y, least)
+    fits = LARGE - integer - inverse.scale
+    x = a.expand(
+        a.truncate(x, x.scale - (fits if bounded else min(fits, y.scale + LARGE - integer - extra - y.bits))), shape
+    )
+    outside: Number | None = None
+    factor = inverse.lookup(a, bounded)
+    if not bounded:
+        above, below = _sides(a, x, a.expand(y, shape), extra)
+        # One of them where the quotient fits: then they differ by the sign of y. Both or none by the sign of x where it does not.
+        x = a.multiply(x, a.combine([(1.0, above), (-1.0, below)], 0.0, 0, 1, "divide"), "divide", bits=x.bits)
+        outside = a.combine([(1.0, above), (1.0, below)], -1.0, 0, 1, "divide")
+        if len(set(inverse.normal.signs)) > 1:
+            outside = a.multiply(outside, inverse.normal.lookup(a, lambda v, s: s, 0), "divide", bits=1)
+    scaled = a.multiply(x, factor, "divide", bits=min(x.bits + factor.bits, x.scale + factor.scale + integer))
+    scaled = a.truncate(scaled, scaled.scale - (LARGE - integer - FINE))
+    quotient = a.multiply(scaled, inverse.m, "divide", bits=scaled.scale + FINE + integer)
+    if outside is None:
+        return quotient
+    return a.combine([(1.0, quotient), (_largest(a), outside)], 0.0, quotient.scale, quotient.bits, "divide")
+
+
+def _sides(a: Arithmetic, x: Number, y: Number, extra: int) -> tuple[Number, Number]:
+    """[x + C y >= 0] and [x - C y > 0], where C is 2^integer but for one part in 2^CLOSE."""
+    scale = max(x.scale, y.scale) + extra
+    most = math.ldexp(1 - 2.0**-CLOSE, a.format.integer)
+    bits = max(x.bits - x.scale, y.bits - y.scale + a.format.integer) + scale + 1
+    above = a.combine([(1.0, x), (most, y)], 0.0, scale, bits, "divide")
+    below = a.combine([(1.0, x), (-most, y)], 0.0, scale, bits, "divide")
+    bits_above = at_least(a, above, (0.0,), exact=True)
+    bits_below = at_least(a, below, (math.ldexp(1.0, -scale),), exact=True)
+    return a.reshape(bits_above, x.shape), a.reshape(bits_below, x.shape)
+
+
+def _inverse(a: Arithmetic, y: Number, least: float | None) -> Inverse:
+    """Of a root from what the root was made of."""
+    root: Root | None = y.wire.companions.get("root")
+    if root is None:
+        return _reciprocals(a, _normal(a, y, (1,), OCTAVES, True, least))
+    normal, shift = root.normal, root.scale - y.scale
+    tops = [math.ldexp(root.factor * math.sqrt(normal.magnitude(v)), shift) if v else math.inf for v in normal.factors]
+    values = tuple(
+        1 / (top + math.ldexp(2 * root.addend, shift)) for top in tops
+    )  # the addend matters near u = 1/4 only
+    scale = PRECISE - math.frexp(min(v for v in values if v))[1]
+    return Inverse(normal, values, scale, _opened(a, normal, _rsqrt, "rsqrt"))
+
+
+def _reciprocals(a: Arithmetic, normal: Normal) -> Inverse:
+    unit = normal.width - normal.x.scale
+    values = tuple(math.ldexp(v, -unit) for v in normal.factors)
+    return Inverse(normal, values, unit, _opened(a, normal, _reciprocal, "reciprocal"))
+
+
+def _opened(a: Arithmetic, normal: Normal, f: Function, name: str) -> Number:
+    """f(u), truncated to FINE bits; once for each value."""
+    known = normal.e.wire.companions
+    if name not in known:
+        p = normal.series(a, f)
+        known[name] = a.truncate(p, p.scale - FINE)
+    number: Number = known[name]
+    return number
+
+
+def _largest(a: Arithmetic) -> float:
+    return math.ldexp(1.0, a.format.integer) - math.ldexp(1.0, -a.format.fraction)
+
+
+# Roots and logarithms.
+
+
+def sqrt(a: Arithmetic, x: Number) -> Number:
+    """The square root; 0 for x <= 0. Its scale is half that of x and 10 more: small x keep their precision."""
+    normal = _unsigned(a, x, OCTAVES_OF_ROOTS, None)
+    scale = PRECISE + normal.x.scale // 2
+    factor = normal.lookup(a, lambda v, s: math.sqrt(normal.magnitude(v)) if v else 0.0, scale)
+    p = normal.series(a, Decimal.sqrt)
+    p = a.truncate(p, p.scale - min(FINE, LARGE - factor.bits))
+    root = a.multiply(factor, p, "sqrt", bits=factor.bits + p.scale)
+    root = a.truncate(root, root.scale - max(a.format.fraction + 2, normal.x.scale // 2 + 10))
+    root.wire.companions["root"] = Root(normal, root.scale)
+    return root
+
+
+def rsqrt(a: Arithmetic, x: Number, least: float | None = None) -> Number:
+    """1 / sqrt(x); the format's largest number where that does not fit, and for x <= 0.
+
+    `least`: a positive number that x is known not to be below.
+    """
+    normal, integer = _unsigned(a, x, OCTAVES_OF_ROOTS, least), a.format.integer
+    fits = math.ldexp(1.0, -2 * integer)
+    ends = [v == 0 or normal.magnitude(v) < fits * 1.5 for v in normal.factors]
+    values = {v: 1 / math.sqrt(normal.magnitude(v)) for v, end in zip(normal.factors, ends, strict=True) if not end}
+    scale = min(PRECISE - math.frexp(min(values.values()))[1], LARGE - FINE - integer)
+    factor = normal.lookup(a, lambda v, s: values.get(v, 0.0), scale)
+    m = _opened(a, normal, _rsqrt, "rsqrt")
+    product = a.multiply(factor, m, "rsqrt", bits=scale + FINE + integer)
+    if not any(ends):
+        return product
+    largest = _largest(a)
+    rest = normal.lookup(a, lambda v, s: 0.0 if v in values else largest, product.scale)
+    return a.combine([(1.0, product), (1.0, rest)], 0.0, product.scale, product.bits, "rsqrt")
+
+
+def log(a: Arithmetic, x: Number) -> Number:
+    """The natural logarithm; for x <= 0 that of one unit in x's last place."""
+    normal = _unsigned(a, x, OCTAVES, None)
+    coefficients = fitted(Decimal.ln, normal.beta, False)
+    middle = sum(c * sign for c, sign in zip(coefficients[::2], itertools.cycle((1, -1))))  # the series where V is 0
+    lowest = -normal.x.scale * LN2 - middle
+    values = {v: float(Decimal(normal.magnitude(v)).ln()) if v else lowest for v in normal.factors}
+    p = series(a, normal.e, coefficients, math.frexp(max(abs(v) for v in values.values()))[1] + 1)
+    return a.combine([(1.0, p), (1.0, normal.lookup(a, lambda v, s: values[v], p.scale))], 0.0, p.scale, p.bits, "log")
+
+
+def _reciprocal(u: Decimal) -> Decimal:
+    return 1 / u
+
+
+def _rsqrt(u: Decimal) -> Decimal:
+    return 1 / u.sqrt()
+
+
+def remember(result: Number, x: Number, factor: float = 1.0, addend: float = 0.0) -> None:
+    """result = factor x + addend. If x is a root, the quotient by `result` needs no more comparisons.
+
+    Only if the addend is small beside all roots but 0: then the quotient is 0 where the root is.
+    """
+    root: Root | None = x.wire.companions.get("root")
+    if root is None or factor <= 0 or addend < 0:
+        return
+    shift = math.ldexp(1.0, root.scale - x.scale)
+    known = Root(root.normal, result.scale, root.factor * shift * factor, root.addend * shift * factor + addend)
+    if known.addend <= known.factor * math.ldexp(SMALL, -root.normal.x.scale // 2):
+        result.wire.companions["root"] = known
+
+
+# Normalisation.
+
+
+def _narrow(a: Arithmetic, x: Number, bits: int) -> Number:
+    return a.truncate(x, x.bits - bits)
+
+
+def _unsigned(a: Arithmetic, x: Number, octaves: float, least: float | None) -> Normal:
+    """For roots and logarithms; with a threshold where 1 / sqrt(x) begins to fit."""
+    x = _narrow(a, x, WIDEST)
+    fits = math.ceil(math.ldexp(1 + 4 * MARGIN, x.scale - 2 * a.format.integer))
+    return _normal(a, x, (fits, 1) if fits > 1 else (1,), octaves, False, least)
+
+
+def _normal(
+    a: Arithmetic, x: Number, cuts: tuple[int, ...], octaves: float, signed: bool, least: float | None
+) -> Normal:
+    """`cuts`: thresholds that there must be, the lowest last; smaller x are not normalised. `least`: all x are at least this."""
+    if least is not None:
+        cuts, signed = (max(1, math.floor(math.ldexp(least * (1 - 2.0**-8), x.scale))),), False
+    key = f"normal {cuts} {octaves} {signed} {least is None}"
+    known: Normal | None = x.wire.companions.get(key)
+    if known is None:
+        known = x.wire.companions[key] = _normalised(a, x, cuts, octaves, signed, least is None)
+    return known if known.x.scale == x.scale else replace(known, x=x)
+
+
+def _normalised(a: Arithmetic, x: Number, cuts: tuple[int, ...], octaves: float, signed: bool, dead: bool) -> Normal:
+    width = max(x.bits, cuts[0].bit_length())
+    levels = _levels(width, cuts, octaves)
+    factors = [(1 << width) // (above - 1) for above in (*levels[1:], 1 << width)]
+    lowest = min(t * v for t, v in zip(levels, factors, strict=True)) / (1 << width)
+    signs = [1] * len(factors)
+    if dead:
+        factors, signs = [0, *factors], [1, *signs]
+    else:
+        levels = levels[1:]
+    if signed:
+        middle = [0] if levels[0] > 1 else []  # zero and negative numbers near it are told apart
+        levels = [*(1 - t for t in reversed(levels)), *middle, *levels]
+        factors = [*reversed(factors[1:]), *(0 for _ in middle), *factors]
+        signs = [-1] * (len(factors) // 2) + [1] * (len(factors) - len(factors) // 2)
+    fine = min(30, CAPACITY - 1 - width)
+    beta = math.ldexp(math.floor(math.ldexp(2 / (1 - lowest), min(fine, 16))), -min(fine, 16))
+    scaled = Number(x.wire, width, x.bits)
+    intervals: Number | None = None
+    terms = [(beta * factors[0] * signs[0], scaled)]
+    if levels:
+        intervals = at_least(a, x, [math.ldexp(t, -x.scale) for t in levels], exact=True)
+        gated = a.multiply(intervals, a.expand(scaled, intervals.shape), "normalise", bits=x.bits)
+        steps = [v * s - u * r for (u, r), (v, s) in itertools.pairwise(zip(factors, signs, strict=True))]
+        terms.append((beta, a.contract(gated, steps, width, "normalise")))
+        nothing = a.lookup(intervals, [float(v == 0) for v in factors], 0)
+        terms.append((beta - 1, nothing))
+    e = a.combine(terms, 1 - beta, width + fine, width + fine + 1, "normalise")
+    return Normal(x, intervals, tuple(factors), tuple(signs), width, beta, a.truncate(e, width + fine - FINE))
+
+
+def _levels(width: int, cuts: Sequence[int], octaves: float) -> list[int]:
+    """Thresholds from the last of the cuts up, each at most `octaves` above the one before, at equal ratios between cuts."""
+    levels: list[int] = []
+    above = 1 << width
+    for cut in cuts:
+        count = max(1, math.ceil(math.log2(above / cut) / octaves - 0.01))
+        ratio = Decimal(above) / cut  # decimals: the same at every party
+        levels += [round(cut * ratio ** (Decimal(j) / count)) for j in range(count)]
+        above = cut
+    return sorted(set(levels))
