@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tacit.errors import Mismatch
 from tacit.sharing.forms import Elementwise, MatMul
 from tacit.sharing.maps import Combine, Permute, Reshape, Sum
-from tacit.sharing.masks import Late, Mask, Masked, MaskReused, Opening, carry
+from tacit.sharing.masks import MAX_TERMS, Late, Mask, Masked, MaskReused, Opening, carry
 from tacit.sharing.plan import Plan
 from tacit.sharing.requests import MaskRequest, Material, pack, unpack
 
@@ -57,7 +57,7 @@ def test_late_terms_follow_views_and_combinations_only():
     assert moved.late[0].coefficient().tolist() == [7] * 6
     assert carry(Combine((3,)), (x,)).late[0].coefficient().tolist() == [[21] * 3] * 2
     assert carry(Sum((0,)), (x,)) is None
-    many = carry(Combine((1,) * 5), (x,) * 5)
+    many = carry(Combine((1,) * (MAX_TERMS + 1)), (x,) * (MAX_TERMS + 1))
     assert many is None, "more terms than a product should have"
 
 

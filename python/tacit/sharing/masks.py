@@ -18,7 +18,7 @@ from tacit.sharing.maps import Combine, LinearMap, Shape
 if TYPE_CHECKING:
     from tacit.sharing.requests import Request
 
-MAX_TERMS = 4
+MAX_TERMS = 5
 MAX_LEAVES = 32
 """An opening of more late terms, of more masks or of more maps is not carried further: the value gets a mask of its own."""
 
