@@ -49,3 +49,7 @@ class ConfigurationError(TacitError):
 
 class BadInput(TacitError):
     """Data of a party is missing, ragged, not numeric, not finite, or of an unexpected shape."""
+
+
+class NotFitted(TacitError, ValueError, AttributeError):
+    """An estimator of `tacit.learn` was used before `fit`."""

@@ -1,0 +1,65 @@
+"""What all estimators have in common: parameters by name, and attributes that exist once `fit` ran."""
+
+import inspect
+from typing import Any, ClassVar, Self
+
+from tacit.errors import NotFitted, Unsupported
+
+STOPPING = "when to stop would show something of the data: set max_iter, all of it is run"
+ALONE = "there is nothing to choose here"
+
+
+class Estimator:
+    """Parameters are set by keyword, as attributes of the same names; learned attributes end in `_` and are secret."""
+
+    REFUSED: ClassVar[dict[str, str]] = {}
+    """Parameters of scikit-learn's class that make no sense on secrets, and what to do instead."""
+    LEARNED: ClassVar[str]
+    """An attribute that exists once it was fitted."""
+
+    def _refuse(self, others: dict[str, Any]) -> None:
+        """Of keywords that the constructor does not take."""
+        name = type(self).__name__
+        for key, value in others.items():
+            if key in self.REFUSED:
+                raise Unsupported(f"{name}({key}={value!r}) is not there on secrets: {self.REFUSED[key]}")
+            raise TypeError(f"{name} has no parameter {key!r}; it has {', '.join(self._names())}")
+
+    @classmethod
+    def _names(cls) -> list[str]:
+        given = inspect.signature(cls.__init__).parameters.values()
+        return [p.name for p in given if p.name != "self" and p.kind is not p.VAR_KEYWORD]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self._names()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Checked as by the constructor; what was learned stays until the next `fit`."""
+        type(self)(**{**self.get_params(), **params})
+        for name, value in params.items():
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        defaults = inspect.signature(type(self).__init__).parameters
+        changed = (f"{k}={v!r}" for k, v in self.get_params().items() if v != defaults[k].default)
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+    def _fitted(self) -> None:
+        if not hasattr(self, self.LEARNED):
+            raise NotFitted(f"this {type(self).__name__} is not fitted yet: call fit first")
+
+
+def choice(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name}={value!r}: it is one of {', '.join(map(repr, allowed))}")
+
+
+def positive(name: str, value: float, least: float = 0.0, strict: bool = True) -> None:
+    if not (isinstance(value, int | float) and (value > least if strict else value >= least)):
+        raise ValueError(f"{name}={value!r}: a number {'above' if strict else 'of at least'} {least:g}")
+
+
+def whole(name: str, value: Any) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name}={value!r}: a whole number of at least 1")
