@@ -2,7 +2,7 @@
 
     sum_{k < 2n} c_k T_k = T_n (c_n + 2 sum_{0 < k < n} c_{n+k} T_k) + sum_{k < n} (c_k - c_{2n-k}) T_k,     T_2n = 2 T_n^2 - 1
 The coefficients stay small where those of powers would not. What the series multiplies is truncated, so opened, to FINE bits;
-its sums are kept at 2 FINE + 16 bits.
+its sums are kept at 2 FINE + 20 bits.
 """
 
 import functools
@@ -12,8 +12,8 @@ from decimal import Decimal, localcontext
 
 from tacit.fixed.arithmetic import Arithmetic, Number
 
-FINE = 20
-WIDE = 2 * FINE + 16
+FINE = 18
+WIDE = 2 * FINE + 20
 ENOUGH = Decimal(2) ** -13
 """A series is as long as this error asks for, 16 terms at most."""
 NODES = 64
