@@ -11,7 +11,7 @@ from tacit.correlations.dealer import Dealer, DealerSource
 from tacit.sharing.comparison import resolution
 from tacit.sharing.forms import Elementwise
 from tacit.sharing.maps import Reshape
-from tacit.sharing.operations import AtLeast
+from tacit.sharing.operations import AtLeast, Winners
 from tacit.testing.protocol import linear, product, secret
 from tacit.transport import memory
 
@@ -155,3 +155,63 @@ def test_a_sign_serves_again_only_if_it_is_fine_enough():
         np.testing.assert_allclose(fine, np.maximum(values, 0), atol=2**-8)
         np.testing.assert_allclose(again, np.maximum(values, 0), atol=1e-4)
         assert comparisons == 3
+
+
+def both_kinds(work, gf2, parties=2):
+    return tacit.run(work, parties=parties, tensors=False, timeout=20) if gf2 else without_gf2(work, parties)
+
+
+@pytest.mark.parametrize("gf2", [True, False])
+@pytest.mark.parametrize(("magnitude", "bits"), [(12, 14), (30, 0), (58, 0), (40, 21)])
+def test_many_thresholds_from_one_opening(magnitude, bits, gf2):
+    rng = np.random.default_rng(magnitude)
+    top = 1 << (magnitude - 1)  # so that x - t stays below 2^magnitude
+    thresholds = tuple(int(t) for t in (0, 1, -1, 1 - top, top - 1, *rng.integers(-top + 1, top, 4)))
+    edge = resolution(magnitude, bits) if bits and bits < magnitude + 2 else 0
+    near = [t + d for t in thresholds for d in (-1, 0, 1)]
+    values = np.array([v for v in (*near, *rng.integers(-top + 1, top, 100).tolist()) if abs(v) < top])
+
+    def work(s):
+        x = secret(s.engine, field.from_signed(values))
+        found = s.engine.record(AtLeast(thresholds, magnitude, bits), (x,), (len(thresholds), *x.shape), "compare")
+        bit, again = s.engine.reveal([found, product(s.engine, Elementwise(), x, x)])
+        return bit, again, [r.kind for r in s.engine.protocol.ledger]
+
+    for bit, again, kinds in both_kinds(work, gf2):
+        assert kinds.count("comparison") == 1
+        assert "plain" not in kinds, "x is known from the comparison"
+        np.testing.assert_array_equal(again, field.mul(field.from_signed(values), field.from_signed(values)))
+        for row, t in zip(bit, thresholds, strict=True):
+            sure = np.abs(values - t) >= edge
+            np.testing.assert_array_equal(row[sure], (values >= t)[sure])
+
+
+@pytest.mark.parametrize("gf2", [True, False])
+@pytest.mark.parametrize(("n", "magnitude"), [(2, 10), (3, 45), (10, 18), (13, 30)])
+def test_winners_of_all_pairs(n, magnitude, gf2):
+    rng = np.random.default_rng(n)
+    top = (1 << (magnitude - 1)) - 1
+    values = rng.integers(-top, top, (4, 3, n), endpoint=True)
+    values[0] = rng.integers(-1, 2, (3, n))  # ties
+    values[1, 0], values[1, 1, :2], values[1, 2, -1] = top, (top, -top), top
+
+    def work(s):
+        x = secret(s.engine, field.from_signed(values))
+        best = s.engine.record(Winners(magnitude), (x,), x.shape, "winners")
+        return s.engine.reveal([best, product(s.engine, Elementwise(), x, best)])
+
+    for best, picked in both_kinds(work, gf2):
+        np.testing.assert_array_equal(best, values.argmax(-1)[..., None] == np.arange(n))
+        np.testing.assert_array_equal(field.to_signed(picked).sum(-1), values.max(-1))
+
+
+@pytest.mark.parametrize(("parties", "topology"), [(3, "mesh"), (5, "hub")])
+def test_winners_among_more_parties(parties, topology):
+    values = np.random.default_rng(0).integers(-50, 50, (6, 4))
+
+    def work(s):
+        x = secret(s.engine, field.from_signed(values))
+        return s.engine.reveal([s.engine.record(Winners(8), (x,), x.shape, "winners")])
+
+    for (best,) in tacit.run(work, parties=parties, topology=topology, tensors=False):
+        np.testing.assert_array_equal(best, values.argmax(-1)[..., None] == np.arange(4))
