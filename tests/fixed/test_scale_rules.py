@@ -313,3 +313,20 @@ def test_arrays_without_elements(revealed):
     got = revealed(work)
     assert [np.shape(g) for g in got] == [(), (0, 0), (3, 3), (0, 3), (1, 3), (0, 3)]
     near([got[0], got[2], got[4]], [0.0, 0.0, 4.0])
+
+
+@pytest.mark.parametrize("addend", [1e-5, 1e-6, 1e-8, -1e-8])
+def test_small_public_addends_do_not_vanish(revealed, addend):
+    def work(session):
+        x = full(session, 0.0)
+        return [(x + addend) * 2.0**10, (x + addend) * 2.0**12 * 2.0**4, (full(session, 2.0) + addend - 2.0) * 2.0**12]
+
+    for got, factor in zip(revealed(work), (2.0**10, 2.0**16, 2.0**12), strict=True):
+        np.testing.assert_allclose(got, addend * factor, rtol=2.0**-4)
+
+
+def test_an_addend_below_any_place_that_fits_is_left_out(revealed):
+    near(
+        revealed(lambda session: [full(session, 2.0) + 1e-14, full(session, 2.0) * full(session, 3.0) + 1e-12]),
+        [2.0, 6.0],
+    )

@@ -38,6 +38,8 @@ from tacit.sharing.maps import (
 from tacit.sharing.operations import Bilinear, Input, Linear, Public, RandomBits, Shift, Truncate
 from tacit.sharing.wires import Wire
 
+KEPT = 4
+"""Bits that a public addend keeps which would have vanished."""
 NEAR = 2
 """A truncation by about as many bits as wanted is used again: 2 x is not opened anew when x was truncated."""
 
@@ -137,11 +139,15 @@ class Arithmetic:
         return [self.truncate(n, n.scale - scale) for n in numbers]
 
     def add_public(self, x: Number, values: NDArray[np.float64], name: str = "add") -> Number:
+        """x + values, with broadcasting. Where all of them are below the last place of x, x is lifted if that fits."""
         values = np.asarray(values, np.float64)
         x = self.expand(x, np.broadcast_shapes(x.shape, values.shape))
         if x.scale < self.format.fraction and not _exact(values, x.scale):
             x = self.lift(x, self.format.fraction)
         largest = float(np.abs(values).max(initial=0.0))
+        if 0 < math.ldexp(largest, x.scale) < 1:  # x + 1e-8 is not x, if there is room
+            wanted = x.scale + KEPT - math.frexp(math.ldexp(largest, x.scale))[1]
+            x = self.lift(x, min(wanted, x.scale + CAPACITY - 1 - x.bits))
         x = self._room(x, x.bits - max(0, math.frexp(largest)[1] + x.scale + 1 - CAPACITY))
         cap = min(self._cap(x.scale), CAPACITY)
         shift = encode(np.broadcast_to(values, x.shape), x.scale, cap, "a public addend")
