@@ -15,7 +15,7 @@ from tacit.errors import Unsupported
 X = draw((3, 4))[0]
 
 SHOWING = {
-    "bool": lambda x: bool(x.sum() > 0 if False else x.sum()),
+    "bool": lambda x: bool(x.sum() > 0),
     "if": lambda x: 1 if x.sum() else 2,
     "float": lambda x: float(x.sum()),
     "int": lambda x: int(x.sum()),
@@ -35,14 +35,10 @@ SHOWING = {
 }
 
 NAMED = {
-    "aten.gt": lambda x: x > 0,
-    "aten.eq": lambda x: x == x,
-    "aten.max": lambda x: x.max(),
-    "aten.argmax": lambda x: x.argmax(1),
-    "aten.clamp": lambda x: x.clamp(0, 1),
     "aten.sort": lambda x: x.sort(),
-    "aten.where": lambda x: torch.where(x, x, x),
-    "aten.max_pool2d_with_indices": lambda x: F.max_pool2d(x.reshape(1, 1, 3, 4), 2),
+    "x != 0": lambda x: torch.where(x, x, x),
+    "x != 0 ": lambda x: x.logical_and(x > 0),
+    "aten.mm": lambda x: (x > 0) @ (x > 0).t(),
     "aten._softmax": lambda x: x.softmax(1),
     "aten._log_softmax": lambda x: F.cross_entropy(x, torch.tensor([0, 1, 2])),
     "aten.sigmoid": lambda x: x.sigmoid(),
@@ -58,7 +54,7 @@ NAMED = {
     "aten.native_layer_norm": lambda x: F.layer_norm(x, (4,)),
     "aten.convolution": lambda x: F.conv2d(x.reshape(1, 1, 3, 4), torch.ones(1, 1, 2, 2), dilation=2),
     "aten._foreach_sqrt": lambda x: torch._foreach_sqrt([x]),
-    "aten._to_copy": lambda x: x.long(),
+    "aten._to_copy": lambda x: x.byte(),
     "aten.linalg_vector_norm": lambda x: x.norm(),
     "aten.normal": lambda x: nn.init.normal_(x),
     "aten.index": lambda x: torch.ones(3)[x.double()],

@@ -6,8 +6,10 @@ with e the one-hot of the largest. What is compared is opened; a product with a 
 where it does not say otherwise, and compared once for each value: gradients find the same bits again.
 """
 
+import hashlib
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,12 +68,17 @@ def compare(a: Arithmetic, x: Number, relation: str, t: float = 0.0, loosely: bo
     return complemented(a, found) if relation in ("<", "<=", "!=") else found
 
 
-def difference(a: Arithmetic, x: Number, y: Number) -> Number:
+def difference(a: Arithmetic, x: Number, y: Number | NDArray[np.float64]) -> Number:
     """x - y, the same value each time, so that it is compared once."""
     known = x.wire.companions.setdefault("differences", {})
-    key = (id(y.wire), x.scale, y.scale)
-    if key not in known:
-        known[key] = a.add(x, y, -1, "compare"), y.wire  # kept, or another might take its id
+    if isinstance(y, Number):
+        key: Any = (id(y.wire), x.scale, y.scale)
+        if key not in known:
+            known[key] = a.add(x, y, -1, "compare"), y.wire  # kept, or another might take its id
+    else:
+        key = (hashlib.blake2b(y.tobytes(), digest_size=16).digest(), y.shape, x.scale)
+        if key not in known:
+            known[key] = a.add_public(x, -y, "compare"), None
     found: Number = known[key][0]
     return found
 
@@ -127,13 +134,15 @@ def differ(a: Arithmetic, x: Number, y: Number) -> Number:
     return bit(a.add(a.add(x, y), a.multiply(x, Number(y.wire, -1, 2), "xor", bits=2), -1, "xor"))
 
 
-def count(a: Arithmetic, bits: Number, axes: Sequence[int], keepdims: bool = False) -> Number:
-    """How many are 1 along `axes`: a whole number, which may leave the contract. Local."""
-    axes = tuple(i % len(bits.shape) for i in axes)
-    return _sum(a, bits, axes, keepdims, fp.size([bits.shape[i] for i in axes]).bit_length())
+def count(a: Arithmetic, x: Number, axes: Sequence[int], keepdims: bool = False) -> Number:
+    """The sum of bits, or of other whole numbers, along `axes`; it may leave the contract. Local."""
+    axes = [i % len(x.shape) for i in axes]
+    return _sum(a, x, axes, keepdims, x.bits + (fp.size([x.shape[i] for i in axes]) - 1).bit_length())
 
 
 def _sum(a: Arithmetic, x: Number, axes: Sequence[int], keepdims: bool, bits: int) -> Number:
+    if bits > CAPACITY:
+        raise OutOfRange(f"a sum of shape {x.shape} needs {bits} bits, and the field holds {CAPACITY}")
     map = Sum(tuple(sorted(axes)), keepdims)
     wire = a.engine.record(Linear(map), (x.wire,), map.shape(x.shape), "sum")
     return bounded(Number(wire, x.scale, bits), bits)
@@ -152,17 +161,18 @@ def masked(a: Arithmetic, condition: Number, x: Number) -> Number:
     return a.multiply(x, condition, "mask", bits=x.bits)
 
 
-def maximum(a: Arithmetic, x: Number, y: Number) -> Number:
+def maximum(a: Arithmetic, x: Number, y: Number | NDArray[np.float64]) -> Number:
     """The larger of each pair: y + [x >= y] (x - y)"""
-    return _wide_as(a.add(y, _excess(a, x, y), name="maximum"), x, y)
+    excess = _excess(a, x, y)
+    return _wide_as(a.add(y, excess, name="maximum"), x, y) if isinstance(y, Number) else a.add_public(excess, y)
 
 
-def minimum(a: Arithmetic, x: Number, y: Number) -> Number:
+def minimum(a: Arithmetic, x: Number, y: Number | NDArray[np.float64]) -> Number:
     """The smaller of each pair: x - [x >= y] (x - y)"""
-    return _wide_as(a.add(x, _excess(a, x, y), -1, name="minimum"), x, y)
+    return _wide_as(a.add(x, _excess(a, x, y), -1, name="minimum"), x, *([y] if isinstance(y, Number) else []))
 
 
-def _excess(a: Arithmetic, x: Number, y: Number) -> Number:
+def _excess(a: Arithmetic, x: Number, y: Number | NDArray[np.float64]) -> Number:
     apart = difference(a, x, y)
     return masked(a, compare(a, apart, ">="), apart)
 

@@ -9,12 +9,9 @@ def _names(text: str) -> frozenset[str]:
 
 _COMPARES = _names(
     """
-    gt lt ge le eq ne max min amax amin maximum minimum fmax fmin argmax argmin aminmax sort argsort topk
-    kthvalue median mode clamp clamp_min clamp_max clip heaviside hardtanh hardsigmoid hardswish relu6
-    prelu rrelu threshold elu celu selu where searchsorted bucketize max_pool1d max_pool2d max_pool3d
-    max_pool2d_with_indices adaptive_max_pool2d softshrink hardshrink smooth_l1_loss huber_loss isclose allclose
-    logical_and logical_or logical_not logical_xor floor ceil round trunc frac remainder fmod cummax cummin
-    triplet_margin_loss hinge_embedding_loss soft_margin_loss isnan isinf isfinite isin unique
+    sort argsort topk kthvalue median mode heaviside prelu rrelu threshold elu celu selu searchsorted bucketize
+    max_pool3d max_pool3d_with_indices max_unpool2d max_unpool3d fractional_max_pool2d isclose allclose remainder fmod
+    cummax cummin multi_margin_loss multilabel_margin_loss unique isin
     """
 )
 
@@ -65,8 +62,8 @@ def unknown(func: Any) -> str:
         return showing(called)
     if name in _COMPARES or base in _COMPARES:
         return (
-            f"{called} compares secret numbers in a way that is not there yet: relu, leaky_relu, abs and sign are; "
-            "use these, and AvgPool2d for max-pooling"
+            f"{called} compares secret numbers in a way that is not there yet: >, ==, clamp, max, argmax, max-pooling in two "
+            "dimensions and ReLU are; use these"
         )
     if name in _FUNCTIONS or base in _FUNCTIONS:
         return (

@@ -24,7 +24,7 @@ Rule = Callable[..., Any]
 """rule(arithmetic, *operands) -> Number, plain tensor, `Typed`, or a list or tuple of them."""
 
 Integers = Callable[[tuple[Any, ...]], torch.dtype]
-"""The dtype of what comes out where secret integers or booleans go in, from the operands."""
+"""The dtype of what comes out, from the operands, of a rule that knows what to do with secret integers and booleans."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,13 @@ def _view(x: SecretTensor, step: Step) -> SecretTensor:
     return SecretTensor(x._cell, (*x._steps, step), step.shape(tuple(x.shape)), x.dtype)
 
 
+def booleans(args: tuple[Any, ...]) -> torch.dtype:
+    """For rules that take booleans only."""
+    if any(type(x) is SecretTensor and x.dtype != torch.bool for x in args):
+        raise Unsupported("secret numbers where booleans should be: compare them first, as in x != 0")
+    return torch.bool
+
+
 class Call:
     """One operation: reads its operands and wraps its results. All secrets are of one session."""
 
@@ -143,11 +150,11 @@ class Call:
         return x
 
     def result(self, func: Any, args: tuple[Any, ...]) -> None:
-        """What dtype the result has where integers are among the operands."""
-        if self.integral:
-            if func not in INTEGERS:
-                raise Unsupported(refusals.integers(self.func))
-            self.dtype = INTEGERS[func](args)
+        """What dtype the result has."""
+        if (integers := INTEGERS.get(func)) is not None:
+            self.dtype = integers(args)
+        elif self.integral:
+            raise Unsupported(refusals.integers(self.func))
 
     def run(self, rule: Rule, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         """rule(...), or PyTorch's own `func` if no operand is secret."""

@@ -91,7 +91,8 @@ class Cell:
 
     def _conform(self) -> Number:
         assert isinstance(self._value, Number) and self.home is not None
-        written = self.arithmetic.like(self._value, self.home)
+        bit = (self._value.scale, self._value.bits, self.home) == (0, 1, 0)
+        written = self._value if bit else self.arithmetic.like(self._value, self.home)
         self._value, self._loose = written, False
         self.arithmetic.engine.keep(self._key, written.wire)
         return written

@@ -1,13 +1,23 @@
-"""What needs the sign of a value: found once, used again in the backward pass."""
+"""What needs the sign of a value: found once, used again in the backward pass. Comparisons, and logic of what they give.
 
+>, >=, <, <=, == and != are exact, and give secret booleans: bits, with which products open nothing.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
 import torch
 
 from tacit.errors import Unsupported
-from tacit.fixed import comparison
+from tacit.field import size
+from tacit.fixed import comparison, selection
 from tacit.fixed.arithmetic import Arithmetic, Number
-from tacit.torch.operands import Operand
+from tacit.sharing.maps import Expand, Reshape
+from tacit.torch import labels
+from tacit.torch.operands import Operand, array, axes, scalar, shape_of
 from tacit.torch.ops.arithmetic import add, times
-from tacit.torch.rules import implements
+from tacit.torch.rules import Typed, booleans, implements, promoted
 
 aten = torch.ops.aten
 
@@ -51,3 +61,107 @@ def sign(a: Arithmetic, x: Number) -> Number:
 
 def _gated(a: Arithmetic, g: Operand, bit: Number) -> Number:
     return a.multiply(g, bit, "gradient") if isinstance(g, Number) else times(a, bit, g)
+
+
+# Comparisons.
+
+MIRRORED = {">=": "<=", ">": "<", "<=": ">=", "<": ">", "==": "==", "!=": "!="}
+
+
+def _compare(a: Arithmetic, x: Operand, y: Operand, relation: str) -> Typed:
+    if not isinstance(x, Number):
+        x, y, relation = y, x, MIRRORED[relation]
+    assert isinstance(x, Number)
+    equal = labels.equal(a, x, y) if relation in ("==", "!=") else None
+    if equal is None and relation == "==" and in_backward() and isinstance(y, Number):
+        equal = _winner(x, y) or _winner(y, x)
+    if isinstance(equal, torch.Tensor):
+        return Typed(equal if relation == "==" else ~equal, torch.bool)
+    if equal is not None:
+        return Typed(equal if relation == "==" else selection.complemented(a, equal), torch.bool)
+    threshold = None if isinstance(y, Number) else scalar(y)
+    if threshold is not None:
+        x = a.expand(x, np.broadcast_shapes(x.shape, shape_of(y)))
+        return Typed(selection.compare(a, x, relation, threshold, in_backward()), torch.bool)
+    apart = selection.difference(a, x, y if isinstance(y, Number) else array(y))
+    return Typed(selection.compare(a, apart, relation, 0.0, in_backward()), torch.bool)
+
+
+for _relation, _packet in zip(MIRRORED, (aten.ge, aten.gt, aten.le, aten.lt, aten.eq, aten.ne), strict=True):
+    implements(_packet.Tensor, _packet.Scalar, integers=promoted)(partial(_compare, relation=_relation))
+
+
+def in_backward() -> bool:
+    """A gradient may go to either of two equal numbers: what was compared for the value serves it."""
+    return torch._C._current_autograd_node() is not None
+
+
+def _winner(x: Number, largest: Number) -> Number | None:
+    """Where in x its `largest` is, if it is that: at one place, the first, of those that are equal."""
+    while largest.base is not None and isinstance(largest.base[0], Reshape | Expand):
+        largest = largest.base[1]
+    wire, one_hot = largest.wire.companions.get(selection.LARGEST_OF, (None, None))
+    return one_hot if wire is x.wire else None
+
+
+@implements(aten.isnan.default, aten.isinf.default, aten.isposinf.default, aten.isneginf.default)
+def never(a: Arithmetic, x: Number) -> Typed:
+    """Secret numbers are finite."""
+    return Typed(torch.zeros(x.shape), torch.bool)
+
+
+@implements(aten.isfinite.default)
+def always(a: Arithmetic, x: Number) -> Typed:
+    return Typed(torch.ones(x.shape), torch.bool)
+
+
+# Logic.
+
+
+@implements(aten.logical_not.default, aten.bitwise_not.default, integers=booleans)
+def negation(a: Arithmetic, x: Number) -> Typed:
+    return Typed(selection.complemented(a, x), torch.bool)
+
+
+@implements(aten.logical_and.default, aten.bitwise_and.Tensor, aten.__and__.Tensor, integers=booleans)
+def conjunction(a: Arithmetic, x: Operand, y: Operand) -> Typed:
+    bit, other = _bits(x, y)
+    return Typed(selection.both(a, bit, other) if isinstance(other, Number) else times(a, bit, other), torch.bool)
+
+
+@implements(aten.logical_or.default, aten.bitwise_or.Tensor, aten.__or__.Tensor, integers=booleans)
+def disjunction(a: Arithmetic, x: Operand, y: Operand) -> Typed:
+    bit, other = _bits(x, y)
+    if isinstance(other, Number):
+        return Typed(selection.either(a, bit, other), torch.bool)
+    kept = times(a, bit, ~other) if other.any() else a.expand(bit, np.broadcast_shapes(bit.shape, other.shape))
+    return Typed(selection.bit(add(a, kept, other)), torch.bool)
+
+
+@implements(aten.logical_xor.default, aten.bitwise_xor.Tensor, aten.__xor__.Tensor, integers=booleans)
+def difference(a: Arithmetic, x: Operand, y: Operand) -> Typed:
+    bit, other = _bits(x, y)
+    if isinstance(other, Number):
+        return Typed(selection.differ(a, bit, other), torch.bool)
+    return Typed(selection.bit(add(a, times(a, bit, 1.0 - 2.0 * other), other)), torch.bool)
+
+
+def _bits(x: Operand, y: Operand) -> tuple[Number, Number | torch.Tensor]:
+    """The secret one first; a public one as booleans."""
+    bit, other = (x, y) if isinstance(x, Number) else (y, x)
+    assert isinstance(bit, Number)
+    return bit, other if isinstance(other, Number) else torch.as_tensor(other).bool()
+
+
+@implements(aten.any.default, aten.any.dim, aten.any.dims, integers=booleans)
+def some(a: Arithmetic, x: Number, dim: Sequence[int] | int | None = None, keepdim: bool = False) -> Typed:
+    """[count >= 1]"""
+    return Typed(selection.compare(a, selection.count(a, x, axes(dim, len(x.shape)), keepdim), ">=", 1.0), torch.bool)
+
+
+@implements(aten.all.default, aten.all.dim, aten.all.dims, integers=booleans)
+def every(a: Arithmetic, x: Number, dim: Sequence[int] | int | None = None, keepdim: bool = False) -> Typed:
+    """[count >= n]"""
+    along = axes(dim, len(x.shape))
+    n = float(size([x.shape[i] for i in along]))
+    return Typed(selection.compare(a, selection.count(a, x, along, keepdim), ">=", n), torch.bool)

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 
 from tacit.errors import Unsupported
+from tacit.fixed.arithmetic import Number
+from tacit.torch.ops.selection import converted
 from tacit.torch.rules import handles
 from tacit.torch.tensor import Cell, SecretTensor
 
@@ -82,11 +84,14 @@ def clone(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SecretTen
 
 
 @handles(aten._to_copy.default)
-def to_copy(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SecretTensor:
+def to_copy(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor:
     x: SecretTensor = args[0]
     dtype, device = kwargs.get("dtype") or x.dtype, kwargs.get("device")
-    if not dtype.is_floating_point:
-        raise Unsupported(f"{func} of a secret tensor to {dtype}: secrets are reals; rounding them needs comparisons")
     if device is not None and torch.device(device).type != "cpu":
         raise Unsupported(f"{func} of a secret tensor to {device}: shares are kept in memory of the host")
-    return SecretTensor(Cell(x._cell.arithmetic, x.read()), (), tuple(x.shape), dtype)
+    value, a = x.read(), x._cell.arithmetic
+    if isinstance(value, Number):
+        value = converted(a, value, x.dtype, dtype)
+    elif not dtype.is_floating_point:
+        return value.to(dtype)
+    return SecretTensor(Cell(a, value), (), tuple(x.shape), dtype)

@@ -8,18 +8,22 @@ import torch
 from tacit.errors import Unsupported
 from tacit.field import size
 from tacit.fixed.arithmetic import Arithmetic, Number
+from tacit.torch import labels
 from tacit.torch.operands import Operand, array, shape_of
 from tacit.torch.ops.arithmetic import add
+from tacit.torch.ops.indices import added_rows, chosen_rows
 from tacit.torch.ops.products import matmul
-from tacit.torch.rules import implements
+from tacit.torch.rules import first, implements
 from tacit.torch.views import put_rows
 
 aten = torch.ops.aten
 
 
-@implements(aten.index.Tensor)
+@implements(aten.index.Tensor, integers=first)
 def index(a: Arithmetic, x: Operand, indices: Sequence[Any]) -> Number:
     """x[indices]: rows along one axis at once, so that all batches of a data set share its opening; else element by element."""
+    if isinstance(indices[0], Number) and len(indices) == 1:
+        return chosen_rows(a, x, labels.needed(a, indices[0], aten.index))
     x = _indexable(aten.index.Tensor, x, indices)
     axis, rows = _rows(x.shape, indices)
     if rows is not None:
@@ -30,7 +34,7 @@ def index(a: Arithmetic, x: Operand, indices: Sequence[Any]) -> Number:
     return a.reshape(picked, tuple(places.shape))
 
 
-@implements(aten.index_put.default)
+@implements(aten.index_put.default, integers=first)
 def index_put(a: Arithmetic, x: Operand, indices: Sequence[Any], values: Operand, accumulate: bool = False) -> Number:
     """x with x[indices] = values, or += with `accumulate` (the gradient of indexing)."""
     if not isinstance(x, Number):
@@ -38,6 +42,9 @@ def index_put(a: Arithmetic, x: Operand, indices: Sequence[Any], values: Operand
         if x.any():
             x = a.public(array(x))
     shape = shape_of(x)
+    if accumulate and len(indices) == 1 and isinstance(indices[0], Number):
+        summed = added_rows(a, values, labels.needed(a, indices[0], aten.index_put), shape[0])
+        return add(a, summed, x) if isinstance(x, Number) else summed
     _indexable(aten.index_put.default, values, indices)
     places = aten.index.Tensor(torch.arange(size(shape)).reshape(shape), indices)
     part = values if isinstance(values, Number) else a.public(array(values))
@@ -83,20 +90,14 @@ def _rows(shape: tuple[int, ...], indices: Sequence[Any]) -> tuple[int, torch.Te
 
 def _indexable(func: Any, x: Operand, indices: Sequence[Any]) -> Number:
     if any(isinstance(i, Number) for i in indices):
-        raise Unsupported(f"{func} with a secret index: only public indices are there; use a one-hot matrix product")
+        raise Unsupported(f"{func} with a secret index: only x[labels] is there; use a one-hot matrix product")
     return x  # type: ignore[return-value]
 
 
-@implements(aten.index_select.default)
+@implements(aten.index_select.default, integers=first)
 def index_select(a: Arithmetic, x: Number, dim: int, chosen: torch.Tensor) -> Number:
     _indexable(aten.index_select.default, x, [chosen])
     return a.gather(x, dim % len(x.shape), chosen.reshape(-1).tolist())
-
-
-@implements(aten.embedding.default)
-def embedding(a: Arithmetic, weight: Number, chosen: torch.Tensor, *ignored: Any) -> Number:
-    _indexable(aten.embedding.default, weight, [chosen])
-    return a.reshape(a.gather(weight, 0, chosen.reshape(-1).tolist()), (*chosen.shape, *weight.shape[1:]))
 
 
 @implements(aten.index_fill.int_Scalar, aten.index_fill.int_Tensor)
@@ -110,15 +111,15 @@ def index_fill(a: Arithmetic, x: Operand, dim: int, chosen: torch.Tensor, value:
     return put_rows(a, base, axis, rows, part)
 
 
-@implements(aten.cat.default)
+@implements(aten.cat.default, integers=first)
 def cat(a: Arithmetic, tensors: Sequence[Operand], dim: int = 0) -> Number:
     # torch ignores empty vectors, whatever the other shapes are
     kept = [t for t in tensors if shape_of(t) != (0,)]
     numbers = [t if isinstance(t, Number) else a.public(array(t)) for t in kept]
-    return numbers[0] if len(numbers) == 1 else a.concat(numbers, dim % len(numbers[0].shape))
+    return numbers[0] if len(numbers) == 1 else labels.joined(a, numbers, dim % len(numbers[0].shape))
 
 
-@implements(aten.stack.default)
+@implements(aten.stack.default, integers=first)
 def stack(a: Arithmetic, tensors: Sequence[Operand], dim: int = 0) -> Number:
     shape = shape_of(tensors[0])
     at = dim % (len(shape) + 1)
@@ -126,7 +127,7 @@ def stack(a: Arithmetic, tensors: Sequence[Operand], dim: int = 0) -> Number:
     return a.concat([a.reshape(n, (*shape[:at], 1, *shape[at:])) for n in numbers], at)
 
 
-@implements(aten.repeat.default)
+@implements(aten.repeat.default, integers=first)
 def repeat(a: Arithmetic, x: Number, repeats: Sequence[int]) -> Number:
     shape = (1,) * (len(repeats) - len(x.shape)) + x.shape
     apart = tuple(n for s in shape for n in (1, s))
@@ -153,7 +154,7 @@ def pad(a: Arithmetic, x: Number, padding: Sequence[int], value: float = 0) -> N
     return x
 
 
-@implements(aten.select_backward.default)
+@implements(aten.select_backward.default, integers=first)
 def select_backward(a: Arithmetic, grad: Number, sizes: Sequence[int], dim: int, index: int) -> Number:
     shape = tuple(int(n) for n in sizes)
     dim %= len(shape)
@@ -162,7 +163,7 @@ def select_backward(a: Arithmetic, grad: Number, sizes: Sequence[int], dim: int,
     return a.place(row, dim, at, at + 1, 1, shape[dim])
 
 
-@implements(aten.slice_backward.default)
+@implements(aten.slice_backward.default, integers=first)
 def slice_backward(
     a: Arithmetic, grad: Number, sizes: Sequence[int], dim: int, start: int, end: int, step: int
 ) -> Number:
@@ -172,7 +173,7 @@ def slice_backward(
     return a.place(grad, dim, chosen.start, chosen.stop, step, shape[dim])
 
 
-@implements(aten.flip.default)
+@implements(aten.flip.default, integers=first)
 def flip(a: Arithmetic, x: Number, dims: Sequence[int]) -> Number:
     for dim in dims:
         axis = dim % len(x.shape)

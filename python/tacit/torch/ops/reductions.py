@@ -6,21 +6,31 @@ from typing import Any
 import torch
 
 from tacit.field import size
+from tacit.fixed import selection
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.torch.operands import axes
-from tacit.torch.rules import implements
+from tacit.torch.rules import Typed, first, floating, implements
 
 aten = torch.ops.aten
 
 
-@implements(aten.sum.default, aten.sum.dim_IntList)
+def _counted(args: tuple[Any, ...]) -> torch.dtype:
+    dtype = first(args)
+    return dtype if dtype.is_floating_point else torch.int64
+
+
+@implements(aten.sum.default, aten.sum.dim_IntList, integers=_counted)
 def total(
     a: Arithmetic, x: Number, dim: Sequence[int] | None = None, keepdim: bool = False, dtype: Any = None
-) -> Number:
-    return a.sum(x, axes(dim, len(x.shape)), keepdim)
+) -> Number | Typed:
+    along = axes(dim, len(x.shape))
+    if x.scale == 0 and along and x.wire.companions.get(selection.ONE_ALONG) == along:
+        shape = tuple(1 if i in along else n for i, n in enumerate(x.shape) if keepdim or i not in along)
+        return Typed(torch.ones(shape), torch.int64)
+    return selection.count(a, x, along, keepdim) if x.scale == 0 else a.sum(x, along, keepdim)
 
 
-@implements(aten.mean.default, aten.mean.dim)
+@implements(aten.mean.default, aten.mean.dim, integers=floating)
 def mean(
     a: Arithmetic, x: Number, dim: Sequence[int] | None = None, keepdim: bool = False, dtype: Any = None
 ) -> Number:
