@@ -225,10 +225,13 @@ class Arithmetic:
         lifted = [n if n.scale == scale else self.lift(n, scale) for n in numbers]
         return self._linear(Concat(axis), tuple(lifted), scale, max(n.bits for n in lifted), "concat")
 
-    def sum(self, x: Number, axes: Sequence[int], keepdims: bool = False) -> Number:
+    def sum(self, x: Number, axes: Sequence[int], keepdims: bool = False, bits: int | None = None) -> Number:
+        """`bits`: what the caller knows of the sum's size; x is then not truncated."""
         axes = tuple(sorted(a % len(x.shape) for a in axes))
         if not axes:
             return x
+        if bits is not None:
+            return self._linear(Sum(axes, keepdims), (x,), x.scale, bits, "sum")
         x, bits = self._summable(x, fp.size([x.shape[a] for a in axes]), self._cap(x.scale))
         return self._linear(Sum(axes, keepdims), (x,), x.scale, bits, "sum")
 

@@ -113,6 +113,8 @@ def reciprocal(a: Arithmetic, x: Number, least: float | None = None) -> Number:
 
     `least`: a positive number that x is known not to be below. Fewer thresholds then: none below it, none for negative x.
     """
+    if least is None and _key((1,), OCTAVES, True, True) in x.wire.companions:  # x was a denominator
+        return divide(a, a.expand(a.public(np.ones(())), x.shape), x)
     x, integer = _narrow(a, x, WIDEST), a.format.integer
     low = max(1, math.ceil(math.ldexp(1 + MARGIN, x.scale - integer)))
     inverse = _reciprocals(a, _normal(a, x, (low,), OCTAVES, True, least))
@@ -292,11 +294,15 @@ def _normal(
     """`cuts`: thresholds that there must be, the lowest last; smaller x are not normalised. `least`: all x are at least this."""
     if least is not None:
         cuts, signed = (max(1, math.floor(math.ldexp(least * (1 - 2.0**-8), x.scale))),), False
-    key = f"normal {cuts} {octaves} {signed} {least is None}"
+    key = _key(cuts, octaves, signed, least is None)
     known: Normal | None = x.wire.companions.get(key)
     if known is None:
         known = x.wire.companions[key] = _normalised(a, x, cuts, octaves, signed, least is None)
     return known if known.x.scale == x.scale else replace(known, x=x)
+
+
+def _key(cuts: tuple[int, ...], octaves: float, signed: bool, dead: bool) -> str:
+    return f"normal {cuts} {octaves} {signed} {dead}"
 
 
 def _normalised(a: Arithmetic, x: Number, cuts: tuple[int, ...], octaves: float, signed: bool, dead: bool) -> Normal:

@@ -1,4 +1,4 @@
-"""Sums, products, quotients by public numbers, integer powers."""
+"""Sums and products."""
 
 from typing import Any
 
@@ -7,13 +7,11 @@ import torch
 
 from tacit.errors import Unsupported
 from tacit.fixed.arithmetic import Arithmetic, Number
-from tacit.torch import refusals
+from tacit.fixed.functions import normal
 from tacit.torch.operands import Operand, array, finite, scalar, shape_of
-from tacit.torch.rules import first, floating, implements, promoted
+from tacit.torch.rules import first, implements, promoted
 
 aten = torch.ops.aten
-
-LARGEST_POWER = 64
 
 
 @implements(aten.add.Tensor, aten.add.Scalar, integers=promoted)
@@ -34,7 +32,10 @@ def _shift(a: Arithmetic, x: Number, y: torch.Tensor | float, name: str) -> Numb
     values = finite(a, array(y))
     if not values.any():
         return a.expand(x, np.broadcast_shapes(x.shape, values.shape))
-    return a.add_public(x, values, name)
+    shifted = a.add_public(x, values, name)
+    if (addend := scalar(y)) is not None:
+        normal.remember(shifted, x, 1.0, addend)
+    return shifted
 
 
 @implements(aten.sub.Tensor, aten.sub.Scalar, integers=promoted)
@@ -74,46 +75,6 @@ def times(a: Arithmetic, x: Number, y: torch.Tensor | float, name: str = "mul") 
     return a.times(x, factor, name) if factor is not None else a.times_public(x, array(y), name)
 
 
-@implements(aten.div.Tensor, aten.div.Scalar, integers=floating)
-def div(a: Arithmetic, x: Operand, y: Operand) -> Number:
-    if isinstance(y, Number):
-        raise Unsupported(refusals.division(aten.div.Tensor))
-    assert isinstance(x, Number)
-    divisor = array(y)
-    if not divisor.all():
-        raise Unsupported(f"aten.div of a secret tensor by a public operand of shape {divisor.shape} that holds a zero")
-    inverse = scalar(y)
-    return times(a, x, torch.from_numpy(1 / divisor) if inverse is None else _spread(1 / inverse, y), "div")
-
-
-def _spread(value: float, like: torch.Tensor | float) -> torch.Tensor | float:
-    """`value` in the shape of `like`, which may broadcast the other operand."""
-    return torch.tensor(value, dtype=torch.float64).expand(like.shape) if isinstance(like, torch.Tensor) else value
-
-
-@implements(aten.pow.Tensor_Scalar)
-def power(a: Arithmetic, x: Number, exponent: float) -> Number | torch.Tensor:
-    """By squaring: both operands of a square are one number, which is opened once."""
-    if exponent != int(exponent) or not 0 <= exponent <= LARGEST_POWER:
-        raise Unsupported(
-            f"aten.pow of a secret tensor with the exponent {exponent}: integers from 0 to {LARGEST_POWER} are there, "
-            "roots and inverses are not yet"
-        )
-    n = int(exponent)
-    if n == 0:
-        return torch.ones(x.shape)
-    result: Number | None = None
-    square = x
-    while True:
-        if n % 2:
-            result = square if result is None else a.multiply(result, square, f"power {exponent}")
-        n //= 2
-        if n == 0:
-            assert result is not None
-            return result
-        square = a.multiply(square, square, "square")
-
-
 @implements(aten.lerp.Scalar, aten.lerp.Tensor)
 def lerp(a: Arithmetic, x: Operand, y: Operand, weight: Operand) -> Number:
     return add(a, x, mul(a, sub(a, y, x), weight))
@@ -137,8 +98,3 @@ def masked_fill(a: Arithmetic, x: Operand, mask: Operand, value: Operand) -> Num
     if isinstance(mask, Number):
         raise Unsupported("aten.masked_fill with a secret mask: comparisons are not there yet; only a public mask is")
     return where(a, mask, value, x)
-
-
-@implements(aten.reciprocal.default)
-def reciprocal(a: Arithmetic, x: Number) -> Any:
-    raise Unsupported(refusals.division(aten.reciprocal.default))
