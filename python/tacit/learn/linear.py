@@ -16,7 +16,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from tacit.errors import BadInput
 from tacit.field import CAPACITY
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.fixed.selection import bounded
@@ -24,7 +23,7 @@ from tacit.learn import curvature
 from tacit.learn.estimator import ALONE, Estimator, positive
 from tacit.learn.metrics import r2_score
 from tacit.learn.moments import at_scale, centred, cross, log2, mean, product
-from tacit.learn.secrets import kind, number, same_rows, table
+from tacit.learn.secrets import column, kind, number, same_rows, table
 
 
 def affine(a: Arithmetic, x: Number, weights: Number, intercept: Number | None) -> Number:
@@ -73,10 +72,8 @@ class Regression(Linear):
         of = kind(X)
         a, x, t = of.arithmetic, table(X, of), number(y, of, "y")
         same_rows(x, t)
-        if len(t.shape) not in (1, 2):
-            raise BadInput(f"y has the shape {t.shape}: (rows,) or (rows, targets) is needed")
         flat, (n, d) = len(t.shape) == 1, x.shape
-        both = a.concat([x, a.round(a.reshape(t, (n, 1)) if flat else t)], 1)
+        both = a.concat([x, column(a, t)], 1)
         centre = mean(a, both) if self.fit_intercept else None
         if centre is not None:
             both = centred(a, both, centre)

@@ -5,10 +5,30 @@ from typing import Any
 import numpy as np
 
 from tacit.errors import BadInput
-from tacit.fixed.arithmetic import Arithmetic, Number
+from tacit.fixed import selection
 from tacit.fixed.functions.normal import divide
+from tacit.learn import labels
 from tacit.learn.moments import centred, mean, squares
-from tacit.learn.secrets import kind, number
+from tacit.learn.secrets import column, kind, number
+
+
+def accuracy_score(y_true: Any, y_pred: Any) -> Any:
+    """The share of the rows whose class was predicted. Secret, (). One product.
+
+    Both as labels: 0 and 1, one-hots, or indices. `y_pred` may also be probabilities, (rows, classes) or of class 1 (rows,): the
+    largest, or those above 1/2, are found by exact comparisons.
+    """
+    of = kind(y_true, "y_true")
+    a = of.arithmetic
+    true, said = labels.read(y_true, of, "y_true"), labels.read(y_pred, of, "y_pred")
+    rows = true.bits.shape[0], said.bits.shape[0]
+    if true.classes != said.classes or rows[0] != rows[1]:
+        raise BadInput(f"y_true of {rows[0]} rows and {true.classes} classes, y_pred of {rows[1]} and {said.classes}")
+    if not (said.bits.bits == 1 and said.bits.scale == 0):
+        scores = said.bits if said.form is not labels.Form.BITS else said.columns(a)
+        said = labels.decided(a, scores, 0.5)
+    right = selection.picked(a, true.one_hots(a), said.one_hots(a), (1,))
+    return of.wrap(a.mean(right, (0,)))
 
 
 def r2_score(y_true: Any, y_pred: Any) -> Any:
@@ -23,13 +43,9 @@ def r2_score(y_true: Any, y_pred: Any) -> Any:
         raise BadInput(
             f"y_true of shape {y.shape} and y_pred of shape {p.shape}: the same (rows,) or (rows, targets) is needed"
         )
-    y, p = (_column(a, a.round(z)) for z in (y, p))
+    y, p = (column(a, z) for z in (y, p))
     t = y.shape[1]
     both = a.round(a.concat([a.add(y, p, -1), centred(a, y, mean(a, y))], 1))
     sums = squares(a, both, "r2_score")
     ratio = divide(a, a.slice(sums, 0, 0, t), a.slice(sums, 0, t, 2 * t))
     return of.wrap(a.add_public(a.negate(a.mean(ratio, (0,))), np.asarray(1.0)))
-
-
-def _column(a: Arithmetic, x: Number) -> Number:
-    return a.reshape(x, (*x.shape, 1)) if len(x.shape) == 1 else x

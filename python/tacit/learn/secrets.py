@@ -25,8 +25,8 @@ class Kind:
 
 
 def is_tensor(x: Any) -> bool:
-    secret_torch = sys.modules.get("tacit.torch")
-    return secret_torch is not None and secret_torch.is_secret(x)
+    # Another party's thread may be importing torch at this moment; where x is one, the module is complete.
+    return isinstance(x, getattr(sys.modules.get("tacit.torch.tensor"), "SecretTensor", ()))
 
 
 def kind(x: Any, what: str = "X") -> Kind:
@@ -57,7 +57,20 @@ def table(x: Any, of: Kind, columns: int | None = None, what: str = "X") -> Numb
         raise BadInput(f"{what} has the shape {found.shape}: a table of rows and columns is needed")
     if columns is not None and found.shape[1] != columns:
         raise BadInput(f"{what} has {found.shape[1]} columns, but the estimator was fitted on {columns}")
-    return of.arithmetic.round(found)
+    return _narrow(of.arithmetic, found)
+
+
+def column(a: Arithmetic, y: Number) -> Number:
+    """y of shape (rows, targets) or (rows,), as a table."""
+    if len(y.shape) not in (1, 2) or 0 in y.shape:
+        raise BadInput(f"y has the shape {y.shape}: (rows,) or (rows, targets) is needed")
+    return _narrow(a, a.reshape(y, (*y.shape, 1)) if len(y.shape) == 1 else y)
+
+
+def _narrow(a: Arithmetic, x: Number) -> Number:
+    """x in the format: no wider, and no finer."""
+    x = a.round(x)
+    return a.truncate(x, x.scale - a.format.fraction)
 
 
 def same_rows(x: Number, y: Number) -> None:
