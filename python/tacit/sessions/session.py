@@ -1,6 +1,7 @@
 """A party's session: data goes in, numbers are computed with, and nothing comes out but what is revealed by name."""
 
 import contextlib
+import operator
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
@@ -96,6 +97,7 @@ class Session:
         With torch a tensor of that shape that says int64, for CrossEntropyLoss, Embedding, indexing and ==; else an array of
         the one-hots, shape (*shape, classes). Refused at the owner: what is not a whole number in this range.
         """
+        classes = operator.index(classes)  # y.max() + 1 is NumPy's, and goes on the wire
         if classes < 1:
             raise ValueError(f"classes={classes}: there has to be one at least")
         one_hot = self._enter(data, owner, shape, Format(0, 1), name or "labels", classes)
