@@ -98,6 +98,12 @@ class Arithmetic:
         encoded = encode(values, f.fraction, f.bits, "a public array")
         return self._number(self.engine.record(Public(encoded), (), values.shape, "public"), f.fraction, f.bits)
 
+    def constant(self, values: NDArray[np.float64]) -> Number:
+        """A public array as a number at a scale of its own: the largest to 16 significant bits."""
+        whole, scale, bits = constants(np.asarray(values, np.float64))
+        wire = self.engine.record(Public(fp.from_signed(whole)), (), whole.shape, "public")
+        return self._number(wire, scale, bits)
+
     def reveal(self, numbers: Sequence[Number], to: Sequence[int] | None = None) -> list[NDArray[np.float64] | None]:
         scales = f" at scale {', '.join(str(n.scale) for n in numbers)}"
         values = self.engine.reveal([n.wire for n in numbers], to, scales)

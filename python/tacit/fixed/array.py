@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from tacit.errors import Unsupported
 from tacit.fixed import comparison, saving
 from tacit.fixed.arithmetic import Arithmetic, Number
+from tacit.fixed.functions import normal, splines
 from tacit.fixed.indexing import indexed
 from tacit.fixed.matrices import matmul, matmul_public
 from tacit.sharing.maps import Shape
@@ -82,29 +83,39 @@ class SecretArray:
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> "SecretArray":
+        """By a secret: the format's largest number where the quotient does not fit, 0 for 0 / 0 (`functions.normal`)."""
         if isinstance(other, SecretArray):
-            raise Unsupported("division by a secret is not there yet: divide by public numbers, or reveal the divisor")
+            return self._new(normal.divide(self.arithmetic, self.number, self._of(other)))
         divisor = _public(other)
         if not np.all(divisor):
             raise ZeroDivisionError("division of a secret by zero")
         return self._new(self.arithmetic.times_public(self.number, 1 / divisor, "div"))
 
-    def __rtruediv__(self, other: Any) -> NoReturn:
-        raise Unsupported("division by a secret is not there yet: divide by public numbers, or reveal the divisor")
+    def __rtruediv__(self, other: Any) -> "SecretArray":
+        numerator = _public(other)
+        if numerator.shape == () and numerator == 1:
+            return self._new(normal.reciprocal(self.arithmetic, self.number))
+        return self._new(normal.divide(self.arithmetic, self.arithmetic.constant(numerator), self.number))
 
     def __pow__(self, exponent: Any) -> "SecretArray":
-        if not isinstance(exponent, int) or not 1 <= exponent <= LARGEST_POWER:
-            raise Unsupported(
-                f"a secret to the power {exponent!r}: exponents are public integers, 1 to {LARGEST_POWER}"
-            )
-        result, square = None, self.number
-        while True:
-            if exponent & 1:
-                result = square if result is None else self.arithmetic.multiply(result, square, "pow")
-            exponent >>= 1
-            if not exponent:
-                return self._new(result)
-            square = self.arithmetic.multiply(square, square, "pow")
+        """Integers and halves of odd integers: by squaring, from the reciprocal or the root where that is needed."""
+        if not isinstance(exponent, int | float) or exponent == 0 or 2 * exponent != int(2 * exponent):
+            raise Unsupported(f"a secret to the power {exponent!r}: exponents are public multiples of 1/2, but for 0")
+        if abs(exponent) > LARGEST_POWER:
+            raise Unsupported(f"a secret to the power {exponent!r}: the largest is {LARGEST_POWER}")
+        return self._new(normal.power(self.arithmetic, self.number, exponent))
+
+    def sqrt(self) -> "SecretArray":
+        """The square root; 0 for negative numbers."""
+        return self._new(normal.sqrt(self.arithmetic, self.number))
+
+    def log(self) -> "SecretArray":
+        """The natural logarithm; that of the smallest positive number for what is not positive."""
+        return self._new(normal.log(self.arithmetic, self.number))
+
+    def exp(self) -> "SecretArray":
+        """e^x; the format's largest number where that does not fit."""
+        return self._new(splines.exp(self.arithmetic, self.number))
 
     def __matmul__(self, other: Any) -> "SecretArray":
         if isinstance(other, SecretArray):

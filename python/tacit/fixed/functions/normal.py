@@ -114,7 +114,7 @@ def reciprocal(a: Arithmetic, x: Number, least: float | None = None) -> Number:
     `least`: a positive number that x is known not to be below. Fewer thresholds then: none below it, none for negative x.
     """
     if least is None and _key((1,), OCTAVES, True, True) in x.wire.companions:  # x was a denominator
-        return divide(a, a.expand(a.public(np.ones(())), x.shape), x)
+        return divide(a, a.constant(np.ones(())), x)
     x, integer = _narrow(a, x, WIDEST), a.format.integer
     low = max(1, math.ceil(math.ldexp(1 + MARGIN, x.scale - integer)))
     inverse = _reciprocals(a, _normal(a, x, (low,), OCTAVES, True, least))
@@ -272,6 +272,31 @@ def remember(result: Number, x: Number, factor: float = 1.0, addend: float = 0.0
     known = Root(root.normal, result.scale, root.factor * shift * factor, root.addend * shift * factor + addend)
     if known.addend <= known.factor * math.ldexp(SMALL, -root.normal.x.scale // 2):
         result.wire.companions["root"] = known
+
+
+def power(a: Arithmetic, x: Number, exponent: float) -> Number:
+    """x^exponent for a multiple of 1/2 other than 0: by squaring, from the reciprocal or the root where that is needed."""
+    whole = int(exponent)
+    if whole == exponent:
+        return _integer_power(a, x if whole > 0 else reciprocal(a, x), abs(whole))
+    if exponent < 0:
+        return _integer_power(a, rsqrt(a, x), int(-2 * exponent))
+    root = sqrt(a, x)
+    return root if whole == 0 else a.multiply(_integer_power(a, x, whole), root, "power")
+
+
+def _integer_power(a: Arithmetic, x: Number, n: int) -> Number:
+    """Both operands of a square are one number, which is opened once."""
+    result: Number | None = None
+    square = x
+    while True:
+        if n % 2:
+            result = square if result is None else a.multiply(result, square, "power")
+        n //= 2
+        if n == 0:
+            assert result is not None
+            return result
+        square = a.multiply(square, square, "square")
 
 
 # Normalisation.

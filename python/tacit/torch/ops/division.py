@@ -12,9 +12,7 @@ from tacit.errors import Unsupported
 from tacit.field import CAPACITY
 from tacit.fixed import comparison
 from tacit.fixed.arithmetic import Arithmetic, Number
-from tacit.fixed.format import constants
 from tacit.fixed.functions import normal, splines
-from tacit.sharing.operations import Public
 from tacit.torch.operands import Operand, array, axes, scalar, shape_of
 from tacit.torch.ops.arithmetic import add, mul, times
 from tacit.torch.ops.reductions import total
@@ -33,7 +31,7 @@ def div(a: Arithmetic, x: Operand, y: Operand, bounded: bool = False) -> Number:
     if not isinstance(x, Number):
         if scalar(x) == 1 and np.broadcast_shapes(shape_of(x), y.shape) == y.shape:
             return normal.reciprocal(a, y)
-        x = _public(a, x)
+        x = a.constant(array(x))
     return normal.divide(a, x, y, bounded=bounded)
 
 
@@ -47,14 +45,6 @@ def _by_public(a: Arithmetic, x: Number, y: torch.Tensor | float) -> Number:
     quotient = times(a, a.expand(x, np.broadcast_shapes(x.shape, divisor.shape)), 1 / value, "div")
     normal.remember(quotient, x, 1 / value)
     return quotient
-
-
-def _public(a: Arithmetic, x: torch.Tensor | float) -> Number:
-    """A public operand as a number of its own scale: 16 significant bits."""
-    whole, scale, bits = constants(array(x))
-    wire = a.engine.record(Public(fp.from_signed(whole)), (), whole.shape, "public")
-    wire.bound = bits
-    return Number(wire, scale, bits)
 
 
 @implements(aten.reciprocal.default, integers=floating)
@@ -106,34 +96,14 @@ def log1p(a: Arithmetic, x: Number) -> Number:
 
 @implements(aten.pow.Tensor_Scalar)
 def power(a: Arithmetic, x: Number, exponent: float) -> Number | torch.Tensor:
-    """By squaring; from the reciprocal or the root if the exponent is negative or half an odd number; else e^(exponent log x)."""
+    """By squaring, from the reciprocal or the root where that is needed; e^(exponent log x) for no multiple of 1/2."""
     if abs(exponent) > LARGEST_POWER:
         raise Unsupported(f"aten.pow of a secret tensor with the exponent {exponent}: the largest is {LARGEST_POWER}")
     if 2 * exponent != int(2 * exponent):
         return splines.exp(a, a.times(normal.log(a, x), exponent, "pow"))
     if exponent == 0:
         return torch.ones(x.shape)
-    whole = int(exponent)
-    if whole != exponent:
-        if exponent < 0:
-            return _integer_power(a, normal.rsqrt(a, x), int(-2 * exponent))
-        root = normal.sqrt(a, x)
-        return root if whole == 0 else a.multiply(_integer_power(a, x, whole), root, "pow")
-    return _integer_power(a, x if whole > 0 else normal.reciprocal(a, x), abs(whole))
-
-
-def _integer_power(a: Arithmetic, x: Number, n: int) -> Number:
-    """By squaring: both operands of a square are one number, which is opened once."""
-    result: Number | None = None
-    square = x
-    while True:
-        if n % 2:
-            result = square if result is None else a.multiply(result, square, "pow")
-        n //= 2
-        if n == 0:
-            assert result is not None
-            return result
-        square = a.multiply(square, square, "square")
+    return normal.power(a, x, exponent)
 
 
 @implements(aten.pow.Tensor_Tensor)
