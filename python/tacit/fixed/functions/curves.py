@@ -22,14 +22,22 @@ ZERO, UNIT, SAME = (0, 0), (1, 0), (0, 1)
 
 @dataclass(frozen=True)
 class Curve:
-    """`after` is the line, or the function's inverse if it grows out of every format. `exact`: how its comparisons are."""
+    """`after` is a line, or the function's inverse if it grows out of every format, or None if nothing is above the last knot.
+
+    `exact`: how it is compared.
+    """
 
     name: str
     value: Function
     knots: tuple[float, ...]
     before: Line
-    after: Line | Function
+    after: Line | Function | None
     exact: bool = False
+
+    @property
+    def bounded(self) -> bool:
+        """Below 2 in magnitude."""
+        return self.before[1] == 0 and (self.after is None or (isinstance(self.after, tuple) and self.after[1] == 0))
 
 
 def _sigmoid(x: Decimal) -> Decimal:
@@ -108,6 +116,10 @@ def _expm1(x: Decimal) -> Decimal:
 
 def _log1p(x: Decimal) -> Decimal:
     return (1 + x).ln()
+
+
+def exp_of_twice(shift: Decimal, x: Decimal) -> Decimal:
+    return (2 * (x - shift)).exp()
 
 
 SIGMOID = Curve("sigmoid", _sigmoid, (-8.4375, -1.875, 2.125, 7.25), ZERO, UNIT)

@@ -22,7 +22,7 @@ from tacit.fixed import comparison
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.fixed.format import Format
 from tacit.fixed.functions import curves
-from tacit.fixed.functions.curves import DIGITS, Curve
+from tacit.fixed.functions.curves import DIGITS, Curve, Line
 from tacit.sharing.forms import Elementwise
 from tacit.sharing.maps import Combine
 from tacit.sharing.operations import Bilinear, Linear, Shift, Truncate
@@ -66,26 +66,31 @@ class Spline:
 def spline(curve: Curve, format: Format, scale: int) -> Spline:
     """`curve` for |x| < 2^integer whose first power has `scale`."""
     with localcontext(DIGITS):
-        limit = Decimal(2) ** format.integer
+        limit = end = Decimal(2) ** format.integer
         knots = [Decimal(t) for t in curve.knots]
-        if callable(curve.after):
-            top = curve.after(limit * (1 - TOP))
-            knots = [*(t for t in knots if t < top), top]
-            after = (limit - Decimal(2) ** -format.fraction, Decimal(0))
-        else:
-            after = (Decimal(curve.after[0]), Decimal(curve.after[1]))
-        before = (Decimal(curve.before[0]), Decimal(curve.before[1]))
+        before, after = _line(curve.before), None
+        integer = 1 if curve.bounded else max(SMALL, format.integer)
+        match curve.after:
+            case None:
+                end = min(end, knots.pop())
+            case (_, _):
+                after = _line(curve.after)
+            case inverse:
+                top, integer = inverse(limit * (1 - TOP)), format.integer
+                knots, after = [*(t for t in knots if t < top), top], (limit - Decimal(2) ** -format.fraction,)
         inner = [t for t in knots if abs(t) < limit]
-        bounded = not before[1] and not after[1] and not callable(curve.after)
-        integer = 1 if bounded else format.integer if callable(curve.after) else max(SMALL, format.integer)
         out = min(SCALE, CAPACITY - 1 - max(integer, format.integer))
         scales = (out, *(out - s for s in (scale, *POWERS)))
         pieces = []
-        for low, high in itertools.pairwise([-limit, *inner, limit]):
+        for low, high in itertools.pairwise([-limit, *inner, end]):
             outer = before if high <= knots[0] else after if low >= knots[-1] else None
             piece = outer or _interpolated(curve, low - BEYOND, high + BEYOND)
             pieces.append(tuple(int((c * 2**s).to_integral_value()) for c, s in zip(piece, scales, strict=False)))
         return Spline(tuple(float(t) for t in inner), tuple(pieces), out, out + integer)
+
+
+def _line(line: Line) -> tuple[Decimal, ...]:
+    return Decimal(line[0]), Decimal(line[1])
 
 
 def _interpolated(curve: Curve, low: Decimal, high: Decimal) -> tuple[Decimal, ...]:

@@ -1,0 +1,201 @@
+"""Softmax and its logarithm along the last axis.
+
+    m = an almost largest x,   d = x - m,   e = exp(d),   s = sum e in [1, n]:     softmax = e / s,   log softmax = d - log s
+
+1 / s needs no comparison. v = z - b s takes [1, n] into [-1, 1], and Chebyshev's T_2k = 2 T_k^2 - 1 gives, with N = 2^K,
+    T_N(z) - T_N(v) = N (z - v) product_(j < K) (T_(2^j)(z) + T_(2^j)(v))
+    1 / s = N b / T_N(z) product_(j < K) (T_(2^j)(z) + T_(2^j)(v)),     relatively but for T_N(v) / T_N(z)
+in squares of v and one running product side by side, a round for each j: five rounds for ten classes. Costs stand in
+docs/functions.md.
+"""
+
+import functools
+import math
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+
+import numpy as np
+
+from tacit.field import CAPACITY
+from tacit.fixed.arithmetic import Arithmetic, Number
+from tacit.fixed.comparison import ONE
+from tacit.fixed.functions.curves import DIGITS, ZERO, Curve, exp_of_twice
+from tacit.fixed.functions.normal import log
+from tacit.fixed.functions.splines import LOG_2, evaluate
+from tacit.fixed.selection import bounded, largest, picked, winners_along
+from tacit.sharing.maps import Sum
+from tacit.sharing.operations import Linear
+
+SOFTMAX = "softmax"
+"""The companion of a log softmax: the softmax, pending, for its gradient."""
+COARSE = 5
+"""Bits after the point by which an almost largest number is found, where numbers are wider than the format."""
+ABOVE, BELOW = Decimal("1.07"), 1 - Decimal(2) ** -9
+"""s is between BELOW and n ABOVE: d is at most two units of a coarse number, and e is not exact."""
+TAIL, STEP = (0.0, 5.8, 8.8), 2.25
+"""Knots above where e^d is nothing, and the step from there, for quintics right to 2^-11.5."""
+FEW = 8
+WIDE = 4
+"""Integer bits of a format that has room for all of that."""
+ACCURATE = 1 << 12
+"""1 / s is right to one part in so many."""
+COSINE, FACTOR = 27, 26
+"""Scale of T(v), and bits of the factors made of it."""
+CONSTANT = 11
+"""Significant bits of what is multiplied with e."""
+LOGARITHM = 20
+"""Scale of the logarithm."""
+
+
+@dataclass(frozen=True)
+class Exponentials:
+    """m; d / 2; e; and s, which may be above what the format holds. m and s keep the last axis."""
+
+    largest: Number
+    half: Number
+    e: Number
+    s: Number
+
+
+@dataclass(frozen=True)
+class Inverse:
+    """1 / s = constant product_j (terms_j + T_(2^j)(start - slope s)), where slope has `places` bits after the point."""
+
+    slope: float
+    places: int
+    start: float
+    terms: tuple[float, ...]
+    constant: float
+
+
+def softmax(a: Arithmetic, x: Number) -> Number:
+    """e^x / sum e^x along the last axis; shape of x. Found once for each number."""
+    if not x.shape or x.shape[-1] <= 1:
+        return a.add_public(a.times(x, 0.0), ONE)
+    key = f"softmax at {x.scale}"
+    if key not in x.wire.companions:
+        found = _exponentials(a, x)
+        x.wire.companions[key] = _quotient(a, found.e, found.s, _inverse(x.shape[-1]))
+    result: Number = x.wire.companions[key]
+    return result
+
+
+def log_softmax(a: Arithmetic, x: Number) -> Number:
+    """x - log(sum e^x) along the last axis; shape of x. Its companion SOFTMAX costs nothing until it is used."""
+    if not x.shape or x.shape[-1] <= 1:
+        out = a.times(x, 0.0)
+    else:
+        found = _exponentials(a, x)
+        d, log_s = Number(found.half.wire, found.half.scale - 1, found.half.bits), _log(a, found.s)
+        out = a.add(d, log_s, -1, "log_softmax")
+        out = bounded(
+            out, max(n.bits + out.scale - n.scale for n in (d, log_s)) + 1
+        )  # perhaps twice what the format holds
+    out.wire.companions[SOFTMAX] = softmax(a, x)
+    return out
+
+
+def logsumexp(a: Arithmetic, x: Number) -> Number:
+    """log(sum e^x) along the last axis, which is kept."""
+    if not x.shape or x.shape[-1] <= 1:
+        return x
+    found = _exponentials(a, x)
+    return a.add(found.largest, _log(a, found.s), name="logsumexp")
+
+
+def _log(a: Arithmetic, s: Number) -> Number:
+    """log s, also where s is above what the format holds."""
+    more = max(0, s.bits - s.scale - a.format.integer)
+    found = log(a, Number(s.wire, s.scale + more, s.bits))
+    found = a.truncate(found, found.scale - LOGARITHM)
+    return a.add_public(found, np.asarray(more * LOG_2)) if more else found
+
+
+def _exponentials(a: Arithmetic, x: Number) -> Exponentials:
+    key = f"exponentials at {x.scale}"
+    if key not in x.wire.companions:
+        n, last = x.shape[-1], len(x.shape) - 1
+        m = _largest(a, x)
+        # Halves, since a difference may be twice what the format holds.
+        half = a.add(Number(x.wire, x.scale + 1, x.bits), Number(m.wire, m.scale + 1, m.bits), -1, "softmax")
+        curve, shift = _curve(n, a.format.integer)
+        e = evaluate(a, a.add_public(half, np.asarray(shift), "softmax"), curve)
+        room = CAPACITY - 2 - _inverse(n).places
+        e = a.truncate(e, e.scale - room)
+        bits = e.scale + math.ceil(n * ABOVE).bit_length()
+        total = a.engine.record(Linear(Sum((last,), True)), (e.wire,), m.shape, "softmax")
+        x.wire.companions[key] = Exponentials(m, half, e, bounded(Number(total, e.scale, bits), bits))
+    found: Exponentials = x.wire.companions[key]
+    return found
+
+
+def _largest(a: Arithmetic, x: Number) -> Number:
+    """The largest along the last axis, kept, or one that is nearly as large."""
+    last = (len(x.shape) - 1,)
+    if x.bits <= a.format.bits:
+        return largest(a, x, last, True)
+    coarse = a.truncate(x, x.scale - COARSE)
+    coarse = bounded(coarse, coarse.bits + 1)  # rounded up, the largest number has a bit more
+    return picked(a, x, winners_along(a, coarse, last), last, True)
+
+
+@functools.cache
+def _curve(n: int, integer: int) -> tuple[Curve, float]:
+    """e^(2 (x - shift)) for x up to `shift`, or a little more: right to one part in 2^11.5, but for 0 where it is less than 2^-11 / max(n, FEW)."""
+    lowest = round(8 * math.log(0.7 * 2.0**-11 / max(n, FEW))) / 8
+    shift = -lowest / 4 if integer >= WIDE else 0.0  # between the ends, powers are small
+    knots = [lowest + k for k in TAIL if lowest + k < 0]
+    while knots[-1] + STEP < 0:
+        knots.append(knots[-1] + STEP)
+    value = functools.partial(exp_of_twice, Decimal(shift))
+    return Curve("softmax", value, (*(t / 2 + shift for t in knots), shift + 2.0**-COARSE), ZERO, None), shift
+
+
+@functools.cache
+def _inverse(n: int) -> Inverse:
+    with localcontext(DIGITS):
+        places = max(11, n.bit_length() + 1)
+        slope = int(2 / (n * ABOVE - BELOW) * 2**places) / Decimal(2) ** places
+        terms = [1 + slope * BELOW]
+        while terms[-1] < ACCURATE:
+            terms.append(2 * terms[-1] ** 2 - 1)
+        constant = 2 ** (len(terms) - 1) * slope / terms.pop()
+        # The constant is rounded to few bits; the last term, which is much larger than its T(v), takes the rest.
+        mantissa, exponent = math.frexp(constant)
+        rounded = math.ldexp(round(math.ldexp(mantissa, CONSTANT)), exponent - CONSTANT)
+        terms[-1] *= constant / Decimal(rounded)
+        return Inverse(float(slope), places, float(1 + slope * BELOW), tuple(float(t) for t in terms), rounded)
+
+
+def _quotient(a: Arithmetic, e: Number, s: Number, inverse: Inverse) -> Number:
+    """e / s, in so few bits that it can be multiplied by a number in the format."""
+    scale = min(2 * FACTOR, CAPACITY - 2 - a.format.bits)
+    places = s.scale + inverse.places
+    cosine = a.combine([(-inverse.slope, s)], inverse.start, places, places + 1, "softmax")
+    product, top = _factor(a, cosine, inverse.terms[0]), inverse.terms[0] + 1
+    for term in inverse.terms[1:]:
+        cosine = _doubled(a, cosine)
+        product = a.truncate(product, product.scale - (FACTOR - _size(top)))
+        product = a.multiply(product, _factor(a, cosine, term), "softmax", bits=2 * FACTOR + 2)
+        top *= term + 1
+    product = a.truncate(product, product.scale - (scale // 2 + 1 - _size(top)))
+    e = a.times(e, inverse.constant, "softmax")
+    return a.multiply(a.truncate(e, e.scale - (scale - product.scale)), product, "softmax", bits=scale + 1)
+
+
+def _factor(a: Arithmetic, cosine: Number, term: float) -> Number:
+    """term + cosine"""
+    scale = FACTOR - _size(term + 1)
+    return a.combine([(1.0, a.truncate(cosine, cosine.scale - scale))], term, scale, FACTOR + 1, "softmax")
+
+
+def _doubled(a: Arithmetic, cosine: Number) -> Number:
+    """The cosine of twice the angle: 2 c^2 - 1"""
+    c = a.truncate(cosine, cosine.scale - COSINE)
+    square = a.multiply(c, c, "softmax", bits=2 * COSINE + 1)
+    return a.combine([(2.0, square)], -1.0, 2 * COSINE, 2 * COSINE + 1, "softmax")
+
+
+def _size(bound: float) -> int:
+    """Bits before the point."""
+    return math.frexp(bound)[1]
