@@ -148,15 +148,19 @@ def test_quotients_that_are_known_to_fit(protocol):
 
 
 @pytest.mark.parametrize("protocol", ["clear", "spdz"])
-@pytest.mark.parametrize("least", [2.0**-10, 0.5, 1.0, 1000.0])
+@pytest.mark.parametrize("least", [2.0**-14, 2.0**-10, 0.5, 1.0, 1000.0])
 def test_numbers_that_are_known_not_to_be_small(least, protocol):
     x = magnitudes(16, 12)
     x = x[x >= least]
-    for function, right in ((normal.reciprocal, 1 / x), (normal.rsqrt, 1 / np.sqrt(x))):
+    right = np.minimum(1 / x, largest(FORMATS[0]))
+    for function in (normal.reciprocal, lambda a, x, least: normal.divide(a, a.constant(np.ones(())), x, least)):
         got, _ = work(function, x, least=least, protocol=protocol)
         close(got, right)
-    got, _ = work(normal.divide, np.ones_like(x), x, least=least, protocol=protocol)
-    close(got, 1 / x)
+    got, _ = work(normal.rsqrt, x, least=least, factor=0.8, protocol=protocol)
+    close(got, 0.8 / np.sqrt(x))
+    tiny = np.rint(np.geomspace(1e-9, 1e-3, 200) * 2.0**40) * 2.0**-40
+    got, _ = work(normal.rsqrt, tiny, scale=40, least=1e-9, protocol=protocol)
+    close(got, np.minimum(1 / np.sqrt(tiny), largest(FORMATS[0])))
 
 
 def test_denominators_broadcast_and_are_normalised_once():

@@ -117,15 +117,12 @@ def reciprocal(a: Arithmetic, x: Number, least: float | None = None) -> Number:
         return divide(a, a.constant(np.ones(())), x)
     x, integer = _narrow(a, x, WIDEST), a.format.integer
     low = max(1, math.ceil(math.ldexp(1 + MARGIN, x.scale - integer)))
-    inverse = _reciprocals(a, _normal(a, x, (low,), OCTAVES, True, least))
-    scale = LARGE - FINE - integer
-    factor = replace(inverse, scale=scale).lookup(a, True)
+    normal = _normal(a, x, (low,), OCTAVES, True, least)
+    fitting, inverse = _fitting(normal, -integer), _reciprocals(a, normal)
+    values = tuple(value if v in fitting else 0.0 for v, value in zip(normal.factors, inverse.values, strict=True))
+    factor = replace(inverse, values=values, scale=LARGE - FINE - integer).lookup(a, True)
     product = a.multiply(factor, inverse.m, "reciprocal", bits=LARGE)
-    if least is not None:
-        return product
-    largest = _largest(a)
-    ends = inverse.normal.lookup(a, lambda v, s: 0.0 if v else s * largest, product.scale)
-    return a.combine([(1.0, product), (1.0, ends)], 0.0, product.scale, LARGE, "reciprocal")
+    return _saturated(a, product, normal, fitting, "reciprocal")
 
 
 def divide(a: Arithmetic, x: Number, y: Number, least: float | None = None, bounded: bool = False) -> Number:
@@ -221,24 +218,33 @@ def sqrt(a: Arithmetic, x: Number) -> Number:
     return root
 
 
-def rsqrt(a: Arithmetic, x: Number, least: float | None = None) -> Number:
-    """1 / sqrt(x); the format's largest number where that does not fit, and for x <= 0.
+def rsqrt(a: Arithmetic, x: Number, least: float | None = None, factor: float = 1.0) -> Number:
+    """factor / sqrt(x), for a public factor of at most 1.
 
-    `least`: a positive number that x is known not to be below.
+    The format's largest number where 1 / sqrt(x) does not fit, and for x <= 0. `least`: a positive number that x is known not to be below.
     """
     normal, integer = _unsigned(a, x, OCTAVES_OF_ROOTS, least), a.format.integer
-    fits = math.ldexp(1.0, -2 * integer)
-    ends = [v == 0 or normal.magnitude(v) < fits * 1.5 for v in normal.factors]
-    values = {v: 1 / math.sqrt(normal.magnitude(v)) for v, end in zip(normal.factors, ends, strict=True) if not end}
+    fitting = _fitting(normal, -2 * integer)
+    values = {v: factor / math.sqrt(normal.magnitude(v)) for v in fitting}
     scale = min(PRECISE - math.frexp(min(values.values()))[1], LARGE - FINE - integer)
-    factor = normal.lookup(a, lambda v, s: values.get(v, 0.0), scale)
+    looked_up = normal.lookup(a, lambda v, s: values.get(v, 0.0), scale)
     m = _opened(a, normal, _rsqrt, "rsqrt")
-    product = a.multiply(factor, m, "rsqrt", bits=scale + FINE + integer)
-    if not any(ends):
+    product = a.multiply(looked_up, m, "rsqrt", bits=scale + FINE + integer)
+    return _saturated(a, product, normal, fitting, "rsqrt")
+
+
+def _fitting(normal: Normal, exponent: int) -> set[int]:
+    """The factors of the intervals above 2^exponent, where there is a threshold (or all x are above it)."""
+    return {v for v in normal.factors if v and normal.magnitude(v) > math.ldexp(1.5, exponent)}
+
+
+def _saturated(a: Arithmetic, product: Number, normal: Normal, fitting: set[int], name: str) -> Number:
+    """The format's largest number, with the sign of x, in the intervals where the product was looked up to be 0."""
+    if fitting >= set(normal.factors):
         return product
-    largest = _largest(a)
-    rest = normal.lookup(a, lambda v, s: 0.0 if v in values else largest, product.scale)
-    return a.combine([(1.0, product), (1.0, rest)], 0.0, product.scale, product.bits, "rsqrt")
+    largest = math.ldexp(1.0, a.format.integer) - math.ldexp(1.0, -a.format.fraction)
+    ends = normal.lookup(a, lambda v, s: 0.0 if v in fitting else s * largest, product.scale)
+    return a.combine([(1.0, product), (1.0, ends)], 0.0, product.scale, product.bits, name)
 
 
 def log(a: Arithmetic, x: Number) -> Number:
@@ -318,7 +324,8 @@ def _normal(
 ) -> Normal:
     """`cuts`: thresholds that there must be, the lowest last; smaller x are not normalised. `least`: all x are at least this."""
     if least is not None:
-        cuts, signed = (max(1, math.floor(math.ldexp(least * (1 - 2.0**-8), x.scale))),), False
+        low = max(1, math.floor(math.ldexp(least * (1 - 2.0**-8), x.scale)))
+        cuts, signed = (*(c for c in cuts if c > low), low), False
     key = _key(cuts, octaves, signed, least is None)
     known: Normal | None = x.wire.companions.get(key)
     if known is None:
