@@ -218,29 +218,29 @@ def cnn(session: Any, net: str, activation: str, loss_of: Callable[[Any, Any], A
         optimiser.step()
         return session.engine.written()
 
-    record()
-    session.engine.step()
+    session.engine.force(*record())
     before = dict(session.engine.costs.by_label)
     opened = len(session.engine.protocol.ledger)
     turns = 5
     result = timed(session, record, turns)
     spent = {k: (v - before.get(k, 0)) / (turns + 1) for k, v in session.engine.costs.by_label.items()}
-    result["layers"] = by_layer(spent)
+    result["layers"] = by_layer(spent, {n: f"{n}({type(m).__name__})" for n, m in model.named_modules()})
     images = [r for r in session.engine.protocol.ledger[opened:] if "images" in r.label]
     result["note"] += f"; openings of the images in later epochs: {len(images)}"
     return result
 
 
-LAYER = re.compile(r"(backward of )?(\d+\(\w+\))")
+LAYER = re.compile(r"(backward of )?(\d+)(\(\w+\)|\.weight|\.bias)")
 
 
-def by_layer(spent: dict[str, float]) -> dict[str, list[float]]:
-    """Bytes of each layer: forward, backward. What belongs to no layer: loss, optimiser."""
+def by_layer(spent: dict[str, float], names: dict[str, str]) -> dict[str, list[float]]:
+    """Bytes of each layer: forward, backward. What belongs to no layer is the loss's."""
     layers: dict[str, list[float]] = {}
     for label, sent in spent.items():
         found = LAYER.search(label)
-        name, back = (found.group(2), bool(found.group(1))) if found else ("loss and optimiser", False)
-        layers.setdefault(name, [0.0, 0.0])[back] += sent
+        # A parameter is opened for the next forward pass; what a step truncates for it belongs to the backward pass.
+        back = found is not None and (found.group(1) is not None or ("truncate" in label and "(" not in found.group(3)))
+        layers.setdefault(names.get(found.group(2), "loss") if found else "loss", [0.0, 0.0])[back] += sent
     return {name: [round(v) for v in both] for name, both in sorted(layers.items()) if any(both)}
 
 
