@@ -139,3 +139,35 @@ def test_no_number():
             selection.compare(s.arithmetic, s.secret(X).number, ">", math.nan)
 
     tacit.run(script, 1, protocol="clear", tensors=False)
+
+
+ARRAYS = {
+    "max": (lambda x, y: x.max(), X.max()),
+    "max along": (lambda x, y: x.max(axis=1, keepdims=True), X.max(axis=1, keepdims=True)),
+    "min": (lambda x, y: x.min((0, 1)), X.min()),
+    "min along": (lambda x, y: x.min(-1), X.min(-1)),
+    "argmax": (lambda x, y: x.argmax(), X.argmax()),
+    "argmax along": (lambda x, y: x.argmax(0), X.argmax(0)),
+    "floor": (lambda x, y: (x * 1.5).floor(), np.floor(X * 1.5)),
+    "clip": (lambda x, y: x.clip(-1, 1), np.clip(X, -1, 1)),
+    "clip to": (lambda x, y: x.clip(high=0.5), np.minimum(X, 0.5)),
+    "maximum": (lambda x, y: x.maximum(y), np.maximum(X, Y)),
+    "maximum with public": (lambda x, y: x.maximum(Y[0]), np.maximum(X, Y[0])),
+    "minimum": (lambda x, y: x.minimum(0.25), np.minimum(X, 0.25)),
+    ">": (lambda x, y: x > y, X > Y),
+    "<= public": (lambda x, y: x <= Y, X <= Y),
+    "== number": (lambda x, y: x == 2.5, X == 2.5),
+    "!=": (lambda x, y: x != y, X != Y),
+    "where": (lambda x, y: (x > 0).where(x, Y), np.where(X > 0, X, Y)),
+    "where of lists": (lambda x, y: (x[0, :2] > 0).where([1, 2], [3, 4]), np.where(X[0, :2] > 0, [1, 2], [3, 4])),
+}
+
+
+def test_arrays_have_it_as_methods():
+    def script(s):
+        x, y = s.secret(X, owner=0), s.secret(Y, owner=1)
+        return s.reveal([f(x, y) for f, _ in ARRAYS.values()])
+
+    for values in tacit.run(script, 2, tensors=False):
+        for name, got, (_, right) in zip(ARRAYS, values, ARRAYS.values(), strict=True):
+            np.testing.assert_allclose(got, right, atol=1e-9, err_msg=name)

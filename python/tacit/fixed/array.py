@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from tacit.errors import Unsupported
-from tacit.fixed import comparison, saving
+from tacit.fixed import comparison, saving, selection
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.fixed.functions import normal, splines
 from tacit.fixed.indexing import indexed
@@ -205,28 +205,35 @@ class SecretArray:
     def tolist(self) -> list[Any]:
         self._closed("tolist()")
 
-    # Comparisons are exact and give secret zeros and ones.
+    # Comparisons are exact and give secret zeros and ones. What was compared is not compared again.
 
     def __ge__(self, other: Any) -> "SecretArray":
-        return self._new(comparison.non_negative(self.arithmetic, (self - other).number, exact=True))
+        return self._compared(">=", other)
 
     def __le__(self, other: Any) -> "SecretArray":
-        return self._new(comparison.non_negative(self.arithmetic, (-self + other).number, exact=True))
+        return self._compared("<=", other)
 
     def __gt__(self, other: Any) -> "SecretArray":
-        return self._new(comparison.complement(self.arithmetic, (self <= other).number))
+        return self._compared(">", other)
 
     def __lt__(self, other: Any) -> "SecretArray":
-        return self._new(comparison.complement(self.arithmetic, (self >= other).number))
+        return self._compared("<", other)
 
     def __eq__(self, other: Any) -> "SecretArray":  # type: ignore[override]
-        return (self >= other) + (self <= other) - 1
+        return self._compared("==", other)
 
     def __ne__(self, other: Any) -> "SecretArray":  # type: ignore[override]
-        return self._new(comparison.complement(self.arithmetic, (self == other).number))
+        return self._compared("!=", other)
+
+    def _compared(self, relation: str, other: Any) -> "SecretArray":
+        a = self.arithmetic
+        if not isinstance(other, SecretArray) and _public(other).ndim == 0:
+            return self._new(selection.compare(a, self.number, relation, float(other)))
+        return self._new(selection.compare(a, selection.difference(a, self.number, self._operand(other)), relation))
 
     def where(self, x: Any, y: Any) -> "SecretArray":
-        """x where this is 1, y where it is 0: for what a comparison gave."""
+        """x where this is 1, y where it is 0: for what a comparison gave. Either may be public."""
+        x, y = (v if isinstance(v, SecretArray) else _public(v) for v in (x, y))
         return self * (x - y) + y
 
     def __abs__(self) -> "SecretArray":
@@ -237,12 +244,34 @@ class SecretArray:
         return self._new(comparison.relu(self.arithmetic, self.number))
 
     def maximum(self, other: Any) -> "SecretArray":
-        """The larger of each pair, or within 2^-8 of it."""
-        return (self - other).relu() + other
+        """The larger of each pair."""
+        return self._new(selection.maximum(self.arithmetic, self.number, self._operand(other)))
 
     def minimum(self, other: Any) -> "SecretArray":
-        """The smaller of each pair, or within 2^-8 of it."""
-        return self - (self - other).relu()
+        """The smaller of each pair."""
+        return self._new(selection.minimum(self.arithmetic, self.number, self._operand(other)))
+
+    def clip(self, low: float | None = None, high: float | None = None) -> "SecretArray":
+        """The nearest in [low, high], which are public numbers."""
+        return self._new(selection.clamp(self.arithmetic, self.number, low, high))
+
+    def max(self, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> "SecretArray":
+        return self._new(selection.largest(self.arithmetic, self.number, self._axes(axis), keepdims))
+
+    def min(self, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> "SecretArray":
+        return self._new(selection.least(self.arithmetic, self.number, self._axes(axis), keepdims))
+
+    def argmax(self, axis: int | None = None) -> "SecretArray":
+        """The place of the largest along `axis` (None: in the flattened array), the first if several are."""
+        x = self.reshape(-1) if axis is None else self
+        (along,) = x._axes(0 if axis is None else axis)
+        one_hot = selection.winners_along(self.arithmetic, x.number, along)
+        order = [i for i in range(x.ndim) if i != along]
+        return self._new(selection.index(self.arithmetic, self.arithmetic.permute(one_hot, [*order, along])))
+
+    def floor(self) -> "SecretArray":
+        """The largest whole number that is not above each element."""
+        return self._new(selection.floor(self.arithmetic, self.number))
 
     __hash__ = object.__hash__
 
@@ -256,6 +285,9 @@ class SecretArray:
         if other.arithmetic is not self.arithmetic:
             raise ValueError("these two secret arrays belong to different sessions")
         return other.number
+
+    def _operand(self, other: Any) -> Number | NDArray[np.float64]:
+        return self._of(other) if isinstance(other, SecretArray) else np.asarray(_public(other))
 
     def _axes(self, axis: int | Sequence[int] | None) -> tuple[int, ...]:
         axes = tuple(range(self.ndim)) if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)

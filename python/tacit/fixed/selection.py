@@ -32,6 +32,7 @@ LARGEST_OF = "largest of"
 ALL_PAIRS = 12
 """Up to so many elements, all pairs are compared at once; of more, those of groups, then the winners of the groups."""
 GROUP = 4
+Axes = int | Sequence[int]
 HALF = np.asarray(0.5)
 
 
@@ -81,6 +82,11 @@ def difference(a: Arithmetic, x: Number, y: Number | NDArray[np.float64]) -> Num
             known[key] = a.add_public(x, -y, "compare"), None
     found: Number = known[key][0]
     return found
+
+
+def differed(x: Number, y: Number) -> bool:
+    """Whether x - y was found before."""
+    return (id(y.wire), x.scale, y.scale) in x.wire.companions.get("differences", {})
 
 
 def reached(a: Arithmetic, x: Number, levels: Sequence[int]) -> list[Number]:
@@ -134,16 +140,20 @@ def differ(a: Arithmetic, x: Number, y: Number) -> Number:
     return bit(a.add(a.add(x, y), a.multiply(x, Number(y.wire, -1, 2), "xor", bits=2), -1, "xor"))
 
 
-def count(a: Arithmetic, x: Number, axes: Sequence[int], keepdims: bool = False) -> Number:
+def count(a: Arithmetic, x: Number, axes: Axes, keepdims: bool = False) -> Number:
     """The sum of bits, or of other whole numbers, along `axes`; it may leave the contract. Local."""
-    axes = [i % len(x.shape) for i in axes]
+    axes = _axes(x, axes)
     return _sum(a, x, axes, keepdims, x.bits + (fp.size([x.shape[i] for i in axes]) - 1).bit_length())
+
+
+def _axes(x: Number, axes: Axes) -> tuple[int, ...]:
+    return tuple(sorted({i % len(x.shape) for i in ([axes] if isinstance(axes, int) else axes)}))
 
 
 def _sum(a: Arithmetic, x: Number, axes: Sequence[int], keepdims: bool, bits: int) -> Number:
     if bits > CAPACITY:
         raise OutOfRange(f"a sum of shape {x.shape} needs {bits} bits, and the field holds {CAPACITY}")
-    map = Sum(tuple(sorted(axes)), keepdims)
+    map = Sum(tuple(axes), keepdims)
     wire = a.engine.record(Linear(map), (x.wire,), map.shape(x.shape), "sum")
     return bounded(Number(wire, x.scale, bits), bits)
 
@@ -221,12 +231,12 @@ def between(a: Arithmetic, steps: Sequence[Number], low: bool) -> Number:
 # The largest.
 
 
-def winners_along(a: Arithmetic, x: Number, axes: Sequence[int]) -> Number:
+def winners_along(a: Arithmetic, x: Number, axes: Axes) -> Number:
     """One-hot along `axes`: 1 at the largest element, the first of those if several are. Shape of x.
 
     n <= 12: n (n - 1) / 2 comparisons at once. Else 3 n / 2 in groups of four, then those of the groups' winners.
     """
-    axes = tuple(sorted(i % len(x.shape) for i in axes))
+    axes = _axes(x, axes)
     known: dict[tuple[int, ...], Number] = x.wire.companions.setdefault("winners along", {})
     if axes not in known:
         order = [i for i in range(len(x.shape)) if i not in axes] + list(axes)
@@ -260,7 +270,7 @@ def _winners(a: Arithmetic, x: Number) -> Number:
     return a.slice(one_hot, last, 0, n)
 
 
-def largest(a: Arithmetic, x: Number, axes: Sequence[int], keepdims: bool = False) -> Number:
+def largest(a: Arithmetic, x: Number, axes: Axes, keepdims: bool = False) -> Number:
     """The largest along `axes`, exact. It remembers where that is, for its gradient."""
     one_hot = winners_along(a, x, axes)
     out = picked(a, x, one_hot, axes, keepdims)
@@ -268,7 +278,7 @@ def largest(a: Arithmetic, x: Number, axes: Sequence[int], keepdims: bool = Fals
     return out
 
 
-def least(a: Arithmetic, x: Number, axes: Sequence[int], keepdims: bool = False) -> Number:
+def least(a: Arithmetic, x: Number, axes: Axes, keepdims: bool = False) -> Number:
     one_hot = winners_along(a, negated(a, x), axes)
     out = picked(a, x, one_hot, axes, keepdims)
     out.wire.companions[LARGEST_OF] = x.wire, one_hot
@@ -282,14 +292,14 @@ def negated(a: Arithmetic, x: Number) -> Number:
     return Number(x.wire.companions["negated"], x.scale, x.bits)
 
 
-def picked(a: Arithmetic, x: Number, one_hot: Number, axes: Sequence[int], keepdims: bool = False) -> Number:
+def picked(a: Arithmetic, x: Number, one_hot: Number, axes: Axes, keepdims: bool = False) -> Number:
     """sum e x along `axes`: the element where e is 1. A product with bits, as wide as x."""
     return only(a, a.multiply(x, one_hot, "pick", bits=x.bits), axes, keepdims)
 
 
-def only(a: Arithmetic, x: Number, axes: Sequence[int], keepdims: bool = False) -> Number:
+def only(a: Arithmetic, x: Number, axes: Axes, keepdims: bool = False) -> Number:
     """The sum along `axes` of numbers of which one at most is not 0: it has the bits of one."""
-    return _sum(a, x, [i % len(x.shape) for i in axes], keepdims, x.bits)
+    return _sum(a, x, _axes(x, axes), keepdims, x.bits)
 
 
 # Indices.

@@ -7,6 +7,8 @@ from tacit.torch.ops import (
     convolution,
     creation,
     division,
+    functions,
+    indices,
     losses,
     movement,
     parts,
@@ -14,6 +16,7 @@ from tacit.torch.ops import (
     products,
     random,
     reductions,
+    selection,
     writing,
 )
 
@@ -23,6 +26,8 @@ __all__ = [
     "convolution",
     "creation",
     "division",
+    "functions",
+    "indices",
     "losses",
     "movement",
     "parts",
@@ -30,6 +35,7 @@ __all__ = [
     "products",
     "random",
     "reductions",
+    "selection",
     "writing",
 ]
 

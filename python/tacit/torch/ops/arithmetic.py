@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from tacit.errors import Unsupported
+from tacit.fixed import selection
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.fixed.functions import normal
 from tacit.torch.operands import Operand, array, finite, scalar, shape_of
-from tacit.torch.rules import first, implements, promoted
+from tacit.torch.rules import booleans, first, implements, promoted
 
 aten = torch.ops.aten
 
@@ -80,11 +80,23 @@ def lerp(a: Arithmetic, x: Operand, y: Operand, weight: Operand) -> Number:
     return add(a, x, mul(a, sub(a, y, x), weight))
 
 
-@implements(aten.where.self)
+def _of_choices(args: tuple[Any, ...]) -> torch.dtype:
+    booleans(args[:1])
+    return torch.result_type(args[1], args[2])
+
+
+def _of_filled(args: tuple[Any, ...]) -> torch.dtype:
+    booleans(args[1:2])
+    return first(args)
+
+
+@implements(aten.where.self, integers=_of_choices)
 def where(a: Arithmetic, condition: Operand, x: Operand, y: Operand) -> Number:
-    """By a public condition."""
+    """By a public condition, or by a secret boolean: y + c (x - y), a product with a bit."""
     if isinstance(condition, Number):
-        raise Unsupported("aten.where with a secret condition: comparisons are not there yet; only a public mask is")
+        if isinstance(x, Number) or isinstance(y, Number):
+            return add(a, y, selection.masked(a, condition, sub(a, x, y)), name="where")
+        return add(a, y, times(a, condition, torch.as_tensor(x) - y), name="where")
     assert isinstance(condition, torch.Tensor)
     return add(a, _masked(a, x, condition), _masked(a, y, ~condition.bool()))
 
@@ -93,8 +105,6 @@ def _masked(a: Arithmetic, x: Operand, kept: torch.Tensor) -> Operand:
     return mul(a, x, kept) if isinstance(x, Number) else x * kept
 
 
-@implements(aten.masked_fill.Scalar, aten.masked_fill.Tensor)
+@implements(aten.masked_fill.Scalar, aten.masked_fill.Tensor, integers=_of_filled)
 def masked_fill(a: Arithmetic, x: Operand, mask: Operand, value: Operand) -> Number:
-    if isinstance(mask, Number):
-        raise Unsupported("aten.masked_fill with a secret mask: comparisons are not there yet; only a public mask is")
     return where(a, mask, value, x)

@@ -8,12 +8,13 @@ import torch
 
 from tacit.errors import Unsupported
 from tacit.field import size
-from tacit.fixed import selection
+from tacit.fixed import comparison, selection
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.fixed.format import constants
+from tacit.fixed.functions import normal, splines
 from tacit.torch import labels
 from tacit.torch.operands import Operand, array, scalar, shape_of
-from tacit.torch.ops.arithmetic import mul, sub, times
+from tacit.torch.ops.arithmetic import add, mul, sub, times
 from tacit.torch.ops.reductions import mean, total
 from tacit.torch.rules import first, implements
 
@@ -66,7 +67,10 @@ def nll_loss(
     losses, whole = a.negate(picked), _total_weight(a, chosen, weights)
     if reduction != MEAN:
         return _reduced(a, losses, reduction), whole
-    return times(a, mean(a, losses), size(losses.shape) / _divisor(whole)), whole
+    count = size(losses.shape)
+    if isinstance(whole, Number):
+        return normal.divide(a, mean(a, losses), a.times(whole, 1 / count)), whole
+    return times(a, mean(a, losses), count / float(whole)), whole
 
 
 @implements(aten.nll_loss_backward.default, aten.nll_loss2d_backward.default, integers=first)
@@ -82,8 +86,12 @@ def nll_loss_backward(
 ) -> Operand:
     """Linear in the one-hot. Where it is public, what each row sums to goes along: the gradient of log_softmax needs it."""
     chosen, weights = _one_hot(a, x, target, ignore_index), _weights(x, weight)
-    factor = -1 / _divisor(whole) if reduction == MEAN else -1.0
-    rows = _rows(a, grad, _axis(x)) if reduction == NONE else grad
+    rows, factor = _rows(a, grad, _axis(x)) if reduction == NONE else grad, -1.0
+    if reduction == MEAN and isinstance(whole, Number):
+        count = size(shape_of(target))
+        rows, factor = mul(a, normal.reciprocal(a, a.times(whole, 1 / count)), rows), -1 / count
+    elif reduction == MEAN:
+        factor = -1 / float(whole)  # type: ignore[arg-type]
     if isinstance(chosen, torch.Tensor):
         factors = factor * (chosen if weights is None else chosen * weights)
         return rows * factors if isinstance(rows, torch.Tensor) else mul(a, rows, factors)
@@ -137,17 +145,8 @@ def _total_weight(a: Arithmetic, chosen: Number | torch.Tensor, weights: torch.T
     if isinstance(chosen, Number):
         if weights is None:
             return torch.tensor(float(size(chosen.shape) / chosen.shape[min(1, len(chosen.shape) - 1)]))
-        return a.sum(a.times_public(chosen, array(weights)), range(len(chosen.shape)))
+        return selection.count(a, a.times_public(chosen, array(weights)), range(len(chosen.shape)))
     return (chosen if weights is None else chosen * weights).sum().float()
-
-
-def _divisor(whole: Operand) -> float:
-    if isinstance(whole, Number):
-        raise Unsupported(
-            "the mean nll_loss (or cross-entropy) of secret labels with weights of classes divides by a secret: take "
-            "reduction='sum' and divide by a public number"
-        )
-    return float(whole)
 
 
 def _rows(a: Arithmetic, grad: Operand, axis: int) -> Operand:
@@ -155,3 +154,124 @@ def _rows(a: Arithmetic, grad: Operand, axis: int) -> Operand:
     shape = shape_of(grad)
     wide = (*shape[:axis], 1, *shape[axis:])
     return a.reshape(grad, wide) if isinstance(grad, Number) else grad.reshape(wide)  # type: ignore[union-attr]
+
+
+# Huber's loss: squares near zero, absolute values far from it. Its clamp compares at the resolution of a ReLU.
+
+
+@implements(aten.huber_loss.default)
+def huber_loss(a: Arithmetic, x: Operand, y: Operand, reduction: int = MEAN, delta: float = 1.0) -> Number:
+    apart, _ = _apart(a, x, y)
+    near = selection.clamp(a, apart, -delta, delta, exact=False)
+    return _reduced(a, a.multiply(near, a.add(apart, a.times(near, 0.5), -1), "huber_loss"), reduction)
+
+
+@implements(aten.huber_loss_backward.default)
+def huber_loss_backward(a: Arithmetic, grad: Operand, x: Operand, y: Operand, reduction: int, delta: float) -> Operand:
+    apart, sign = _apart(a, x, y)
+    near = selection.clamp(a, apart, -delta, delta, exact=False)
+    return _scaled(a, near, grad, sign / (size(apart.shape) if reduction == MEAN else 1), "huber_loss gradient")
+
+
+@implements(aten.smooth_l1_loss.default)
+def smooth_l1_loss(a: Arithmetic, x: Operand, y: Operand, reduction: int = MEAN, beta: float = 1.0) -> Number:
+    """Huber's by beta."""
+    if beta == 0:
+        return _reduced(a, comparison.absolute(a, _apart(a, x, y)[0]), reduction)
+    return times(a, huber_loss(a, x, y, reduction, beta), 1 / beta)
+
+
+@implements(aten.smooth_l1_loss_backward.default)
+def smooth_l1_loss_backward(
+    a: Arithmetic, grad: Operand, x: Operand, y: Operand, reduction: int, beta: float
+) -> Operand:
+    if beta:
+        return times(a, huber_loss_backward(a, grad, x, y, reduction, beta), 1 / beta)
+    apart, sign = _apart(a, x, y)
+    signs = a.add_public(a.times(comparison.non_negative(a, apart), 2.0), comparison.MINUS_ONE)
+    return _scaled(a, signs, grad, sign / (size(apart.shape) if reduction == MEAN else 1), "l1_loss gradient")
+
+
+def _apart(a: Arithmetic, x: Operand, y: Operand) -> tuple[Number, int]:
+    """(d, 1) with d = x - y, or (d, -1) with d = y - x if that was found before or only y is secret."""
+    if isinstance(x, Number) and not (isinstance(y, Number) and selection.differed(y, x)):
+        return selection.difference(a, x, y if isinstance(y, Number) else array(y)), 1
+    assert isinstance(y, Number)
+    return selection.difference(a, y, x if isinstance(x, Number) else array(x)), -1
+
+
+# Cross-entropy of two classes.
+
+
+@implements(aten.binary_cross_entropy_with_logits.default)
+def binary_cross_entropy_with_logits(
+    a: Arithmetic,
+    x: Operand,
+    y: Operand,
+    weight: Operand | None = None,
+    pos_weight: Operand | None = None,
+    reduction: int = MEAN,
+) -> Number:
+    """w (softplus(x) - x y), or with weights p of positives w ((1 + (p - 1) y) (softplus(x) - x) + (1 - y) x)."""
+    if not isinstance(x, Number):
+        raise Unsupported(
+            "binary_cross_entropy_with_logits of public logits and secret targets: take softplus(x) - x y"
+        )
+    soft = splines.softplus(a, x)
+    if pos_weight is None:
+        losses = sub(a, soft, mul(a, x, y))
+    else:
+        beyond = sub(a, pos_weight, 1.0) if isinstance(pos_weight, Number) else pos_weight - 1
+        more = mul(a, beyond, y) if _secret(beyond, y) else beyond * y  # type: ignore[operator]
+        positive = mul(a, add(a, more, 1.0) if isinstance(more, Number) else more + 1, a.add(soft, x, -1))
+        losses = add(a, positive, sub(a, x, mul(a, x, y)))
+    return _reduced(a, losses if weight is None else mul(a, losses, weight), reduction)
+
+
+@implements(aten.binary_cross_entropy.default)
+def binary_cross_entropy(
+    a: Arithmetic, x: Operand, y: Operand, weight: Operand | None = None, reduction: int = MEAN
+) -> Number:
+    """-w (y log x + (1 - y) log(1 - x)); a logarithm is never below that of the last place, as torch's is not below -100."""
+    if not isinstance(x, Number):
+        raise Unsupported(
+            "binary_cross_entropy of public probabilities and secret targets: take logarithms and a product"
+        )
+    of_one, of_zero = normal.log(a, x), normal.log(a, comparison.complement(a, x))
+    losses = a.negate(add(a, mul(a, a.add(of_one, of_zero, -1), y), of_zero))
+    return _reduced(a, losses if weight is None else mul(a, losses, weight), reduction)
+
+
+@implements(aten.binary_cross_entropy_backward.default)
+def binary_cross_entropy_backward(
+    a: Arithmetic, grad: Operand, x: Operand, y: Operand, weight: Operand | None = None, reduction: int = MEAN
+) -> Operand:
+    """w (x - y) / (x (1 - x))"""
+    assert isinstance(x, Number)
+    apart = sub(a, x, y)
+    slope = normal.divide(a, apart, a.multiply(x, comparison.complement(a, x)))
+    slope = slope if weight is None else mul(a, slope, weight)
+    return _scaled(a, slope, grad, 1 / size(slope.shape) if reduction == MEAN else 1.0, "bce gradient")
+
+
+@implements(aten.soft_margin_loss.default)
+def soft_margin_loss(a: Arithmetic, x: Operand, y: Operand, reduction: int = MEAN) -> Number:
+    """log(1 + exp(-x y))"""
+    return _reduced(a, a.negate(splines.log_sigmoid(a, mul(a, x, y))), reduction)
+
+
+@implements(aten.soft_margin_loss_backward.default)
+def soft_margin_loss_backward(a: Arithmetic, grad: Operand, x: Operand, y: Operand, reduction: int = MEAN) -> Operand:
+    """-y sigmoid(-x y)"""
+    slope = mul(a, splines.log_sigmoid_slope(a, mul(a, x, y)), y)
+    return _scaled(a, slope, grad, -1 / size(slope.shape) if reduction == MEAN else -1.0, "soft_margin_loss gradient")
+
+
+@implements(aten.xlogy.Tensor)
+def xlogy(a: Arithmetic, x: Operand, y: Operand) -> Number:
+    """x log y, 0 where x is 0: part of kl_div."""
+    return mul(a, x, normal.log(a, y) if isinstance(y, Number) else torch.as_tensor(y).log())
+
+
+def _secret(*operands: Operand) -> bool:
+    return any(isinstance(x, Number) for x in operands)
