@@ -166,6 +166,8 @@ def test_a_secret_boolean_decides_nothing():
         with pytest.raises(tacit.Unsupported, match="reveal"):
             if (x > 0).any():
                 return 1
+        with pytest.raises(tacit.Unsupported, match="reveal"):
+            x.masked_select(x > 0)
         with pytest.raises(tacit.Unsupported, match="booleans"):
             x.logical_not()
         with pytest.raises(tacit.Unsupported, match=r"\.float\(\)"):
@@ -202,6 +204,7 @@ RANGES = {
     "minimum with public": lambda x: torch.min(x, torch.tensor(0.3)),
 }
 
+MASK = torch.tensor([True, False, False, True, True])
 LARGEST = {
     "max": lambda x: x.max(),
     "min": lambda x: x.min(),
@@ -222,6 +225,7 @@ LARGEST = {
     "frac": lambda x: x.frac(),
     "round": lambda x: (x * 1.03).round(),
     "gathered": lambda x: x.gather(1, x.argmax(1, keepdim=True)),
+    "masked by public": lambda x: x.masked_select(MASK) ** 2,
     "gathered by public": lambda x: x.gather(2, torch.tensor([0, 3, 3]).expand(3, 4, 3)),
 }
 

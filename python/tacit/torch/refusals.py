@@ -26,7 +26,7 @@ _FUNCTIONS = _names(
     """
 )
 
-_SHOWS = _names("_local_scalar_dense item equal nonzero masked_select is_nonzero bincount histc _to_dense resolve_conj")
+_SHOWS = _names("_local_scalar_dense item equal nonzero is_nonzero bincount histc _to_dense resolve_conj")
 
 _RANDOM = _names(
     """

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from tacit.errors import Unsupported
 from tacit.field import size
 from tacit.fixed.arithmetic import Arithmetic, Number
-from tacit.torch import labels
+from tacit.torch import labels, refusals
 from tacit.torch.operands import Operand, array, shape_of
 from tacit.torch.ops.arithmetic import add
 from tacit.torch.ops.indices import added_rows, chosen_rows
@@ -86,6 +87,29 @@ def _rows(shape: tuple[int, ...], indices: Sequence[Any]) -> tuple[int, torch.Te
             return 0, None
         chosen = chosen.nonzero().reshape(-1)
     return axis, torch.arange(shape[axis])[chosen]
+
+
+@implements(aten.masked_select.default, integers=first)
+def masked_select(a: Arithmetic, x: Operand, mask: Operand) -> Number:
+    """By a public mask: how many a secret one lets through would show."""
+    if not isinstance(mask, torch.Tensor):
+        raise Unsupported(refusals.showing("aten.masked_select by a secret mask"))
+    assert isinstance(x, Number)
+    shape = np.broadcast_shapes(x.shape, tuple(mask.shape))
+    return index(a, a.expand(x, shape), [mask.expand(shape)])
+
+
+@implements(aten.masked_scatter.default, integers=first)
+def masked_scatter(a: Arithmetic, x: Operand, mask: Operand, values: Operand) -> Number:
+    """The adjoint of `masked_select`, where x is zeros."""
+    if not isinstance(mask, torch.Tensor):
+        raise Unsupported("aten.masked_scatter by a secret mask: torch.where takes one")
+    places = mask.expand(shape_of(x))
+    count = int(places.sum())
+    flat = (size(shape_of(values)),)
+    chosen = a.reshape(values, flat) if isinstance(values, Number) else values.reshape(flat)  # type: ignore[union-attr]
+    first_ones = a.slice(chosen, 0, 0, count) if isinstance(chosen, Number) else chosen[:count]
+    return index_put(a, x, [places], first_ones)
 
 
 def _indexable(func: Any, x: Operand, indices: Sequence[Any]) -> Number:
