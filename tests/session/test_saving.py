@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import tacit
+from tacit import _core, field
+from tacit.field import P
 from tacit.fixed.saving import Saved
 
 X = np.linspace(-4000, 4000, 12).reshape(3, 4)
@@ -66,6 +68,70 @@ def test_a_party_that_brings_something_else_is_found_before_anything_is_revealed
     # both parties fail in the same way; the session of neither goes on
     with pytest.raises(tacit.TacitError):
         tacit.run(work, 2, tensors=False, timeout=10)
+
+
+def shifted(part, by, tags_by):
+    """The first value of `part` and its tag, altered."""
+    words = {name: np.frombuffer(getattr(part, name), np.uint64).copy() for name in ("values", "tags")}
+    for name, d in (("values", by), ("tags", tags_by)):
+        words[name][0] = (int(words[name][0]) + d) % P
+    return replace(part, **{name: array.tobytes() for name, array in words.items()})
+
+
+def test_a_restoring_that_failed_does_not_show_the_key():
+    """Else the party that made it fail could alter its part and the tags alike when the same files are brought again."""
+    parts = [pickle.loads(file)["x"] for file in saved()]
+    shown = []
+
+    def fails(s):
+        reveal = s.engine.reveal
+
+        def watched(wires, *rest):
+            values = reveal(wires, *rest)
+            shown.extend(values if s.me == 1 else [])
+            return values
+
+        s.engine.reveal = watched
+        s.restore(shifted(parts[1], 1, 0) if s.me else parts[0])
+
+    with pytest.raises(tacit.CheatingDetected, match="other shares"):
+        tacit.run(fails, 2, tensors=False, timeout=10)
+    seed, z = shown
+    chi = _core.Prg(np.packbits(seed.astype(np.uint8)).tobytes(), 0).field(X.size)
+    key = -int(z.item()) * pow(int(chi[0]), -1, P) % P  # what z would be, opened as it is: - beta chi_0
+    assert key != sum(int.from_bytes(p.key, "little") for p in parts) % P
+
+    def again(s):
+        s.restore(shifted(parts[1], 1 << 16, key << 16) if s.me else parts[0])
+
+    with pytest.raises(tacit.CheatingDetected, match="other shares"):
+        tacit.run(again, 2, tensors=False, timeout=10)
+
+
+def test_nothing_is_saved_before_it_is_checked():
+    """What was computed from an altered opening must not become a file: its tags can be made to fit."""
+    kept = {}
+
+    def work(s):
+        x = s.secret(X, owner=0) * s.secret(X, owner=1)
+        if s.me == 1:
+            opened = s.engine.protocol.open
+            s.engine.protocol.open = lambda share: opened((field.add(share[0], np.ones_like(share[0])), share[1]))
+        kept[s.me] = pickle.dumps(x)
+
+    with pytest.raises(tacit.CheatingDetected, match="MAC check"):
+        tacit.run(work, 2, tensors=False, timeout=10, format=tacit.Format(8, 12))
+    assert not kept
+
+
+def test_empty_values_and_nothing_at_all():
+    def work(s):
+        files = pickle.dumps([s.secret(np.zeros((0, 3)), owner=0), s.secret(2.5, owner=1)])
+        empty, number = s.restore(pickle.loads(files))
+        return s.reveal(empty).shape, s.reveal(number), s.restore({"step": 3})
+
+    for shape, number, rest in tacit.run(work, 2, tensors=False):
+        assert (shape, number, rest) == ((0, 3), 2.5, {"step": 3})
 
 
 def test_shares_of_different_saves_or_parties_do_not_fit():

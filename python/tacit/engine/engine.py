@@ -130,6 +130,10 @@ class Engine:
         """Before a session ends: force what was written, check everything opened."""
         self._alive()
         self.step()
+        self.check()
+
+    def check(self) -> None:
+        """Check everything that was opened so far: before a share leaves the session."""
         if not self.dry and self.protocol.unchecked():
             self._drive(self.protocol.check(), "check")
 

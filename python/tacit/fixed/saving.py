@@ -1,8 +1,9 @@
 """Secrets that outlive their session: each party keeps its summands of x, of a random key beta, and of the tags t = beta x.
 
 Restoring: every party enters its summands as inputs of the new session; chi, which nobody could know before, gives
-    z = sum_j chi_j t_j - beta sum_j chi_j x_j,   opened: 0, or some party brought other summands than it had saved.
-An alteration passes with a chance of 2^-60. (A z that is not 0 shows something of beta, which nothing rests on any more.)
+    z = sum over all saved values of sum_j chi_j t_j - beta sum_j chi_j x_j
+and u z is opened for a random u: 0, or some party brought other summands than it had saved. An alteration passes with a chance of
+2^-59. What is opened instead of 0 is random: z itself would show beta, and the same files may be brought again.
 
 All parties together can put the values together from what they keep; any fewer learn nothing from it.
 """
@@ -48,14 +49,13 @@ class Saved:
 
 
 def export(a: Arithmetic, x: Number, kind: str) -> Saved:
-    """This party's part of x. All parties have to do it alike: two products, one opening of x if it was not opened yet."""
+    """This party's part of x. All parties have to do it alike: one product, one opening of x if it was not opened yet, a check."""
     engine = a.engine
-    digits = engine.record(RandomBits((LENGTH,)), (), (LENGTH,), "save")
-    weights = np.uint64(1) << np.arange(LENGTH, dtype=np.uint64)
-    beta = _linear(engine, Sum((0,), True), _linear(engine, With(Elementwise(), weights), digits))
+    beta = _random(engine, "save")
     flat = _linear(engine, Reshape((fp.size(x.shape),)), x.wire)
     tags = engine.record(Bilinear(Elementwise()), (flat, _linear(engine, Expand(flat.shape), beta)), flat.shape, "save")
     engine.force(flat, tags, beta, purpose="save")
+    engine.check()  # before anything is kept: tags of altered openings would fit altered summands
     protocol = engine.protocol
     if engine.dry:
         parts = [np.zeros(w.shape, np.uint64) for w in (flat, tags, beta)]
@@ -78,6 +78,8 @@ def restore(a: Arithmetic, saved: Sequence[Saved]) -> list[Number]:
     engine = a.engine
     for s in saved:
         _check(engine, s)
+    if not saved:
+        return []
     values = [_together(engine, s, s.values, fp.size(s.shape)) for s in saved]
     tags = [_together(engine, s, s.tags, fp.size(s.shape)) for s in saved]
     keys = [_together(engine, s, s.key, 1) for s in saved]
@@ -93,8 +95,11 @@ def restore(a: Arithmetic, saved: Sequence[Saved]) -> list[Number]:
         product = engine.record(
             Bilinear(Elementwise()), (sums[0], _linear(engine, Reshape((1, 1)), beta)), (1, 1), "restore"
         )
-        tests.append(_linear(engine, Combine((1, -1)), sums[1], product))
-    if any(z is None or z.any() for z in engine.reveal(tests)):
+        tests += [sums[1], product]
+    total = _linear(engine, Combine((1, -1) * len(saved)), *tests)
+    hidden = _linear(engine, Reshape((1, 1)), _random(engine, "restore"))
+    (z,) = engine.reveal([engine.record(Bilinear(Elementwise()), (total, hidden), (1, 1), "restore")])
+    if z is None or z.any():
         engine.cheated(CheatingDetected("some party brought other shares of a saved secret than it had saved"))
     numbers = []
     for s, x in zip(saved, values, strict=True):
@@ -130,6 +135,13 @@ def _together(engine: Engine, s: Saved, part: bytes, count: int) -> Wire:
     for owner in range(s.parties):
         inputs.append(engine.record(Input(owner, give if owner == s.party else None), (), (count,), label))
     return _linear(engine, Combine((1,) * s.parties), *inputs)
+
+
+def _random(engine: Engine, name: str) -> Wire:
+    """A random number that nobody knows, shape (1,): LENGTH random bits, 2^-40 from uniform."""
+    digits = engine.record(RandomBits((LENGTH,)), (), (LENGTH,), name)
+    weights = np.uint64(1) << np.arange(LENGTH, dtype=np.uint64)
+    return _linear(engine, Sum((0,), True), _linear(engine, With(Elementwise(), weights), digits))
 
 
 def _linear(engine: Engine, map: LinearMap, *inputs: Wire) -> Wire:
