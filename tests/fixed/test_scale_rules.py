@@ -330,3 +330,16 @@ def test_an_addend_below_any_place_that_fits_is_left_out(revealed):
         revealed(lambda session: [full(session, 2.0) + 1e-14, full(session, 2.0) * full(session, 3.0) + 1e-12]),
         [2.0, 6.0],
     )
+
+
+def test_matrix_products_of_numbers_that_are_finer_than_the_format(revealed):
+    """Both are as wide as the format, but small: the sum of their products would not fit, nor has it to."""
+    x, y = np.linspace(-7, 7, 160).reshape(4, 40), np.linspace(3, -5, 120).reshape(40, 3)
+
+    def work(session):
+        fine = tacit.Format(24, 4)
+        a = session.secret(x, owner=0, shape=x.shape, format=fine)
+        b = session.secret(y, owner=1, shape=y.shape, format=fine)
+        return [a @ b]
+
+    near(revealed(work), [x @ y])

@@ -326,15 +326,23 @@ class Arithmetic:
         """
         shape = form.shape(x.shape, y.shape)
         whole = form.elementwise and min(x.bits, y.bits) > 1  # a product with a bit is no wider than it was
+        given = x, y
         x, y = self._narrow(x, whole, again), self._narrow(y, whole, again)
         while (bits := self._product_bits(x, y, terms * window, window)) > CAPACITY:
             wide = max(x.bits, y.bits)
-            if wide <= self.format.bits:
+            if wide > self.format.bits:
+                x, y = (self.round(n) if n.bits == wide else n for n in (x, y))
+            elif (finest := max(x.scale, y.scale)) > self.format.fraction:
+                scale = max(self.format.fraction, finest - (bits - CAPACITY))
+                if x.scale == finest:  # finer than the format: small numbers
+                    x = self.truncate(given[0], given[0].scale - scale)
+                else:
+                    y = self.truncate(given[1], given[1].scale - scale)
+            else:
                 raise OutOfRange(
                     f"{name} of shapes {x.shape} and {y.shape} needs {bits} bits, and the field holds {CAPACITY}: declare a "
                     f"format with fewer bits (now {self.format.fraction} + {self.format.integer})"
                 )
-            x, y = (self.round(n) if n.bits == wide else n for n in (x, y))
         wire = self.engine.record(Bilinear(form), (x.wire, y.wire), shape, name)
         product = self._number(wire, x.scale + y.scale, bits)
         wire.origin = (product.scale, Product(form, x, y))

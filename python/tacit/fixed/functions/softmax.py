@@ -141,7 +141,10 @@ def _largest(a: Arithmetic, x: Number) -> Number:
 
 @functools.cache
 def _curve(n: int, integer: int) -> tuple[Curve, float]:
-    """e^(2 (x - shift)) for x up to `shift`, or a little more: right to one part in 2^11.5, but for 0 where it is less than 2^-11 / max(n, FEW)."""
+    """e^(2 (x - shift)) for x up to `shift` or a little more, and that shift.
+
+    Right to one part in 2^11.5, but for 0 where it is less than 2^-11 / max(n, FEW).
+    """
     lowest = round(8 * math.log(0.7 * 2.0**-11 / max(n, FEW))) / 8
     shift = -lowest / 4 if integer >= WIDE else 0.0  # between the ends, powers are small
     knots = [lowest + k for k in TAIL if lowest + k < 0]
