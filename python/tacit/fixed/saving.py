@@ -49,7 +49,7 @@ class Saved:
 
 
 def export(a: Arithmetic, x: Number, kind: str) -> Saved:
-    """This party's part of x. All parties have to do it alike: one product, one opening of x if it was not opened yet, a check."""
+    """This party's part of x. All parties have to do it alike: one product, one opening of x if there was none, a check."""
     engine = a.engine
     beta = _random(engine, "save")
     flat = _linear(engine, Reshape((fp.size(x.shape),)), x.wire)
