@@ -158,3 +158,69 @@ def both(name, secret):
 def test_losses_of_two_numbers(name, secret, protocol):
     secretly, right = both(name, secret)
     close(together(secretly, 2, protocol), right, 5e-3)
+
+
+# Cross-entropy of logits.
+
+LOGITS = draw((5, 4), seed=7)[0] * 2
+KINDS = torch.tensor([3, 0, 1, 3, 2])
+SOFT = draw((5, 4), seed=8)[0].softmax(1)
+V = torch.tensor([0.5, 1.0, 2.0, 1.5])
+ENTROPY = {
+    "plain": {},
+    "sum": {"reduction": "sum"},
+    "none": {"reduction": "none"},
+    "smoothing": {"label_smoothing": 0.1},
+    "smoothing sum": {"label_smoothing": 0.1, "reduction": "sum"},
+    "weights": {"weight": V},
+    "weights and smoothing": {"weight": V, "label_smoothing": 0.1},
+}
+
+
+@pytest.mark.parametrize("protocol", ["clear", "spdz"])
+@pytest.mark.parametrize("target", ["secret", "public", "one-hot", "probabilities", "public probabilities"])
+@pytest.mark.parametrize("name", ENTROPY)
+def test_cross_entropy(name, target, protocol):
+    options = ENTROPY[name]
+    plain = {"secret": KINDS, "public": KINDS, "one-hot": F.one_hot(KINDS, 4).float()}.get(target, SOFT)
+
+    def work(s):
+        x = s.secret(LOGITS, owner=0).requires_grad_()
+        y = s.labels(plain, 4) if target == "secret" else plain if "public" in target else s.secret(plain, owner=1)
+        loss = F.cross_entropy(x, y, **options)
+        (loss * 2).sum().backward()
+        return s.reveal([loss, x.grad])
+
+    x = LOGITS.clone().requires_grad_()
+    loss = F.cross_entropy(x, plain, **options)
+    (loss * 2).sum().backward()
+    close(together(work, 2, protocol), [loss, x.grad], 4e-3)
+
+
+def test_cross_entropy_of_three_parties_and_of_planes():
+    planes, kinds = draw((2, 3, 2, 2))[0], torch.tensor([[[0, 1], [2, 2]], [[1, 0], [2, 1]]])
+
+    def work(s):
+        x = s.secret(planes, owner=2).requires_grad_()
+        loss = F.cross_entropy(x, s.labels(kinds, 3))
+        loss.backward()
+        return s.reveal([loss, x.grad])
+
+    x = planes.clone().requires_grad_()
+    loss = F.cross_entropy(x, kinds)
+    loss.backward()
+    close(together(work, 3, "spdz"), [loss, x.grad], 4e-3)
+
+
+def test_a_cross_entropy_that_nobody_reveals_takes_no_logarithm():
+    def openings(shown):
+        def work(s):
+            x, y = s.secret(LOGITS, owner=0).requires_grad_(), s.labels(KINDS, 4)
+            loss = F.cross_entropy(x, y)
+            loss.backward()
+            s.reveal([x.grad, loss] if shown else x.grad)
+            return len(s.engine.protocol.ledger)
+
+        return together(work, 2, "spdz")
+
+    assert openings(False) < openings(True) - 2

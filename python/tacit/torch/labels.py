@@ -15,7 +15,7 @@ from tacit.fixed import selection
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.fixed.selection import ONE_HOT
 from tacit.sharing.maps import Expand, Gather, LinearMap, Permute, Reshape, Slice
-from tacit.torch.operands import Operand, array, shape_of
+from tacit.torch.operands import Operand, array
 
 
 def one_hot(a: Arithmetic, x: Number) -> Number | None:
@@ -60,7 +60,7 @@ def equal(a: Arithmetic, x: Number, y: Operand) -> Number | torch.Tensor | None:
     if isinstance(y, Number):
         theirs = one_hot(a, y)
         return None if theirs is None else _product(a, mine, theirs)
-    wanted, classes = np.asarray(array(y).reshape(shape_of(y))), mine.shape[-1]
+    wanted, classes = array(y), mine.shape[-1]
     valid = (wanted == np.rint(wanted)) & (wanted >= 0) & (wanted < classes)
     if not valid.any():
         return torch.zeros(np.broadcast_shapes(x.shape, wanted.shape), dtype=torch.bool)

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from tacit.errors import Unsupported
+from tacit.field import contiguous
 from tacit.fixed.arithmetic import Arithmetic, Number
 
 Operand = Number | torch.Tensor | float
@@ -20,7 +21,7 @@ def array(x: torch.Tensor | float) -> NDArray[np.float64]:
         return np.asarray(x, np.float64)
     if x.is_complex() or x.layout != torch.strided or x.is_quantized:
         raise Unsupported(f"a public tensor of {x.dtype} and {x.layout} meets a secret: use a dense real tensor")
-    return np.ascontiguousarray(x.detach().to("cpu", torch.float64).numpy())
+    return contiguous(x.detach().to("cpu", torch.float64).numpy())
 
 
 def finite(a: Arithmetic, values: NDArray[np.float64]) -> NDArray[np.float64]:

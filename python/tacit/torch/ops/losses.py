@@ -99,7 +99,7 @@ def nll_loss_backward(
     out = _scaled(a, kept, rows, factor, "nll_loss gradient")
     if weights is None and not isinstance(rows, Number):
         m, s, _ = constants(np.asarray(array(rows) * factor))
-        out.wire.companions["total"] = np.ldexp(m.astype(np.float64), -s).reshape(shape_of(rows))
+        out.wire.companions["total"] = np.ldexp(m.astype(np.float64), -s)
     return out
 
 
