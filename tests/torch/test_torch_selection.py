@@ -47,6 +47,7 @@ POOLINGS = {
     "large windows": lambda x: F.max_pool2d(x, 4, 2),
     "places": lambda x: F.max_pool2d(x, 3, 2, padding=1, return_indices=True),
     "one axis": lambda x: F.max_pool1d(x[0], 3, 2, padding=1),
+    "a long axis": lambda x: F.max_pool1d(x[0], 6),
     "one image": lambda x: F.max_pool2d(x[0], 2),
     "adaptive": lambda x: F.adaptive_max_pool2d(x, (2, 3)),
     "adaptive 1d": lambda x: F.adaptive_max_pool1d(x[0], 2),

@@ -2,12 +2,12 @@
 
     y_w = sum_i e_(w, i) x_(w, i),    dx = sum_w e_(w, i) dy_w,    e the one-hot of the first largest in window w
 
-Windows are views; a place of the padding stands for the nearest one inside, which is in the same window. Both products are with
-bits: neither opens them.
+Windows are views; a place of the padding stands for the nearest one inside, which is in the same window. Products are with bits,
+which they do not open. Windows of more than four are compared row by row, then the largest of the rows: 9 comparisons instead of
+36 for 3 by 3 with stride 2, in twice the rounds.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from tacit.torch.rules import Typed, first, implements
 aten = torch.ops.aten
 
 WINDOWS = "windows"
-"""The companion of the places that a max-pooling returns: its one-hots, shape (..., windows, window)."""
+"""The companion of the places that a max-pooling returns: one-hots of whole windows, or of their rows, then of these."""
 
 
 @implements(aten.max_pool2d_with_indices.default)
@@ -107,18 +107,45 @@ def _adaptive(shape: tuple[int, ...], output_size: Sequence[int]) -> tuple[Place
 
 def _pooled(a: Arithmetic, x: Number, rows: Places, columns: Places) -> tuple[Number, Typed]:
     *lead, height, width = x.shape
+    planes = a.reshape(x, (size(lead), height, width))
     (oh, kh), (ow, kw) = rows.shape, columns.shape
-    part = _gathered(a, a.reshape(x, (size(lead), height, width)), 1, rows)
-    part = _gathered(a, part, 2, columns)
-    part = a.permute(a.reshape(part, (size(lead), oh, kh, ow, kw)), (0, 1, 3, 2, 4))
-    windows = a.reshape(part, (size(lead), oh * ow, kh * kw))
-    one_hot = selection.winners_along(a, windows, (-1,))
-    out = a.reshape(selection.picked(a, windows, one_hot, (-1,)), (*lead, oh, ow))
-    places = rows[:, None, :, None] * width + columns[None, :, None, :]
-    found = selection.weighed(a, a.permute(one_hot, (1, 0, 2)), places.reshape(oh * ow, kh * kw))
-    index = a.reshape(a.permute(found, (1, 0)), (*lead, oh, ow))
-    index.wire.companions[WINDOWS] = one_hot
-    return out, Typed(index, torch.int64)
+    if kh * kw <= selection.GROUP or 1 in (kh, kw):
+        part = _gathered(a, _gathered(a, planes, 1, rows), 2, columns)
+        part = a.permute(a.reshape(part, (size(lead), oh, kh, ow, kw)), (0, 1, 3, 2, 4))
+        windows = a.reshape(part, (size(lead), oh * ow, kh * kw))
+        one_hot = selection.winners_along(a, windows, 2)
+        largest = selection.picked(a, windows, one_hot, 2)
+        places = rows[:, None, :, None] * width + columns[None, :, None, :]
+        found = _places(a, one_hot, places.reshape(oh * ow, kh * kw))
+        kept: tuple[Number, ...] = (one_hot,)
+    else:
+        part = a.reshape(_gathered(a, planes, 2, columns), (size(lead), height, ow, kw))
+        across = selection.winners_along(a, part, 3)
+        column = _places(a, a.reshape(across, (size(lead), height * ow, kw)), np.tile(columns, (height, 1)))
+        part, column = (
+            _turned(a, a.reshape(n, (size(lead), height, ow)), rows)
+            for n in (selection.picked(a, part, across, 3), column)
+        )
+        down = selection.winners_along(a, part, 3)
+        largest = selection.picked(a, part, down, 3)
+        row = _places(a, a.reshape(down, (size(lead), ow * oh, kh)), np.tile(rows * width, (ow, 1)))
+        found = a.add(a.reshape(row, (size(lead), ow, oh)), selection.picked(a, column, down, 3))
+        largest, found = (a.permute(n, (0, 2, 1)) for n in (largest, found))
+        kept = across, down
+    index = a.reshape(selection.bounded(found, (height * width).bit_length()), (*lead, oh, ow))
+    index.wire.companions[WINDOWS] = kept
+    return a.reshape(largest, (*lead, oh, ow)), Typed(index, torch.int64)
+
+
+def _turned(a: Arithmetic, x: Number, rows: Places) -> Number:
+    """(B, H, W') as windows of rows: (B, W', H', kernel)."""
+    turned = _gathered(a, a.permute(x, (0, 2, 1)), 2, rows)
+    return a.reshape(turned, (*turned.shape[:2], *rows.shape))
+
+
+def _places(a: Arithmetic, one_hot: Number, places: Places) -> Number:
+    """The place in each window (B, N, k) where the one-hot is 1: (B, N)."""
+    return a.permute(selection.weighed(a, a.permute(one_hot, (1, 0, 2)), places), (1, 0))
 
 
 def _gathered(a: Arithmetic, x: Number, axis: int, places: Places) -> Number:
@@ -130,21 +157,38 @@ def _spread(
     a: Arithmetic, grad: Operand, shape: tuple[int, ...], rows: Places, columns: Places, places: Operand
 ) -> Number:
     """Each window's gradient at the place of its largest, summed over windows."""
-    one_hot: Any = places.wire.companions.get(WINDOWS) if isinstance(places, Number) else None
-    if one_hot is None:
+    kept: tuple[Number, ...] | None = places.wire.companions.get(WINDOWS) if isinstance(places, Number) else None
+    if kept is None:
         raise Unsupported("the gradient of max-pooling needs the places that its forward pass returned")
     *lead, height, width = shape
     (oh, kh), (ow, kw) = rows.shape, columns.shape
-    wide = (size(lead), oh * ow, 1)
-    if isinstance(grad, Number):
-        part = a.multiply(a.expand(a.reshape(grad, wide), one_hot.shape), one_hot, "gradient", bits=grad.bits)
+    count = size(lead)
+    if len(kept) == 1:
+        part = _where(a, _shaped(a, grad, (count, oh * ow)), kept[0])
+        part = a.permute(a.reshape(part, (count, oh, ow, kh, kw)), (0, 1, 3, 2, 4))
+        part = a.permute(a.reshape(part, (count, oh * kh, ow * kw)), (0, 2, 1))
+        part = a.permute(_added(a, part, rows, height), (0, 2, 1))
     else:
-        assert isinstance(grad, torch.Tensor)
-        part = a.times_public(one_hot, array(grad.reshape(wide)), "gradient")
-    part = a.permute(a.reshape(part, (size(lead), oh, ow, kh, kw)), (0, 1, 3, 2, 4))
-    part = a.reshape(part, (size(lead), oh * kh, ow * kw))
-    part = a.permute(_added(a, a.permute(part, (0, 2, 1)), rows, height), (0, 2, 1))
+        across, down = kept
+        planes = _shaped(a, grad, (count, oh, ow))
+        turned = a.permute(planes, (0, 2, 1)) if isinstance(planes, Number) else planes.permute(0, 2, 1)
+        part = _added(a, a.reshape(_where(a, turned, down), (count, ow, oh * kh)), rows, height)
+        part = a.reshape(_where(a, a.permute(part, (0, 2, 1)), across), (count, height, ow * kw))
     return a.reshape(_added(a, part, columns, width), shape)
+
+
+def _shaped(a: Arithmetic, x: Operand, shape: tuple[int, ...]) -> Number | torch.Tensor:
+    if isinstance(x, Number):
+        return a.reshape(x, shape)
+    assert isinstance(x, torch.Tensor)
+    return x.reshape(shape)
+
+
+def _where(a: Arithmetic, grad: Number | torch.Tensor, one_hot: Number) -> Number:
+    """The gradient of each window at its largest: shape of the one-hot."""
+    if isinstance(grad, Number):
+        return a.multiply(a.reshape(grad, (*grad.shape, 1)), one_hot, "gradient", bits=grad.bits)
+    return a.times_public(one_hot, array(grad.unsqueeze(-1)), "gradient")
 
 
 def _added(a: Arithmetic, x: Number, places: Places, length: int) -> Number:
