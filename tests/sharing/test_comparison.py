@@ -8,6 +8,8 @@ import pytest
 import tacit
 from tacit import field
 from tacit.correlations.dealer import Dealer, DealerSource
+from tacit.fixed.array import SecretArray
+from tacit.fixed.comparison import winners
 from tacit.sharing.comparison import resolution
 from tacit.sharing.forms import Elementwise
 from tacit.sharing.maps import Reshape
@@ -155,6 +157,31 @@ def test_a_sign_serves_again_only_if_it_is_fine_enough():
         np.testing.assert_allclose(fine, np.maximum(values, 0), atol=2**-8)
         np.testing.assert_allclose(again, np.maximum(values, 0), atol=1e-4)
         assert comparisons == 3
+
+
+def test_what_was_found_of_fewer_bits_does_not_serve_a_number_of_more():
+    """x and 64 x are one value; by the contract 64 x has fewer bits, and nobody uses it where it has not."""
+    values = np.array([3000.0, -3000.0, 1.0, -700.0])
+
+    def work(s):
+        x = s.secret(values, owner=0)
+        (64 * x).relu()
+        winners(s.arithmetic, (64 * x).number)
+        return s.reveal([x.relu(), SecretArray(s.arithmetic, winners(s.arithmetic, x.number))])
+
+    for relu, best in tacit.run(work, 2, tensors=False):
+        np.testing.assert_allclose(relu, np.maximum(values, 0))
+        np.testing.assert_array_equal(best, [1, 0, 0, 0])
+
+
+@pytest.mark.parametrize("protocol", ["clear", "spdz"])
+def test_one_element_alone_is_the_largest(protocol):
+    def work(s):
+        x = s.secret(np.array([[-1.5], [2.0]]), owner=0)
+        return s.reveal(SecretArray(s.arithmetic, winners(s.arithmetic, x.number)))
+
+    for best in tacit.run(work, 2, protocol=protocol, tensors=False):
+        np.testing.assert_array_equal(best, [[1], [1]])
 
 
 def both_kinds(work, gf2, parties=2):

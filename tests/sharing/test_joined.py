@@ -7,6 +7,7 @@ from test_comparison import without_gf2
 import tacit
 from tacit import field
 from tacit.fixed.array import SecretArray
+from tacit.fixed.comparison import at_least
 from tacit.sharing.forms import Elementwise
 from tacit.sharing.maps import Reshape, Slice
 from tacit.sharing.operations import AtLeast
@@ -69,3 +70,32 @@ def test_a_relu_of_a_rescaled_value_opens_it_once():
     for gated, kinds in tacit.run(work, 2, tensors=False, format=tacit.Format(16, 6)):
         np.testing.assert_allclose(gated, np.maximum(values**2 - 4, 0), atol=2**-8)
         assert kinds == ["input", "comparison"]
+
+
+@pytest.mark.parametrize("gf2", [True, False])
+@pytest.mark.parametrize("drop", [19, 20, 31, 57])
+def test_a_truncation_that_leaves_nothing_is_opened_by_itself(drop, gf2):
+    """2^s x would be truncated by 58 bits or more."""
+    x = np.array([(1 << 20) - 1, 1 - (1 << 20), 1 << 18, -(1 << 18)])
+
+    def work(s):
+        a = secret(s.engine, field.from_signed(x))
+        bits = s.engine.record(AtLeast((0,), 20, 15), (a,), (1, 4), "compare")
+        return s.engine.reveal([truncated(s.engine, a, drop), bits])
+
+    for y, bits in tacit.run(work, 2, tensors=False) if gf2 else without_gf2(work, 2):
+        assert np.abs(field.to_signed(y) - x / 2.0**drop).max() <= 1
+        np.testing.assert_array_equal(bits[0], x >= 0)
+
+
+def test_a_threshold_beyond_what_is_truncated_is_compared_after_it():
+    """What is truncated has 58 bits already, and 2^12 as many."""
+
+    def work(s):
+        a = s.arithmetic
+        x = s.secret(np.array([4000.0, -4000.0]), owner=0)
+        y = a.truncate(a.lift(x.number, 46), 30)
+        return s.reveal(SecretArray(a, at_least(a, y, (4096.0, -4096.0, 0.0))))
+
+    for bits in tacit.run(work, 2, tensors=False):
+        np.testing.assert_array_equal(bits, [[0, 0], [1, 1], [1, 0]])

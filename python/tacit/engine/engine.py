@@ -375,8 +375,11 @@ def _joined(pending: Sequence[Wire]) -> dict[int, Wire]:
             truncations.setdefault(id(w.inputs[0]), w)
     joined: dict[int, Wire] = {}
     for w in pending:
-        if isinstance(w.operation, AtLeast) and joins(w.operation) and id(w.inputs[0]) in truncations:
-            joined.setdefault(id(truncations[id(w.inputs[0])]), w)
+        if not isinstance(w.operation, AtLeast) or (found := truncations.get(id(w.inputs[0]))) is None:
+            continue
+        assert isinstance(found.operation, Truncate)
+        if joins(w.operation, found.operation):
+            joined.setdefault(id(found), w)
     return joined
 
 

@@ -15,7 +15,7 @@ from tacit.errors import OutOfRange
 from tacit.field import CAPACITY
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.sharing.comparison import FILL, LEADING
-from tacit.sharing.operations import AtLeast, Truncate, Winners
+from tacit.sharing.operations import AtLeast, Operation, Public, Truncate, Winners
 
 ONE, MINUS_ONE = np.asarray(1.0), np.asarray(-1.0)
 RESOLUTION = 8
@@ -30,29 +30,38 @@ def non_negative(a: Arithmetic, x: Number, exact: bool = False) -> Number:
 def at_least(a: Arithmetic, x: Number, thresholds: Sequence[float], exact: bool = False) -> Number:
     """[x >= t] for each of the public thresholds, as 0 or 1: shape (len(thresholds), *x.shape). x is opened once for all.
 
-    The same comparison serves again where x was compared before, at this resolution or a finer one.
+    The same comparison serves again where x was compared before, at this resolution or a finer one. Where a truncation is about
+    to round x, what is compared (if `exact` is not asked for) is x before it was rounded.
     """
+    levels, magnitude = _levels(x, thresholds)
     if not exact and isinstance(x.wire.operation, Truncate) and x.wire.pending:
         # What a truncation is about to open is compared before it: one opening serves both.
         drop = x.wire.operation.bits
-        x = Number(x.wire.inputs[0], x.scale + drop, min(x.bits + drop, CAPACITY))
-    levels = tuple(math.ceil(math.ldexp(t, x.scale)) for t in thresholds)
-    most = max(abs(t) for t in levels)
-    magnitude = x.bits if most == 0 else ((1 << x.bits) + most).bit_length()
+        whole = Number(x.wire.inputs[0], x.scale + drop, min(x.bits + drop, CAPACITY))
+        finer, wider = _levels(whole, thresholds)
+        if wider <= FILL:
+            x, levels, magnitude = whole, finer, wider
     if magnitude > FILL:
         raise OutOfRange(
-            f"a comparison of {x.bits} bits with {most:.3g}: numbers of {FILL} bits at most can be compared"
+            f"a comparison of {x.bits} bits with {max(map(abs, thresholds)):.3g}: numbers of {FILL} bits at most can be compared"
         )
     bits = magnitude + 2 if exact else max(2, min(LEADING, magnitude + 1 - x.scale + RESOLUTION))
     bits = bits if bits <= LEADING else 0 if exact else LEADING
     unit = 0 if bits == 0 or bits >= magnitude + 2 else 1 << (magnitude + 1 - bits)
     known = x.wire.compared.get(levels)
-    if known is None or known[1] > unit:
+    if known is None or known[1] > unit or known[2] < magnitude:
         shape = (len(levels), *x.shape)
-        known = a.engine.record(AtLeast(levels, magnitude, bits), (x.wire,), shape, "comparison"), unit
-        known[0].bound = 1
-        x.wire.compared[levels] = known
+        wire = a.engine.record(AtLeast(levels, magnitude, bits), (x.wire,), shape, "comparison")
+        wire.bound = 1
+        known = x.wire.compared[levels] = wire, unit, magnitude
     return Number(known[0], 0, 1)
+
+
+def _levels(x: Number, thresholds: Sequence[float]) -> tuple[tuple[int, ...], int]:
+    """The thresholds in units of x's last place, and the bits of x and of what it is away from them."""
+    levels = tuple(math.ceil(math.ldexp(t, x.scale)) for t in thresholds)
+    most = max(abs(t) for t in levels)
+    return levels, x.bits if most == 0 else ((1 << x.bits) + most).bit_length()
 
 
 def winners(a: Arithmetic, x: Number) -> Number:
@@ -60,13 +69,14 @@ def winners(a: Arithmetic, x: Number) -> Number:
 
     All pairs are compared: n (n - 1) / 2 comparisons and about 8 + log2(n - 1) rounds; once for each value.
     """
-    n = x.shape[-1]
-    if n == 1:
-        return Number(a.public(np.ones(x.shape)).wire, 0, 1)
-    if (known := x.wire.companions.get("winners")) is None:
-        wire = a.engine.record(Winners(x.bits + 1), (x.wire,), x.shape, "winners")
+    known, bits = x.wire.companions.get("winners", (None, 0))
+    if known is None or bits < x.bits:
+        alone = x.shape[-1] == 1
+        operation: Operation = Public(np.ones(x.shape, np.uint64)) if alone else Winners(x.bits + 1)
+        wire = a.engine.record(operation, () if alone else (x.wire,), x.shape, "winners")
         wire.bound = 1
-        known = x.wire.companions["winners"] = Number(wire, 0, 1)
+        known = Number(wire, 0, 1)
+        x.wire.companions["winners"] = known, x.bits
     return known
 
 

@@ -77,9 +77,9 @@ def lower_both(protocol: "MaskedProtocol", operation: Truncate, wire: Wire, sign
     return task
 
 
-def joins(operation: AtLeast) -> bool:
-    """Whether one opening can serve this comparison and a truncation."""
-    return 0 < operation.bits < LEADING and operation.magnitude <= CAPACITY
+def joins(operation: AtLeast, truncation: Truncate) -> bool:
+    """Whether one opening can serve both: 2^s x is truncated by s bits more, below 58 in all."""
+    return 0 < operation.bits < LEADING and truncation.bits < operation.magnitude <= CAPACITY
 
 
 def _climbing(compared: "Compared", wire: Wire, opened: Task, plan: Plan) -> Task:

@@ -51,9 +51,8 @@ class Wire:
         self.serial = -1  # the engine's count of forced values, alike at all parties
         self.bound = 0  # |value| < 2^bound by contract, in units of the last place; 0: not stated
         self.truncated: dict[int, Wire] = {}  # by bits dropped: truncated once for all uses
-        self.compared: dict[
-            tuple[int, ...], tuple[Wire, int]
-        ] = {}  # by thresholds t: [x >= t], right for |x - t| >= int
+        # By thresholds t: [x >= t], right for |x - t| >= the first number, where x and x - t have the second's bits.
+        self.compared: dict[tuple[int, ...], tuple[Wire, int, int]] = {}
         self.gate: Wire | None = None  # for the output of a ReLU: where it lets through
         self.companions: dict[str, Any] = {}  # what was found together with this value and serves its gradient: Numbers
         self.base: tuple[LinearMap, Wire] | None = None  # what this is a view of
