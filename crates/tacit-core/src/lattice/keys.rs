@@ -1,0 +1,254 @@
+//! Keys:  secret s, uniform ternary;  public (b, a) = (-a s + e, a),  a = H(parameters, label).
+//!
+//! a comes from a hash of a label that all parties know, so nobody can choose it to fit a secret. s stays at q's values.
+
+use super::ciphertext::{Ciphertext, SeededCiphertext};
+use super::encoding::Plaintext;
+use super::parameters::{Parameters, TAIL};
+use super::random::{hash, noise, ternary, Entropy, Secret, NOISE};
+use super::response::Response;
+use super::ring::Ring;
+use super::{each, fork_each};
+use crate::error::{same_length, BadShape};
+use crate::{Prg, P};
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// s; wiped when it is dropped.
+pub struct SecretKey {
+    pub(crate) parameters: Arc<Parameters>,
+    /// s + 1, coefficient by coefficient.
+    pub(crate) ternary: Secret,
+    pub(crate) values: Secret,
+}
+
+/// (b, a).
+pub struct PublicKey {
+    pub(crate) parameters: Arc<Parameters>,
+    pub(crate) b: Vec<u64>,
+    pub(crate) a: Vec<u64>,
+}
+
+/// Uniform values that belong to a seed.
+pub(crate) fn expand(parameters: &Parameters, seed: &[u8; 32]) -> Result<Vec<u64>, BadShape> {
+    parameters.ring.uniform(&mut Prg::new(seed, 0)?)
+}
+
+/// The a of all public keys with this label.
+pub(crate) fn common(parameters: &Parameters, label: &[u8]) -> Result<Vec<u64>, BadShape> {
+    expand(parameters, &hash("tacit lattice public a", &[&parameters.digest(), label]))
+}
+
+/// round(p f) mod p for the fraction f = x / 2^128.
+fn rounded(x: u128) -> u64 {
+    let p = P as u128;
+    let product = p * (x >> 64) + ((p * (x as u64) as u128) >> 64);
+    let m = ((product + (1 << 63)) >> 64) as u64;
+    crate::field::canon(m)
+}
+
+impl SecretKey {
+    /// A fresh key.
+    pub fn generate(parameters: &Arc<Parameters>, entropy: &mut Entropy) -> Result<SecretKey, BadShape> {
+        let t = ternary(&mut entropy.prg()?, parameters.degree())?;
+        Ok(SecretKey::from_ternary(parameters, t))
+    }
+
+    pub(crate) fn from_ternary(parameters: &Arc<Parameters>, ternary: Secret) -> SecretKey {
+        let mut values = Zeroizing::new(parameters.ring.zero());
+        parameters.ring.add_small(&mut values, &ternary, 1);
+        parameters.ring.forward(&mut values);
+        SecretKey { parameters: parameters.clone(), ternary, values }
+    }
+
+    /// What it belongs to.
+    pub fn parameters(&self) -> &Arc<Parameters> {
+        &self.parameters
+    }
+
+    /// -a s + e, values, for an e of this key's own.
+    fn sample(&self, a: &[u64], message: Option<&Plaintext>, entropy: &mut Entropy) -> Result<Vec<u64>, BadShape> {
+        let (ring, parameters) = (&self.parameters.ring, &self.parameters);
+        let e = noise(&mut entropy.prg()?, parameters.degree())?;
+        let mut b = ring.zero();
+        ring.add_small(&mut b, &e, NOISE);
+        if let Some(message) = message {
+            parameters.add_message(&mut b, message)?;
+        }
+        ring.forward(&mut b);
+        let mut product = Zeroizing::new(ring.zero());
+        ring.multiply_add(&mut product, a, &self.values);
+        ring.sub(&mut b, &product);
+        Ok(b)
+    }
+
+    /// Its public key under a label that all parties know.
+    pub fn public(&self, label: &[u8], entropy: &mut Entropy) -> Result<PublicKey, BadShape> {
+        let a = common(&self.parameters, label)?;
+        let b = self.sample(&a, None, entropy)?;
+        Ok(PublicKey { parameters: self.parameters.clone(), b, a })
+    }
+
+    /// A ciphertext whose a-part is a seed.
+    pub fn encrypt(&self, message: &Plaintext, entropy: &mut Entropy) -> Result<SeededCiphertext, BadShape> {
+        let seed = *entropy.seed()?;
+        let a = expand(&self.parameters, &seed)?;
+        let b = self.sample(&a, Some(message), entropy)?;
+        Ok(SeededCiphertext { parameters: self.parameters.clone(), seed, b })
+    }
+
+    /// b + a s as coefficients, for the primes of `ring`.
+    fn phase(&self, ring: &Ring, b: Option<&[u64]>, a: &[u64]) -> Secret {
+        let mut x = Zeroizing::new(b.map_or_else(|| ring.zero(), <[u64]>::to_vec));
+        ring.multiply_add(&mut x, a, &self.values);
+        ring.inverse(&mut x);
+        x
+    }
+
+    /// The message.
+    pub fn decrypt(&self, c: &Ciphertext) -> Result<Plaintext, BadShape> {
+        self.parameters.same(&c.parameters)?;
+        let (ring, n) = (&self.parameters.ring, self.parameters.degree());
+        let x = self.phase(ring, Some(&c.b), &c.a);
+        let message = (0..n).map(|k| rounded(ring.fraction(|i| x[i * n + k]))).collect();
+        Ok(Plaintext { coefficients: Zeroizing::new(message) })
+    }
+
+    /// The coefficients of a response that were sent; `positions` are those it was made for.
+    pub fn open(&self, response: &Response, positions: &[usize]) -> Result<Secret, BadShape> {
+        self.parameters.same(&response.parameters)?;
+        same_length("the response", positions.len(), response.b.len())?;
+        let (tail, n) = (&self.parameters.tail, self.parameters.degree());
+        self.parameters.check_positions(positions)?;
+        let mut a = response.a.clone();
+        tail.forward(&mut a);
+        let x = self.phase(tail, None, &a);
+        debug_assert_eq!(x.len(), TAIL * n);
+        let opened = positions.iter().zip(&response.b).map(|(&k, &b)| {
+            let part = tail.fraction(|i| x[i * n + k]);
+            rounded(part.wrapping_add((b as u128) << 64))
+        });
+        Ok(Zeroizing::new(opened.collect()))
+    }
+
+    /// [`SecretKey::open`] of many, over threads.
+    pub fn open_all(&self, responses: &[Response], positions: &[usize]) -> Result<Vec<Secret>, BadShape> {
+        each(responses, |response| self.open(response, positions))
+    }
+}
+
+impl PublicKey {
+    /// What it belongs to.
+    pub fn parameters(&self) -> &Arc<Parameters> {
+        &self.parameters
+    }
+
+    /// u (b, a) + (0, e_1), values, for a fresh ternary u; what is added to b is the caller's.
+    pub(crate) fn zero(&self, entropy: &mut Entropy) -> Result<(Vec<u64>, Vec<u64>), BadShape> {
+        let (ring, n) = (&self.parameters.ring, self.parameters.degree());
+        let t = ternary(&mut entropy.prg()?, n)?;
+        let mut u = Zeroizing::new(ring.zero());
+        ring.add_small(&mut u, &t, 1);
+        ring.forward(&mut u);
+        let e = noise(&mut entropy.prg()?, n)?;
+        let mut a = ring.zero();
+        ring.add_small(&mut a, &e, NOISE);
+        ring.forward(&mut a);
+        ring.multiply_add(&mut a, &u, &self.a);
+        let mut b = ring.zero();
+        ring.multiply_add(&mut b, &u, &self.b);
+        Ok((b, a))
+    }
+
+    /// u (b, a) + (e_0 + (q/p) m, e_1).
+    pub fn encrypt(&self, message: &Plaintext, entropy: &mut Entropy) -> Result<Ciphertext, BadShape> {
+        let ring = &self.parameters.ring;
+        let (b, a) = self.zero(entropy)?;
+        let e = noise(&mut entropy.prg()?, self.parameters.degree())?;
+        let mut x = ring.zero();
+        ring.add_small(&mut x, &e, NOISE);
+        self.parameters.add_message(&mut x, message)?;
+        ring.forward(&mut x);
+        ring.add(&mut x, &b);
+        Ok(Ciphertext { parameters: self.parameters.clone(), b: x, a, terms: 1 })
+    }
+
+    /// [`PublicKey::encrypt`] of many, over threads.
+    pub fn encrypt_all(&self, messages: &[Plaintext], entropy: &mut Entropy) -> Result<Vec<Ciphertext>, BadShape> {
+        fork_each(messages, entropy, |message, entropy| self.encrypt(message, entropy))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::field::tests::sample;
+    use crate::lattice::parameters::tests::{ACTIVE, SMALL};
+    use crate::lattice::parameters::Demand;
+    use crate::lattice::ring::tests::integers;
+    use num_bigint::BigInt;
+
+    pub(crate) fn keys(demand: Demand) -> (SecretKey, PublicKey, Entropy) {
+        let mut entropy = Entropy::from_key([1; 32]);
+        let secret = SecretKey::generate(&Parameters::new(demand).unwrap(), &mut entropy).unwrap();
+        let public = secret.public(b"test", &mut entropy).unwrap();
+        (secret, public, entropy)
+    }
+
+    /// The largest |e| of b + a s = (q/p) m + e, for messages at `positions`.
+    pub(crate) fn measured(ring: &Ring, phase: &[u64], message: &[u64], positions: &[usize]) -> f64 {
+        let q: BigInt = ring.limbs().iter().map(|l| BigInt::from(l.modulus.value())).product();
+        let (wide, p) = (integers(ring, phase), BigInt::from(P));
+        let errors = positions.iter().zip(message).map(|(&k, &m)| {
+            let e = (&wide[k] * &p - &q * m) % (&q * &p);
+            let e = e.magnitude().clone().min((&q * &p - BigInt::from(e.magnitude().clone())).magnitude().clone());
+            e.to_string().parse::<f64>().unwrap() / P as f64
+        });
+        errors.fold(0.0, f64::max)
+    }
+
+    #[test]
+    fn fresh_ciphertexts_keep_their_bounds() {
+        for demand in [SMALL, ACTIVE] {
+            let (secret, public, mut entropy) = keys(demand);
+            let (parameters, ring) = (&secret.parameters, &secret.parameters.ring);
+            let n = parameters.degree();
+            for message in [sample(n, 4), vec![0; n], vec![P - 1; n], vec![P / 2; n], vec![P / 2 + 1; n]] {
+                let m = Plaintext::from_coefficients(parameters, &message).unwrap();
+                let seeded = secret.encrypt(&m, &mut entropy).unwrap().expand().unwrap();
+                let full = public.encrypt(&m, &mut entropy).unwrap();
+                let budget = parameters.budget();
+                for (c, bound) in [(seeded, budget.fresh_secret), (full, budget.fresh)] {
+                    assert_eq!(secret.decrypt(&c).unwrap().coefficients(), message);
+                    let phase = secret.phase(ring, Some(&c.b), &c.a);
+                    let all: Vec<usize> = (0..n).collect();
+                    let e = measured(ring, &phase, &message, &all);
+                    assert!(e > 5.0 && e <= bound, "{e} {bound}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rounding_is_that_of_integers() {
+        let p = BigInt::from(P);
+        for f in [0, 1, u128::MAX, 1 << 66, 1 << 67, (1 << 67) - 1, u128::MAX / 3, u128::MAX - (1 << 66)] {
+            let expected = ((BigInt::from(f) * &p + (BigInt::from(1) << 127)) >> 128) % &p;
+            assert_eq!(BigInt::from(rounded(f)), expected);
+        }
+    }
+
+    #[test]
+    fn keys_differ_by_entropy_and_label() {
+        let (secret, public, mut entropy) = keys(SMALL);
+        assert_ne!(public.b, secret.public(b"test", &mut entropy).unwrap().b);
+        assert_eq!(public.a, secret.public(b"test", &mut entropy).unwrap().a);
+        assert_ne!(public.a, secret.public(b"other", &mut entropy).unwrap().a);
+        let [m, k] = [vec![5; 3], vec![]].map(|v| Plaintext::from_slots(&secret.parameters, &v).unwrap());
+        let both = public.encrypt_all(&[m, k], &mut entropy).unwrap();
+        assert_eq!(secret.decrypt(&both[0]).unwrap().slots(&secret.parameters).unwrap()[..4], [5, 5, 5, 0]);
+        assert_ne!(both[0].a, both[1].a);
+        let other = keys(ACTIVE).0;
+        assert!(other.decrypt(&both[0]).is_err());
+    }
+}

@@ -1,0 +1,46 @@
+//! Encryption over lattices (BFV):  b + a s = (q/p) m + e  in R_q = Z_q[X] / (X^N + 1),  m in F_p[X] / (X^N + 1).
+//!
+//! The ground on which parties make their own correlated randomness: one encrypts a mask, others multiply it by theirs
+//! and send it back under a fresh mask. `parameters` proves that every honest decryption is right and that what a response
+//! shows beyond its result is drowned; it takes from the proofs how far a cheater's ciphertext may be off. Nothing here
+//! draws randomness but from an [`Entropy`]; whoever decrypts must have checked the proofs first.
+
+mod bytes;
+pub mod ciphertext;
+pub mod encoding;
+pub mod keys;
+pub mod modulus;
+mod ntt;
+pub mod parameters;
+pub mod random;
+pub mod response;
+pub mod ring;
+
+pub use ciphertext::{Ciphertext, SeededCiphertext, Sum};
+pub use encoding::{Operand, Plaintext};
+pub use keys::{PublicKey, SecretKey};
+pub use parameters::{Budget, Demand, Parameters};
+pub use random::Entropy;
+pub use response::Response;
+
+use crate::error::BadShape;
+use crate::threads::map_ranges;
+
+/// `work` on each item, over threads.
+pub(crate) fn each<T: Sync, R: Send>(
+    items: &[T],
+    work: impl Fn(&T) -> Result<R, BadShape> + Sync,
+) -> Result<Vec<R>, BadShape> {
+    let parts = map_ranges(items.len(), 1, |range| items[range].iter().map(&work).collect::<Result<Vec<_>, _>>());
+    Ok(parts.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
+/// `work` on each item with randomness of its own, over threads: the same whatever their number.
+pub(crate) fn fork_each<T: Sync, R: Send>(
+    items: &[T],
+    entropy: &mut Entropy,
+    work: impl Fn(&T, &mut Entropy) -> Result<R, BadShape> + Sync,
+) -> Result<Vec<R>, BadShape> {
+    let tasks: Vec<_> = items.iter().zip(entropy.fork(items.len())?.into_iter().map(std::sync::Mutex::new)).collect();
+    each(&tasks, |(item, entropy)| work(item, &mut entropy.lock().unwrap_or_else(std::sync::PoisonError::into_inner)))
+}

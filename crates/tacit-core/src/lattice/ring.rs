@@ -1,0 +1,288 @@
+//! The ring R_q = Z_q[X] / (X^N + 1),  q = q_1 q_2 ... q_l:  Z_q = Z_q1 x ... x Z_ql.
+//!
+//! An element is l N residues, prime by prime, as coefficients or as values of the transform. A coefficient x mod q is
+//! read as the fraction x / q = sum_i y_i / q_i mod 1 with y_i = x (q / q_i)^-1 mod q_i: a sum of 128-bit fractions, so
+//! no number of the size of q is ever made.
+
+use super::modulus::{Factor, Modulus};
+use super::ntt::Transform;
+use crate::error::BadShape;
+use crate::Prg;
+use std::sync::Arc;
+
+/// One prime: its arithmetic and its transform.
+pub struct Limb {
+    /// The prime.
+    pub modulus: Modulus,
+    transform: Transform,
+}
+
+/// How a residue enters a fraction.
+struct Part {
+    cofactor: Factor,
+    reciprocal: u128,
+}
+
+/// R_q.
+pub struct Ring {
+    degree: usize,
+    limbs: Vec<Arc<Limb>>,
+    parts: Vec<Part>,
+}
+
+impl Ring {
+    /// Degree N, a power of two, and different primes that are 1 mod 2N.
+    pub fn new(degree: usize, primes: &[u64]) -> Result<Ring, BadShape> {
+        let limb = |&q: &u64| Ok(Arc::new(Limb { modulus: Modulus::new(q)?, transform: Transform::new(degree, q)? }));
+        Ok(Ring::of(degree, primes.iter().map(limb).collect::<Result<_, _>>()?))
+    }
+
+    /// The ring of the first `count` primes.
+    pub fn tail(&self, count: usize) -> Ring {
+        Ring::of(self.degree, self.limbs[..count].to_vec())
+    }
+
+    fn of(degree: usize, limbs: Vec<Arc<Limb>>) -> Ring {
+        let part = |limb: &Arc<Limb>| {
+            let (m, q) = (&limb.modulus, limb.modulus.value());
+            let others = limbs.iter().map(|l| l.modulus.value()).filter(|&other| other != q);
+            let cofactor = m.inv(others.fold(1, |product, other| m.mul(product, other % q)));
+            Part { cofactor: m.factor(cofactor), reciprocal: u128::MAX / q as u128 }
+        };
+        let parts = limbs.iter().map(part).collect();
+        Ring { degree, limbs, parts }
+    }
+
+    /// N.
+    pub fn degree(&self) -> usize {
+        self.degree
+    }
+
+    /// The primes.
+    pub fn limbs(&self) -> &[Arc<Limb>] {
+        &self.limbs
+    }
+
+    /// Residues of an element.
+    pub fn residues(&self) -> usize {
+        self.degree * self.limbs.len()
+    }
+
+    /// q as a floating number, to 2^-50 of itself.
+    pub fn size(&self) -> f64 {
+        self.limbs.iter().map(|l| l.modulus.value() as f64).product()
+    }
+
+    /// 0.
+    pub fn zero(&self) -> Vec<u64> {
+        vec![0; self.residues()]
+    }
+
+    /// Calls `work(limb, residues)` for each prime.
+    fn each(&self, x: &mut [u64], mut work: impl FnMut(&Limb, usize, &mut [u64])) {
+        for (i, (limb, x)) in self.limbs.iter().zip(x.chunks_exact_mut(self.degree)).enumerate() {
+            work(limb, i * self.degree, x);
+        }
+    }
+
+    /// Coefficients to values.
+    pub fn forward(&self, x: &mut [u64]) {
+        self.each(x, |limb, _, x| limb.transform.forward(x));
+    }
+
+    /// Values to coefficients.
+    pub fn inverse(&self, x: &mut [u64]) {
+        self.each(x, |limb, _, x| limb.transform.inverse(x));
+    }
+
+    /// x += y.
+    pub fn add(&self, x: &mut [u64], y: &[u64]) {
+        self.each(x, |limb, at, x| x.iter_mut().zip(&y[at..]).for_each(|(x, &y)| *x = limb.modulus.add(*x, y)));
+    }
+
+    /// x -= y.
+    pub fn sub(&self, x: &mut [u64], y: &[u64]) {
+        self.each(x, |limb, at, x| x.iter_mut().zip(&y[at..]).for_each(|(x, &y)| *x = limb.modulus.sub(*x, y)));
+    }
+
+    /// sum += x y, all of them values; x and y may have more primes than this ring.
+    pub fn multiply_add(&self, sum: &mut [u64], x: &[u64], y: &[u64]) {
+        let n = self.degree;
+        self.each(sum, |limb, at, sum| limb.transform.multiply_add(sum, &x[at..at + n], &y[at..at + n]));
+    }
+
+    /// x += the integers v - offset, v and offset below 2^40; coefficients.
+    pub fn add_small(&self, x: &mut [u64], v: &[u64], offset: u64) {
+        let term = |m: &Modulus, v: u64| m.sub(m.reduce(v), m.reduce(offset));
+        self.each(x, |limb, _, x| {
+            x.iter_mut().zip(v).for_each(|(x, &v)| *x = limb.modulus.add(*x, term(&limb.modulus, v)));
+        });
+    }
+
+    /// The values of the polynomial with coefficients in F_p, each lifted to (-p/2, p/2).
+    pub fn lift(&self, v: &[u64]) -> Vec<u64> {
+        let mut x = self.zero();
+        self.each(&mut x, |limb, _, x| {
+            let p = limb.modulus.factor(crate::P);
+            x.iter_mut().zip(v).for_each(|(x, &v)| *x = limb.modulus.centred(v, p));
+            limb.transform.forward(x);
+        });
+        x
+    }
+
+    /// Uniform residues.
+    pub fn uniform(&self, prg: &mut Prg) -> Result<Vec<u64>, BadShape> {
+        let mut x = self.zero();
+        for (limb, x) in self.limbs.iter().zip(x.chunks_exact_mut(self.degree)) {
+            prg.below(x, limb.modulus.value())?;
+        }
+        Ok(x)
+    }
+
+    /// floor(2^128 x / q) mod 2^128 up to an error of at most 2^50 l, for the coefficient whose residues are `residue(i)`.
+    pub fn fraction(&self, residue: impl Fn(usize) -> u64) -> u128 {
+        let parts = self.limbs.iter().zip(&self.parts).enumerate();
+        parts.fold(0u128, |sum, (i, (limb, part))| {
+            let y = limb.modulus.times(residue(i), part.cofactor);
+            sum.wrapping_add((y as u128).wrapping_mul(part.reciprocal))
+        })
+    }
+
+    /// Drops the last primes down to the first `keep`: x -> x / (q_l ... q_(keep+1)), rounded one prime at a time, so
+    /// that the error is at most 1/2 (1 + 2^-38). `x` holds `columns` coefficients of each prime.
+    pub fn switch(&self, x: &mut Vec<u64>, columns: usize, keep: usize) {
+        for last in (keep..self.limbs.len()).rev() {
+            let dropped = self.limbs[last].modulus;
+            let half = dropped.value() / 2;
+            let (rest, top) = x.split_at_mut(last * columns);
+            // The remainder of x + half is that of x, moved to [0, q_last): rounding becomes flooring.
+            top.iter_mut().for_each(|r| *r = dropped.add(*r, half));
+            for (limb, rest) in self.limbs.iter().zip(rest.chunks_exact_mut(columns.max(1))) {
+                let m = &limb.modulus;
+                let inverse = m.factor(m.inv(dropped.value() % m.value()));
+                let half = m.reduce(half);
+                for (x, &r) in rest.iter_mut().zip(&*top) {
+                    *x = m.times(m.add(m.sub(*x, m.reduce(r)), half), inverse);
+                }
+            }
+            x.truncate(last * columns);
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::field::tests::sample;
+    use crate::lattice::modulus::primes;
+    use num_bigint::{BigInt, BigUint};
+
+    pub(crate) fn small() -> Ring {
+        let tail = primes(40, 1 << 6, 2, &[]).unwrap();
+        Ring::new(1 << 6, &[tail, primes(50, 1 << 6, 3, &[]).unwrap()].concat()).unwrap()
+    }
+
+    /// The integers of (-q/2, q/2) with these residues.
+    pub(crate) fn integers(ring: &Ring, x: &[u64]) -> Vec<BigInt> {
+        let q: BigUint = ring.limbs.iter().map(|l| BigUint::from(l.modulus.value())).product();
+        let half = BigInt::from(&q / 2u8);
+        (0..ring.degree)
+            .map(|k| {
+                let sum = ring.limbs.iter().enumerate().fold(BigUint::ZERO, |sum, (i, limb)| {
+                    let other = &q / limb.modulus.value();
+                    let inverse = limb.modulus.inv((&other % limb.modulus.value()).try_into().unwrap());
+                    sum + other * limb.modulus.mul(inverse, x[i * ring.degree + k])
+                });
+                let x = BigInt::from(sum % &q);
+                if x > half {
+                    x - BigInt::from(q.clone())
+                } else {
+                    x
+                }
+            })
+            .collect()
+    }
+
+    fn some(ring: &Ring, seed: u64) -> Vec<u64> {
+        let mut x = sample(ring.residues(), seed);
+        ring.each(&mut x, |limb, _, x| x.iter_mut().for_each(|x| *x = limb.modulus.reduce(*x)));
+        x
+    }
+
+    #[test]
+    fn products_are_those_of_integers() {
+        let ring = small();
+        let (a, b, n) = (some(&ring, 1), some(&ring, 2), ring.degree);
+        let q: BigInt = ring.limbs.iter().map(|l| BigInt::from(l.modulus.value())).product();
+        let (wide_a, wide_b) = (integers(&ring, &a), integers(&ring, &b));
+        let mut expected = vec![BigInt::ZERO; n];
+        for i in 0..n {
+            for j in 0..n {
+                let v = &wide_a[i] * &wide_b[j];
+                expected[(i + j) % n] += if i + j < n { v } else { -v };
+            }
+        }
+        let (mut x, mut y, mut sum) = (a.clone(), b.clone(), ring.zero());
+        ring.forward(&mut x);
+        ring.forward(&mut y);
+        ring.multiply_add(&mut sum, &x, &y);
+        ring.inverse(&mut sum);
+        let found = integers(&ring, &sum);
+        assert!(found.iter().zip(&expected).all(|(f, e)| (f - e) % &q == BigInt::ZERO));
+        let mut twice = a.clone();
+        ring.add(&mut twice, &a);
+        ring.sub(&mut twice, &a);
+        assert_eq!(twice, a);
+        let mut small = a.clone();
+        ring.add_small(&mut small, &vec![3; n], 21);
+        assert!(integers(&ring, &small)
+            .iter()
+            .zip(&wide_a)
+            .all(|(s, a)| (s - a + BigInt::from(18)) % &q == BigInt::ZERO));
+    }
+
+    #[test]
+    fn fractions_and_switches_round_as_they_say() {
+        let ring = small();
+        let mut x = some(&ring, 7);
+        // 0 and numbers next to 0 and q/2 are where quotients go wrong first.
+        for (k, v) in [0u64, 1, 2].into_iter().enumerate() {
+            ring.each(&mut x, |limb, _, x| {
+                x[k] = v;
+                x[k + 3] = limb.modulus.sub(0, v);
+                x[k + 6] = limb.modulus.mul(limb.modulus.inv(2), limb.modulus.sub(v, 1));
+            });
+        }
+        let wide = integers(&ring, &x);
+        let q: BigInt = ring.limbs.iter().map(|l| BigInt::from(l.modulus.value())).product();
+        for (k, x_k) in wide.iter().enumerate() {
+            let f = BigInt::from(ring.fraction(|i| x[i * ring.degree + k]));
+            let error = (f * &q - (x_k << 128u32)) % (&q << 128u32);
+            let modulus = &q << 128u32;
+            let distance = error.magnitude().clone().min((&modulus - &error).magnitude().clone());
+            assert!(BigInt::from(distance) <= BigInt::from(5u64 << 50) * &q);
+        }
+        let tail = ring.tail(2);
+        let dropped: BigInt = ring.limbs[2..].iter().map(|l| BigInt::from(l.modulus.value())).product();
+        let mut y = x.clone();
+        ring.switch(&mut y, ring.degree, 2);
+        for (y, x) in integers(&tail, &y).into_iter().zip(wide) {
+            // |y - x / D| <= 1/2 (1 + 2^-38), mod q'
+            let rest = (y * &dropped - x) % &q;
+            let distance =
+                rest.magnitude().clone().min((&q - BigInt::from(rest.magnitude().clone())).magnitude().clone());
+            assert!(BigInt::from(distance) * 2 <= &dropped + (&dropped >> 38u32));
+        }
+    }
+
+    #[test]
+    fn lifts_are_centred() {
+        let ring = small();
+        let v = sample(ring.degree, 9);
+        let mut x = ring.lift(&v);
+        ring.inverse(&mut x);
+        for (x, v) in integers(&ring, &x).into_iter().zip(v) {
+            assert_eq!(x, BigInt::from(v) - BigInt::from(if v > crate::P / 2 { crate::P } else { 0 }));
+        }
+    }
+}
