@@ -108,12 +108,12 @@ def test_small_variances_keep_their_precision():
     def work(s):
         (x,) = secrets(s, [values])
         rounded = torch.round(values * 2**16) / 2**16
-        return [s.reveal([x.var(0) * 2**16, x.std(0) * 2**8]), [rounded.var(0) * 2**16, rounded.std(0) * 2**8]]
+        return s.reveal([x.var(0) * 2**16, x.std(0) * 2**8]), [rounded.var(0) * 2**16, rounded.std(0) * 2**8]
 
     for protocol in ("clear", "spdz"):
-        got, right = together(work, 2, protocol)
-        for g, r in zip(got, right, strict=True):
-            torch.testing.assert_close(g, r, rtol=0.02, atol=0)
+        (variances, roots), right = together(work, 2, protocol)
+        torch.testing.assert_close(variances, right[0], rtol=0.1, atol=0)
+        torch.testing.assert_close(roots, right[1], rtol=0.01, atol=0)
 
 
 def test_a_division_normalises_once_for_both_passes():

@@ -69,13 +69,6 @@ def _tensors(module: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _check(module: nn.Module) -> None:
-    for name, layer in module.named_modules():
-        called = f"{type(layer).__name__} {name!r}" if name else type(layer).__name__
-        if isinstance(layer, nn.modules.batchnorm._NormBase):
-            raise Unsupported(
-                f"{called} divides by standard deviations, which secrets cannot yet be: leave the normalisation out, "
-                "or keep it in a frozen public part of the model"
-            )
     for name, parameter in module.named_parameters():
         if isinstance(parameter, nn.UninitializedParameter):
             raise Unsupported(

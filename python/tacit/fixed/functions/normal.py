@@ -205,23 +205,27 @@ def _largest(a: Arithmetic) -> float:
 # Roots and logarithms.
 
 
-def sqrt(a: Arithmetic, x: Number) -> Number:
-    """The square root; 0 for x <= 0. Its scale is half that of x and 10 more: small x keep their precision."""
+def sqrt(a: Arithmetic, x: Number, factor: float = 1.0) -> Number:
+    """factor sqrt(x), for a positive public factor near 1; 0 for x <= 0.
+
+    Its scale is half that of x and 10 more: roots of small numbers keep their precision.
+    """
     normal = _unsigned(a, x, OCTAVES_OF_ROOTS, None)
     scale = PRECISE + normal.x.scale // 2
-    factor = normal.lookup(a, lambda v, s: math.sqrt(normal.magnitude(v)) if v else 0.0, scale)
+    looked_up = normal.lookup(a, lambda v, s: factor * math.sqrt(normal.magnitude(v)) if v else 0.0, scale)
     p = normal.series(a, Decimal.sqrt)
-    p = a.truncate(p, p.scale - min(FINE, LARGE - factor.bits))
-    root = a.multiply(factor, p, "sqrt", bits=factor.bits + p.scale)
+    p = a.truncate(p, p.scale - min(FINE, LARGE - looked_up.bits))
+    root = a.multiply(looked_up, p, "sqrt", bits=looked_up.bits + p.scale)
     root = a.truncate(root, root.scale - max(a.format.fraction + 2, normal.x.scale // 2 + 10))
-    root.wire.companions["root"] = Root(normal, root.scale)
+    root.wire.companions["root"] = Root(normal, root.scale, factor)
     return root
 
 
 def rsqrt(a: Arithmetic, x: Number, least: float | None = None, factor: float = 1.0) -> Number:
     """factor / sqrt(x), for a public factor of at most 1.
 
-    The format's largest number where 1 / sqrt(x) does not fit, and for x <= 0. `least`: a positive number that x is known not to be below.
+    The format's largest number where 1 / sqrt(x) does not fit, and for x <= 0.
+    `least`: a positive number that x is known not to be below.
     """
     normal, integer = _unsigned(a, x, OCTAVES_OF_ROOTS, least), a.format.integer
     fitting = _fitting(normal, -2 * integer)

@@ -9,18 +9,20 @@ import torch
 
 from tacit import field as fp
 from tacit.errors import Unsupported
-from tacit.field import CAPACITY
 from tacit.fixed import comparison
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.fixed.functions import normal, splines
+from tacit.fixed.standard import spread
 from tacit.torch.operands import Operand, array, axes, scalar, shape_of
 from tacit.torch.ops.arithmetic import add, mul, times
-from tacit.torch.ops.reductions import total
+from tacit.torch.ops.reductions import mean, total
 from tacit.torch.rules import floating, implements
 
 aten = torch.ops.aten
 
 LARGEST_POWER = 64
+
+Dims = Sequence[int] | int | None
 
 
 @implements(aten.div.Tensor, aten.div.Scalar, integers=floating)
@@ -135,7 +137,7 @@ def vector_norm(
     a: Arithmetic,
     x: Number,
     ord: float = 2,
-    dim: Sequence[int] | int | None = None,
+    dim: Dims = None,
     keepdim: bool = False,
     dtype: Any = None,
 ) -> Number:
@@ -155,70 +157,48 @@ def norm(
 
 @implements(aten.var.correction)
 def var(
-    a: Arithmetic,
-    x: Number,
-    dim: Sequence[int] | None = None,
-    *,
-    correction: float | None = None,
-    keepdim: bool = False,
+    a: Arithmetic, x: Number, dim: Dims = None, *, correction: float | None = None, keepdim: bool = False
 ) -> Number:
-    return _spread(a, x, dim, correction, keepdim)[0]
+    _, divisor, over = _counted(x, dim, correction)
+    _, squares, share = spread(a, x, over)
+    return _kept(a, a.times(squares, 1 / (share**2 * divisor), "variance"), x, over, keepdim)
 
 
 @implements(aten.std.correction)
 def std(
-    a: Arithmetic,
-    x: Number,
-    dim: Sequence[int] | None = None,
-    *,
-    correction: float | None = None,
-    keepdim: bool = False,
+    a: Arithmetic, x: Number, dim: Dims = None, *, correction: float | None = None, keepdim: bool = False
 ) -> Number:
-    return normal.sqrt(a, _spread(a, x, dim, correction, keepdim)[0])
+    """The divisor goes into what the root is looked up from: no variance is rounded."""
+    count, divisor, over = _counted(x, dim, correction)
+    _, squares, share = spread(a, x, over)
+    scaled = Number(squares.wire, squares.scale + (count - 1).bit_length(), squares.bits)
+    root = normal.sqrt(a, scaled, math.sqrt(count / (share**3 * divisor)))
+    return _kept(a, root, x, over, keepdim)
 
 
 @implements(aten.var_mean.correction)
 def var_mean(
-    a: Arithmetic,
-    x: Number,
-    dim: Sequence[int] | None = None,
-    *,
-    correction: float | None = None,
-    keepdim: bool = False,
+    a: Arithmetic, x: Number, dim: Dims = None, *, correction: float | None = None, keepdim: bool = False
 ) -> tuple[Number, Number]:
-    return _spread(a, x, dim, correction, keepdim)
+    return var(a, x, dim, correction=correction, keepdim=keepdim), mean(a, x, dim, keepdim)
 
 
 @implements(aten.std_mean.correction)
 def std_mean(
-    a: Arithmetic,
-    x: Number,
-    dim: Sequence[int] | None = None,
-    *,
-    correction: float | None = None,
-    keepdim: bool = False,
+    a: Arithmetic, x: Number, dim: Dims = None, *, correction: float | None = None, keepdim: bool = False
 ) -> tuple[Number, Number]:
-    variance, mean = _spread(a, x, dim, correction, keepdim)
-    return normal.sqrt(a, variance), mean
+    return std(a, x, dim, correction=correction, keepdim=keepdim), mean(a, x, dim, keepdim)
 
 
-def _spread(
-    a: Arithmetic, x: Number, dim: Sequence[int] | None, correction: float | None, keepdim: bool
-) -> tuple[Number, Number]:
-    """Variance and mean."""
+def _counted(x: Number, dim: Dims, correction: float | None) -> tuple[int, float, tuple[int, ...]]:
     over = axes(dim, len(x.shape))
     count = fp.size([x.shape[i] for i in over])
     divisor = count - (1.0 if correction is None else correction)
     if divisor <= 0:
         raise Unsupported(f"a variance of {count} numbers with the correction {correction} divides by {divisor}")
-    mean = a.mean(x, over, True)
-    squares = squared(a, a.add(x, mean, -1, "variance"), count)
-    variance = a.times(a.sum(squares, over, keepdim, squares.bits), 1 / divisor, "variance")
-    return variance, a.reshape(mean, variance.shape)
+    return count, divisor, over
 
 
-def squared(a: Arithmetic, x: Number, terms: int = 1) -> Number:
-    """x^2 at the highest scale at which a sum of `terms` fits whose mean is in the contract."""
-    grow = max(0, (terms - 1).bit_length())
-    x = a.truncate(x, x.scale - (CAPACITY - a.format.integer - grow) // 2)
-    return a.multiply(x, x, "square", bits=min(2 * x.bits, 2 * x.scale + a.format.integer + grow, CAPACITY - grow))
+def _kept(a: Arithmetic, rows: Number, x: Number, over: Sequence[int], keepdim: bool) -> Number:
+    """Without the reduced axes, unless they are kept."""
+    return rows if keepdim else a.reshape(rows, tuple(n for i, n in enumerate(x.shape) if i not in over))
