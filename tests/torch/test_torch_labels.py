@@ -121,6 +121,21 @@ def test_an_embedding_trains_as_in_the_clear():
         torch.testing.assert_close(got, right, atol=2e-3, rtol=2e-3)
 
 
+def test_integers_stay_integers():
+    def work(s):
+        y = s.labels(Y, 3, owner=0)
+        copy = y.clone()
+        copy += 1
+        copy[0] = 7
+        for write in (lambda: y.add_(0.5), lambda: y.copy_(s.secret(X[:, 0])), lambda: y.mul_(s.secret(X[:, 0]))):
+            with pytest.raises((tacit.Unsupported, RuntimeError), match=r"would write|can't be cast"):
+                write()
+        return s.reveal([copy, y])
+
+    changed, same = together(work, 1)
+    assert torch.equal(changed, torch.tensor([7, 1, 2, 3, 2])) and torch.equal(same, Y)
+
+
 def test_indices_that_are_refused():
     def work(s):
         y, x, t = s.labels(Y, 3, owner=0), s.secret(X, owner=0), s.secret(TABLE, owner=0)

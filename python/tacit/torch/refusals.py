@@ -79,8 +79,9 @@ def unknown(func: Any) -> str:
             "torch.no_grad(), or build the result with torch.cat or torch.stack"
         )
     return (
-        f"{called} has no rule: secret tensors know sums, products, matrix products, convolutions, average pooling, ReLU, "
-        "integer powers, MSE and data movement; express it through these (or reveal first, if all may see the value)"
+        f"{called} has no rule: secret tensors know sums, products, quotients, matrix products, convolutions, pooling, "
+        "comparisons, max, the usual activations and losses, and data movement; express it through these (or reveal first, if "
+        "all may see the value)"
     )
 
 

@@ -16,7 +16,7 @@ from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.sharing.maps import Expand, Reshape
 from tacit.torch import labels
 from tacit.torch.operands import Operand, array, axes, scalar, shape_of
-from tacit.torch.ops.arithmetic import add, times
+from tacit.torch.ops.arithmetic import add, mul, times
 from tacit.torch.rules import Typed, booleans, implements, promoted
 
 aten = torch.ops.aten
@@ -29,10 +29,32 @@ def relu(a: Arithmetic, x: Number) -> Number:
 
 @implements(aten.threshold_backward.default)
 def relu_backward(a: Arithmetic, g: Operand, x: Number, threshold: float) -> Number:
-    """g [x > 0], where x is the output of a ReLU."""
-    if threshold != 0:
-        raise Unsupported("aten.threshold_backward at a threshold other than 0: use a ReLU of the difference")
-    return _gated(a, g, comparison.gate(a, x))
+    """g [x > t]; for t = 0, x is the output of a ReLU."""
+    return _gated(a, g, selection.compare(a, x, ">", threshold) if threshold else comparison.gate(a, x))
+
+
+@implements(aten.threshold.default)
+def above(a: Arithmetic, x: Number, threshold: float, value: float) -> Number:
+    """x where it is above the threshold, else the value."""
+    bit = selection.compare(a, x, ">", threshold)
+    return add(a, selection.masked(a, bit, x), times(a, selection.complemented(a, bit), value))
+
+
+@implements(aten._prelu_kernel.default)
+def prelu(a: Arithmetic, x: Number, slope: Operand) -> Number:
+    """relu(x) + slope (x - relu(x))"""
+    gated = comparison.relu(a, x)
+    return add(a, gated, mul(a, a.add(x, gated, -1), slope), name="prelu")
+
+
+@implements(aten._prelu_kernel_backward.default)
+def prelu_backward(a: Arithmetic, g: Operand, x: Operand, slope: Operand) -> tuple[Number, Number]:
+    """(g ([x >= 0] + slope [x < 0]), g (x - relu(x))), the second still to be summed."""
+    if not isinstance(x, Number):
+        raise Unsupported("the gradient of aten.prelu of public values with a secret slope: use two ReLUs")
+    below = _gated(a, g, selection.complemented(a, comparison.non_negative(a, x)))
+    passed = _gated(a, g, comparison.non_negative(a, x))
+    return add(a, passed, mul(a, below, slope)), mul(a, below, x)
 
 
 @implements(aten.leaky_relu.default)

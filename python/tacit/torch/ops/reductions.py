@@ -27,7 +27,8 @@ def total(
     if x.scale == 0 and along and x.wire.companions.get(selection.ONE_ALONG) == along:
         shape = tuple(1 if i in along else n for i, n in enumerate(x.shape) if keepdim or i not in along)
         return Typed(torch.ones(shape), torch.int64)
-    return selection.count(a, x, along, keepdim) if x.scale == 0 else a.sum(x, along, keepdim)
+    whole = x.scale == 0 and a.format.fraction > 0  # counts, which may leave the contract
+    return selection.count(a, x, along, keepdim) if whole else a.sum(x, along, keepdim)
 
 
 @implements(aten.mean.default, aten.mean.dim, integers=floating)

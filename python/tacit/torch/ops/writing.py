@@ -46,6 +46,8 @@ def zero_(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 
 def _write(func: Any, target: SecretTensor, source: Any) -> None:
     cell, shape = target._cell, tuple(target.shape)
+    if isinstance(source, torch.Tensor) and not torch.can_cast(source.dtype, target.dtype):
+        raise Unsupported(f"{func} would write {source.dtype} into a secret tensor of {target.dtype}: convert it first")
     call = Call(func)
     call.meet(target)
     name_gradient(cell)
