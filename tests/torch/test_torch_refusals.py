@@ -42,7 +42,6 @@ NAMED = {
     "aten.sin": lambda x: x.sin(),
     "aten.atan2": lambda x: torch.atan2(x, x),
     "aten.erfinv": lambda x: x.erfinv(),
-    "aten._prelu_kernel": lambda x: F.prelu(x, x[0, 0]),
     "aten._weight_norm_interface": lambda x: torch._weight_norm(x, x[:, :1]),
     "aten.bernoulli": lambda x: torch.bernoulli(x),
     "aten.convolution": lambda x: F.conv2d(x.reshape(1, 1, 3, 4), torch.ones(1, 1, 2, 2), dilation=2),

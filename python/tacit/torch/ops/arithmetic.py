@@ -94,15 +94,26 @@ def _of_filled(args: tuple[Any, ...]) -> torch.dtype:
 def where(a: Arithmetic, condition: Operand, x: Operand, y: Operand) -> Number:
     """By a public condition, or by a secret boolean: y + c (x - y), a product with a bit."""
     if isinstance(condition, Number):
-        if isinstance(x, Number) or isinstance(y, Number):
+        if not isinstance(x, Number) and not isinstance(y, Number):
+            return add(a, y, times(a, condition, torch.as_tensor(x) - y), name="where")
+        if (isinstance(x, Number) and isinstance(y, Number)) or not _infinite(y if isinstance(x, Number) else x):
             return add(a, y, selection.masked(a, condition, sub(a, x, y)), name="where")
-        return add(a, y, times(a, condition, torch.as_tensor(x) - y), name="where")
+        one, other = _chosen(a, condition, x), _chosen(a, selection.complemented(a, condition), y)
+        return a.add(one, other, name="where")
     assert isinstance(condition, torch.Tensor)
     return add(a, _masked(a, x, condition), _masked(a, y, ~condition.bool()))
 
 
+def _infinite(x: Operand) -> bool:
+    return bool(np.isinf(array(x)).any())  # type: ignore[arg-type]
+
+
+def _chosen(a: Arithmetic, bit: Number, x: Operand) -> Number:
+    return selection.masked(a, bit, x) if isinstance(x, Number) else a.times_public(bit, finite(a, array(x)))
+
+
 def _masked(a: Arithmetic, x: Operand, kept: torch.Tensor) -> Operand:
-    return mul(a, x, kept) if isinstance(x, Number) else x * kept
+    return mul(a, x, kept) if isinstance(x, Number) else torch.where(kept.bool(), torch.as_tensor(x), 0.0)
 
 
 @implements(aten.masked_fill.Scalar, aten.masked_fill.Tensor, integers=_of_filled)
