@@ -62,10 +62,12 @@ _WHERE = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "learn":
+        return import_module("tacit.learn")
     if name not in _WHERE:
         raise AttributeError(f"module 'tacit' has no attribute {name!r}")
     return getattr(import_module(f"tacit.{_WHERE[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_WHERE])
+    return sorted([*globals(), *_WHERE, "learn"])

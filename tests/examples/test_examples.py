@@ -33,6 +33,13 @@ def test_linear_regression():
     assert figure(out, "largest difference:") < 0.2  # 60 steps of 200
 
 
+def test_breast_cancer():
+    out = tacit("run", "-n", 2, "--dealer", EXAMPLES / "breast_cancer.py")
+    private, clear = figure(out, "accuracy on patients it has not seen:"), figure(out, "by scikit-learn, in the clear:")
+    assert private > 96
+    assert abs(private - clear) < 0.8  # one patient of 143
+
+
 def test_digits_cnn():
     out = tacit("run", "-n", 2, "--dealer", EXAMPLES / "digits_cnn.py", "--epochs", 2)
     private, clear = figure(out, "accuracy of the private model:"), figure(out, "of the same run in the clear:")

@@ -7,9 +7,9 @@ Contract, in the default format: columns of X and of y have standard deviations 
 that is more), and no coefficient is above 2^11 of them. Columns of different scale are balanced by powers of two in between; one
 below 2^-10 counts as constant and gets the coefficient 0. Scale the data beyond that (`StandardScaler`, or other units).
 
-Largest error of a coefficient, times its column's deviation over y's, beside numpy.linalg.lstsq, where the correlations of X
-have a condition number of 1e2: 2e-5; of 1e4: 2e-4; of 1e5: 1e-3. Most of it comes from inputs being rounded to 2^-16.
-Directions of even less variance are shrunk to 0, as by a pseudo-inverse.
+Largest error of a coefficient, times its column's deviation over y's, beside numpy.linalg.lstsq on the inputs as they enter, if
+the correlations of X have a condition number of 1e2: 1e-6; of 1e4: 5e-6; of 1e5: 5e-5. (That inputs are rounded to 2^-16 on the
+way in makes 1e-5, 2e-4, 1e-3.) Directions of even less variance are shrunk to 0, as by a pseudo-inverse.
 """
 
 from typing import Any, ClassVar, Self
@@ -22,15 +22,14 @@ from tacit.fixed.selection import bounded
 from tacit.learn import curvature
 from tacit.learn.estimator import ALONE, Estimator, positive
 from tacit.learn.metrics import r2_score
-from tacit.learn.moments import at_scale, centred, cross, log2, mean, product
+from tacit.learn.moments import at_scale, centred, cross, log2, product
 from tacit.learn.secrets import column, kind, number, same_rows, table
 
 
-def affine(a: Arithmetic, x: Number, weights: Number, intercept: Number | None) -> Number:
-    """x w + b, which stays within the contract: only w is truncated, to what fits. Opens x and w."""
+def affine(a: Arithmetic, x: Number, weights: Number) -> Number:
+    """x w, within the contract: only w is truncated, to what fits. Opens x and w."""
     weights = at_scale(a, weights, CAPACITY - a.format.integer - x.scale)
-    out = product(a, x, weights, a.format.integer, "decision")
-    return out if intercept is None else a.add(out, intercept)
+    return product(a, x, weights, a.format.integer, "decision")
 
 
 class Linear(Estimator):
@@ -56,7 +55,7 @@ class Linear(Estimator):
         of = kind(X)
         a, coef = of.arithmetic, number(self.coef_, of, "coef_")
         coef = a.reshape(coef, (1, *coef.shape)) if len(coef.shape) == 1 else coef
-        out = affine(a, table(X, of, coef.shape[1]), a.permute(coef, (1, 0)), None)
+        out = affine(a, table(X, of, coef.shape[1]), a.permute(coef, (1, 0)))
         if isinstance(self.intercept_, int | float):
             return a.add_public(out, np.asarray(float(self.intercept_)))
         intercept = number(self.intercept_, of, "intercept_")
@@ -74,18 +73,17 @@ class Regression(Linear):
         same_rows(x, t)
         flat, (n, d) = len(t.shape) == 1, x.shape
         both = a.concat([x, column(a, t)], 1)
-        centre = mean(a, both) if self.fit_intercept else None
-        if centre is not None:
-            both = centred(a, both, centre)
+        found = centred(a, both) if self.fit_intercept else None
+        both = both if found is None else found.values
         gram = cross(a, both, both, "gram")
         if alpha:
             penalty = [alpha * 2.0 ** -log2(n)] * d + [0.0] * (both.shape[1] - d)
             gram = bounded(a.add_public(gram, np.diag(penalty)), gram.bits)
         weights = _weights(a, curvature.balanced(a, gram), d)
-        if centre is None:
-            return self._learned(X, weights, None, flat)
-        left, right = a.slice(centre, 1, 0, d), a.slice(centre, 1, d, both.shape[1])
-        return self._learned(X, weights, a.add(right, affine(a, left, weights, None), -1), flat)
+        intercept = None
+        if found is not None:
+            intercept = a.add(_remaining(a, found.mean, weights), _remaining(a, found.rest, weights))
+        return self._learned(X, weights, intercept, flat)
 
     def predict(self, X: Any) -> Any:
         """X coef + intercept, shape (rows,) or (rows, targets): opens X and the coefficients, 1 round."""
@@ -95,6 +93,13 @@ class Regression(Linear):
     def score(self, X: Any, y: Any) -> Any:
         """R^2 of the predictions."""
         return r2_score(y, self.predict(X))
+
+
+def _remaining(a: Arithmetic, row: Number, weights: Number) -> Number:
+    """y - x w, for (x, y) side by side in a row."""
+    d, outputs = weights.shape
+    x, y = a.slice(row, 1, 0, d), a.slice(row, 1, d, d + outputs)
+    return a.add(y, affine(a, x, weights), -1, "intercept")
 
 
 def _weights(a: Arithmetic, gram: curvature.Balanced, d: int) -> Number:

@@ -23,7 +23,7 @@ from tacit.learn.curvature import DEPTH, UNIT, balanced, inverse
 from tacit.learn.estimator import ALONE, STOPPING, choice, positive, whole
 from tacit.learn.linear import Linear, affine
 from tacit.learn.metrics import accuracy_score
-from tacit.learn.moments import at_scale, centred, cross, log2, mean, product, shifted
+from tacit.learn.moments import at_scale, centred, cross, log2, product, shifted
 from tacit.learn.secrets import kind, same_rows, table
 
 STEP = 0.8
@@ -88,18 +88,18 @@ class LogisticRegression(Linear):
         n, d = x.shape
         inverse_C = 0.0 if self.penalty is None else 2.0 ** -log2(n) / self.C
         ridge = np.full(d, inverse_C)
-        centre = None
+        found = None
         if self.fit_intercept:
-            centre = mean(a, x)
+            found = centred(a, x)
             ones = a.lift(bounded(a.public(np.ones((n, 1))), a.format.fraction + 1), x.scale)
-            x, ridge = a.concat([centred(a, x, centre), ones], 1), np.append(ridge, 0.0)
+            x, ridge = a.concat([found.values, ones], 1), np.append(ridge, 0.0)
         w = _descend(a, x, target, ridge, self.max_iter)
         self._form = given.form
         self.classes_ = np.arange(given.classes)
-        if centre is None:
+        if found is None:
             return self._learned(X, w, None, flat=False)
         w, free = a.slice(w, 0, 0, d), a.slice(w, 0, d, d + 1)
-        return self._learned(X, w, a.add(free, affine(a, centre, w, None), -1), flat=False)
+        return self._learned(X, w, a.add(free, affine(a, found.mean, w), -1), flat=False)
 
     def decision_function(self, X: Any) -> Any:
         """X coef + intercept, (rows,) for two classes, else (rows, classes)."""
@@ -133,7 +133,7 @@ def _descend(a: Arithmetic, x: Number, target: Number, ridge: Vector, steps: int
     metric = _Metric.of(a, h, ridge)
     for step in range(steps):
         if step:
-            p = at_scale(a, labels.link(a, affine(a, x, w, None)), PROBABILITY)
+            p = at_scale(a, labels.link(a, affine(a, x, w)), PROBABILITY)
             if step & (step - 1) == 0:
                 metric = _Metric.of(a, _hessians(a, coarse, p), ridge)
         error = a.add(p, target, -1, "error")

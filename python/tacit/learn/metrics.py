@@ -8,7 +8,7 @@ from tacit.errors import BadInput
 from tacit.fixed import selection
 from tacit.fixed.functions.normal import divide
 from tacit.learn import labels
-from tacit.learn.moments import centred, mean, squares
+from tacit.learn.moments import centred, squares
 from tacit.learn.secrets import column, kind, number
 
 
@@ -45,7 +45,7 @@ def r2_score(y_true: Any, y_pred: Any) -> Any:
         )
     y, p = (column(a, z) for z in (y, p))
     t = y.shape[1]
-    both = a.round(a.concat([a.add(y, p, -1), centred(a, y, mean(a, y))], 1))
+    both = a.round(a.concat([a.add(y, p, -1), centred(a, y).values], 1))
     sums = squares(a, both, "r2_score")
     ratio = divide(a, a.slice(sums, 0, 0, t), a.slice(sums, 0, t, 2 * t))
     return of.wrap(a.add_public(a.negate(a.mean(ratio, (0,))), np.asarray(1.0)))

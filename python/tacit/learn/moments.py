@@ -3,12 +3,17 @@
 Sums over n rows are divided by 2^q, q = log2 n rounded up, which is free and exact; `share(n)` = 2^q / n makes means of them.
 """
 
+from dataclasses import dataclass
+
 from tacit.field import CAPACITY
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.fixed.selection import bounded
 from tacit.sharing.forms import MatMul
 from tacit.sharing.maps import Reshape, Sum
 from tacit.sharing.operations import Bilinear, Linear
+
+REST = 30
+"""Fraction bits of what a mean is off by."""
 
 
 def log2(count: int) -> int:
@@ -38,13 +43,27 @@ def product(a: Arithmetic, x: Number, y: Number, magnitude: int, name: str, tran
     return bounded(Number(wire, scale, bits), bits)
 
 
-def mean(a: Arithmetic, x: Number) -> Number:
-    """The mean of the rows, (1, d), at the scale of x, so that x less its mean is no wider than x."""
-    return at_scale(a, a.mean(x, (0,), keepdims=True), x.scale)
+@dataclass(frozen=True)
+class Centred:
+    """x = values + mean + rest, for x (n, d): values and mean at the scale of x, so that values are no wider than x.
+
+    `rest` is what mean is off by: 2^-16, and 1 part in 2^17, for 1 / n is a public constant. It is free, and small.
+    """
+
+    values: Number
+    mean: Number
+    rest: Number
 
 
-def centred(a: Arithmetic, x: Number, centre: Number) -> Number:
-    return a.add(x, centre, -1, "centre")
+def centred(a: Arithmetic, x: Number) -> Centred:
+    mean = at_scale(a, a.mean(x, (0,), keepdims=True), x.scale)
+    values = less(a, x, mean)
+    rest = at_scale(a, a.mean(values, (0,), keepdims=True), REST)
+    return Centred(values, mean, bounded(rest, REST - a.format.fraction + a.format.integer))
+
+
+def less(a: Arithmetic, x: Number, mean: Number) -> Number:
+    return a.add(x, mean, -1, "centre")
 
 
 def cross(a: Arithmetic, x: Number, y: Number, name: str) -> Number:
@@ -52,25 +71,30 @@ def cross(a: Arithmetic, x: Number, y: Number, name: str) -> Number:
 
     Contract: sums over the n rows, or over 2^14 of them (in the default format) where there are more, are below 2^26.
     """
-    block = min(log2(x.shape[0]), max(0, CAPACITY - x.scale - y.scale - a.format.integer))
-    return _total(a, _blocks(a, x, block), _blocks(a, y, block), log2(x.shape[0]), block, name)
+    q, scale = log2(x.shape[0]), x.scale + y.scale
+    block = min(q, max(0, CAPACITY - scale - a.format.integer))
+    bits = min(x.bits + y.bits + block, CAPACITY)
+    parts = product(a, _blocks(a, x, block), _blocks(a, y, block), bits - scale, name, transpose_x=True)
+    return _total(a, parts, q - block, block, name)
 
 
 def squares(a: Arithmetic, x: Number, name: str) -> Number:
     """The sums of the squares of the columns, / 2^q, whatever |x| is within the contract: (d,). Opens x once."""
-    n, d = x.shape
-    block = min(log2(n), CAPACITY - 2 * x.bits)
-    columns = a.permute(_blocks(a, x, block), (0, 2, 1))
-    columns = a.reshape(columns, (*columns.shape, 1))
-    return a.reshape(_total(a, columns, columns, log2(n), block, name), (d,))
+    q = log2(x.shape[0])
+    block = min(q, CAPACITY - 2 * x.bits)
+    each = _blocks(a, a.multiply(x, x, name, bits=2 * x.bits), block)
+    return _total(a, _sum(a, each, 1, each.bits + block, name), q - block, block, name)
 
 
-def _total(a: Arithmetic, x: Number, y: Number, q: int, block: int, name: str) -> Number:
-    """The sum over all 2^(q - block) blocks of x^T y, / 2^q."""
-    bits, scale, drop = min(x.bits + y.bits + block, CAPACITY), x.scale + y.scale, q - block
-    parts = at_scale(a, product(a, x, y, bits - scale, name, transpose_x=True), scale - drop)
-    wire = a.engine.record(Linear(Sum((0,))), (parts.wire,), parts.shape[1:], name)
-    return bounded(Number(wire, scale + block, bits), bits)
+def _total(a: Arithmetic, parts: Number, drop: int, block: int, name: str) -> Number:
+    """The sum of 2^drop parts, each of them a sum of 2^block values, / 2^(drop + block)."""
+    parts = at_scale(a, parts, parts.scale - drop)
+    return shifted(_sum(a, parts, 0, parts.bits + drop, name), -drop - block)
+
+
+def _sum(a: Arithmetic, x: Number, axis: int, bits: int, name: str) -> Number:
+    map = Sum((axis,))
+    return bounded(Number(a.engine.record(Linear(map), (x.wire,), map.shape(x.shape), name), x.scale, bits), bits)
 
 
 def _blocks(a: Arithmetic, x: Number, block: int) -> Number:

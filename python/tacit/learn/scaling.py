@@ -14,7 +14,7 @@ from tacit.fixed.functions.normal import rsqrt
 from tacit.fixed.selection import bounded
 from tacit.learn import curvature
 from tacit.learn.estimator import Estimator
-from tacit.learn.moments import at_scale, centred, mean, share, squares
+from tacit.learn.moments import at_scale, centred, less, share, squares
 from tacit.learn.secrets import Kind, kind, number, table
 
 UNIT = 28
@@ -24,7 +24,7 @@ UNIT = 28
 class StandardScaler(Estimator):
     """Like scikit-learn's; learns `mean_`, `var_` and `scale_`, each of shape (columns,). The last two are None without with_std.
 
-    For any columns within the contract: means to 1 part in 2^16, variances and deviations to 1 part in 2^13 above a deviation of
+    For any columns within the contract: means to 2^-20, variances and deviations to 1 part in 2^13 above a deviation of
     2^-6; below 2^-10 a column counts as constant: its scale_ is 1. `fit` opens X, and takes about 30 rounds; `transform` opens X
     and truncates the result.
     """
@@ -48,10 +48,12 @@ class StandardScaler(Estimator):
         self._fitted()
         of = kind(X)
         a, x = of.arithmetic, table(X, of, self.n_features_in_)
-        return of.wrap(self._transformed(a, centred(a, x, self._row(of, "mean_")) if self.with_mean else x))
+        if self.with_mean:
+            x = less(a, x, at_scale(a, self._row(of, "mean_"), x.scale))
+        return of.wrap(self._transformed(a, x))
 
     def fit_transform(self, X: Any, y: Any = None) -> Any:
-        """X is opened once for both."""
+        """As fit and transform, with X less its means computed once."""
         of = kind(X)
         x = table(X, of)
         middle = self._fit(of, x)
@@ -68,24 +70,24 @@ class StandardScaler(Estimator):
     def _fit(self, of: Kind, x: Number) -> Number:
         """x less its means."""
         a, (n, d) = of.arithmetic, x.shape
-        means = mean(a, x)
-        middle = centred(a, x, means)
-        self.n_features_in_, self.mean_ = d, of.wrap(a.reshape(means, (d,)))
+        found = centred(a, x)
+        middle = found.values
+        self.n_features_in_, self.mean_ = d, of.wrap(a.reshape(a.add(found.mean, found.rest), (d,)))
         self.var_ = self.scale_ = None
         if self.with_std:
             v = curvature.room(a, squares(a, middle, "variance"))
-            found = curvature.powers(a, v, dead=0.5)
-            unit = at_scale(a, curvature.scaled(a, v, found.s, found.s), UNIT)
+            power = curvature.powers(a, v, dead=0.5)
+            unit = at_scale(a, curvature.scaled(a, v, power.s, power.s), UNIT)
             unit = a.times(unit, share(n))  # in [1/4, 2), or near 0
-            self.var_ = of.wrap(_back(a, _back(a, unit, found.inverse, 1), found.inverse, 2))
+            self.var_ = of.wrap(_back(a, _back(a, unit, power.inverse, 1), power.inverse, 2))
             # The deviation of a constant column: sqrt(1/4) / s = 1.
             unit = bounded(
-                a.add(unit, a.times(a.add_public(a.negate(found.alive), np.asarray(1.0)), 0.25)), unit.scale + 1
+                a.add(unit, a.times(a.add_public(a.negate(power.alive), np.asarray(1.0)), 0.25)), unit.scale + 1
             )
             root = at_scale(a, rsqrt(a, unit, least=0.24), UNIT)
             deviation = a.multiply(root, at_scale(a, unit, UNIT), "scale", bits=2 * UNIT + 1)
-            self.scale_ = of.wrap(_back(a, deviation, found.inverse, 1))
-            self._inverse = a.multiply(root, found.s, "scale", bits=UNIT + found.s.scale - curvature.SMALLEST + 1)
+            self.scale_ = of.wrap(_back(a, deviation, power.inverse, 1))
+            self._inverse = a.multiply(root, power.s, "scale", bits=UNIT + power.s.scale - curvature.SMALLEST + 1)
         return middle
 
     def _transformed(self, a: Arithmetic, x: Number) -> Number:

@@ -1,0 +1,180 @@
+"""What all estimators have in common: parameters, refusals, kinds of secrets, plans."""
+
+import numpy as np
+import pytest
+from learning import data, one_hot, together
+
+import tacit
+from tacit import learn
+from tacit.errors import NotFitted, Unsupported
+
+REFUSED = {
+    learn.LinearRegression: {"positive": True, "n_jobs": 2, "copy_X": True, "tol": 1e-3},
+    learn.Ridge: {"solver": "svd", "max_iter": 5, "random_state": 0},
+    learn.LogisticRegression: {
+        "tol": 1e-3,
+        "solver": "lbfgs",
+        "class_weight": "balanced",
+        "warm_start": True,
+        "l1_ratio": 1,
+    },
+    learn.MLPClassifier: {"early_stopping": True, "tol": 1e-3, "learning_rate": "adaptive", "warm_start": True},
+    learn.MLPRegressor: {"loss": "poisson", "validation_fraction": 0.1},
+    learn.StandardScaler: {"copy": False},
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_makes_no_sense_is_refused_by_name(kind):
+    for name, value in REFUSED[kind].items():
+        with pytest.raises(Unsupported, match=f"{name}={value!r}"):
+            kind(**{name: value})
+    with pytest.raises(TypeError, match="no parameter 'nonsense'"):
+        kind(nonsense=1)
+
+
+def test_values_that_cannot_be():
+    for kind, parameters in (
+        (learn.LogisticRegression, {"C": 0}),
+        (learn.LogisticRegression, {"penalty": "l3"}),
+        (learn.LogisticRegression, {"max_iter": 2.5}),
+        (learn.Ridge, {"alpha": -1}),
+        (learn.MLPClassifier, {"activation": "softplus"}),
+        (learn.MLPClassifier, {"hidden_layer_sizes": (3, 0)}),
+        (learn.MLPClassifier, {"batch_size": 0}),
+    ):
+        with pytest.raises(ValueError, match=next(iter(parameters))):
+            kind(**parameters)
+    with pytest.raises(Unsupported, match="l1"):
+        learn.LogisticRegression(penalty="l1")
+    with pytest.raises(Unsupported, match="lbfgs"):
+        learn.MLPRegressor(solver="lbfgs")
+    with pytest.raises(Unsupported, match="alike"):
+        learn.MLPRegressor(random_state=None)
+
+
+def test_parameters_and_their_text():
+    model = learn.LogisticRegression(C=0.5)
+    assert model.get_params() == {"penalty": "l2", "C": 0.5, "fit_intercept": True, "max_iter": 20}
+    assert repr(model) == "LogisticRegression(C=0.5)"
+    assert repr(model.set_params(C=1.0, max_iter=3)) == "LogisticRegression(max_iter=3)"
+    with pytest.raises(ValueError, match="C=-1"):
+        model.set_params(C=-1)
+    assert model.C == 1.0
+    with pytest.raises(TypeError, match="no parameter"):
+        model.set_params(D=1)
+    assert repr(learn.MLPClassifier((5, 3))) == "MLPClassifier(hidden_layer_sizes=(5, 3))"
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_unfitted(kind):
+    def work(s):
+        x, model = s.secret(np.eye(3)), kind()
+        for name in ("predict", "predict_proba", "decision_function", "transform", "inverse_transform"):
+            if hasattr(model, name):
+                with pytest.raises(NotFitted, match=f"this {kind.__name__} is not fitted yet"):
+                    getattr(model, name)(x)
+        return []
+
+    together(work)
+
+
+def test_data_that_do_not_fit():
+    def work(s):
+        x, y, model = s.secret(np.eye(4)), s.secret(np.arange(4)), learn.LinearRegression()
+        for arguments, text in (
+            ((np.eye(4), y), "X is a ndarray, which is not secret"),
+            ((x, np.arange(4)), "y is a ndarray"),
+            ((y, y), r"X has the shape \(4,\)"),
+            ((x, y[:3]), "different numbers of rows"),
+            ((x, y.reshape(4, 1, 1)), "y has the shape"),
+        ):
+            with pytest.raises(tacit.BadInput, match=text):
+                model.fit(*arguments)
+        with pytest.raises(tacit.BadInput, match=r"3 columns, but the estimator was fitted on 4"):
+            model.fit(x, y).predict(x[:, :3])
+        with pytest.raises(tacit.BadInput, match="one-hots"):
+            learn.LogisticRegression().fit(x, x[:, :1])
+        return []
+
+    together(work)
+
+
+def test_two_sessions_do_not_mix():
+    def fit(s):
+        return learn.LinearRegression().fit(s.secret(np.eye(3)), s.secret(np.arange(3)))
+
+    (model,) = tacit.run(fit, 1, protocol="clear", tensors=False)
+
+    def work(s):
+        with pytest.raises(tacit.BadInput, match="another session"):
+            model.predict(s.secret(np.eye(3)))
+
+    tacit.run(work, 1, protocol="clear", tensors=False)
+
+
+def test_coefficients_may_be_set():
+    """As when they were saved by another session."""
+
+    def work(s):
+        model = learn.LinearRegression()
+        model.coef_, model.intercept_ = s.secret(np.array([1.0, -2.0])), 0.5
+        return s.reveal([model.predict(s.secret(np.array([[1.0, 1.0], [3.0, 0.0]])))])
+
+    np.testing.assert_allclose(together(work)[0], [-0.5, 3.5], atol=1e-4)
+
+
+def test_tensors_come_out_as_tensors():
+    torch = pytest.importorskip("torch")
+    X, y = data("iris", 60)
+
+    def work(s):
+        x, t = s.secret(X), s.labels(y, 3)
+        z = learn.StandardScaler().fit_transform(x)
+        model = learn.LogisticRegression(max_iter=6).fit(z, t)
+        regression = learn.Ridge().fit(x[:, :3], x[:, 3])
+        return s.reveal([z, model.coef_, model.predict(z), model.predict_proba(z), regression.predict(x[:, :3]), t])
+
+    z, coef, predicted, probabilities, regressed, labels = together(work, tensors=True)
+    assert [v.dtype for v in (z, coef, probabilities, regressed)] == [torch.float32] * 4
+    assert predicted.dtype == torch.int64
+    np.testing.assert_array_equal(predicted, probabilities.argmax(1))
+    assert (predicted == labels).float().mean() > 0.9
+
+
+def test_arrays_and_labels_without_torch():
+    X, y = data("iris", 60)
+
+    def work(s):
+        x, t = s.secret(X), s.labels(y, 3)
+        model = learn.LogisticRegression(max_iter=6).fit(x, t)
+        return s.reveal([model.predict(x), model.score(x, t)])
+
+    predicted, score = together(work)
+    assert set(predicted.sum(1)) == {1}
+    assert abs((predicted * one_hot(y)).sum(1).mean() - score) < 2e-5
+
+
+def test_nothing_is_revealed():
+    X, y = data("breast_cancer", 50)
+
+    def work(s):
+        x, t = s.secret(X), s.secret(y)
+        z = learn.StandardScaler().fit_transform(x)
+        learn.LogisticRegression(max_iter=3).fit(z, t).score(z, t)
+        learn.LinearRegression().fit(z, t).score(z, t)
+        return [len(s.engine.reveals)]
+
+    assert together(work, "spdz") == [0]
+
+
+def test_three_parties_with_different_columns():
+    X, y = data("breast_cancer", 120)
+    parts = {0: X[:, :10], 1: X[:, 10:20], 2: X[:, 20:]}
+
+    def work(s):
+        x = s.table(columns={i: part if i == s.me else None for i, part in parts.items()})
+        model = learn.LogisticRegression(max_iter=8).fit(x, s.secret(y if s.me == 2 else None, owner=2))
+        return s.reveal([model.score(x, s.secret(y if s.me == 2 else None, owner=2))])
+
+    assert together(work, "spdz", 3)[0] > 0.97

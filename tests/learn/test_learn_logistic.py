@@ -1,0 +1,75 @@
+"""Logistic regression beside scikit-learn."""
+
+import numpy as np
+import pytest
+import sklearn.linear_model as sk
+from learning import PROTOCOLS, data, one_hot, together
+
+from tacit.learn import LogisticRegression
+
+
+def beside(X, y, protocol, tolerance, **parameters):
+    """With 0 and 1 for two classes, else with one-hots."""
+    C = np.inf if parameters.get("penalty", "l2") is None else parameters.get("C", 1.0)
+    intercept = parameters.get("fit_intercept", True)
+    reference = sk.LogisticRegression(C=C, max_iter=10000, tol=1e-10, fit_intercept=intercept).fit(X, y)
+    target = y if y.max() == 1 else one_hot(y)
+
+    def work(s):
+        x, t = s.secret(X, owner=0), s.secret(target, owner=1)
+        model = LogisticRegression(**parameters).fit(x, t)
+        shown = model.coef_, model.predict_proba(x), model.decision_function(x), model.predict(x), model.score(x, t)
+        return s.reveal([*shown, model.intercept_ if intercept else x[0, 0]])
+
+    coef, probabilities, decision, predicted, score, free = together(work, protocol)
+    assert coef.shape == reference.coef_.shape
+    assert np.abs(coef - reference.coef_).max() < tolerance
+    if intercept:
+        assert free.shape == reference.intercept_.shape
+        assert np.abs(free - reference.intercept_).max() < tolerance
+    np.testing.assert_allclose(probabilities, reference.predict_proba(X), atol=3e-3)
+    np.testing.assert_allclose(decision, reference.decision_function(X), atol=tolerance * 20)
+    np.testing.assert_array_equal(predicted if y.max() == 1 else predicted.argmax(1), reference.predict(X))
+    assert abs(score - reference.score(X, y)) < 1e-5
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_two_classes(protocol):
+    beside(*data("breast_cancer", 200), protocol, 5e-3)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_three_classes(protocol):
+    beside(*data("iris"), protocol, 2e-3)
+
+
+def test_digits_as_they_come():
+    """Ten classes, columns that are constant."""
+    X, y = data("digits", 400, standardised=False)
+    beside(X / 16, y, "clear", 5e-3)
+
+
+def test_little_and_much_penalty():
+    X, y = data("wine")
+    beside(X, y, "clear", 1e-3, C=0.01)
+    beside(X, y, "clear", 2e-2, C=10.0, max_iter=40)
+
+
+def test_without_intercept():
+    X, y = data("breast_cancer", 150)
+    beside(X[:, :10], y, "clear", 1e-2, fit_intercept=False)
+
+
+def test_without_penalty():
+    """Classes that no plane separates."""
+    rng = np.random.default_rng(0)
+    X = np.rint(rng.normal(size=(300, 3)) * 2**16) / 2**16
+    y = (X @ [1.0, -1, 0.5] + rng.logistic(size=300) > 0.3).astype(int)
+    beside(X, y, "clear", 2e-3, penalty=None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["breast_cancer", "wine", "digits"])
+def test_all_rows(name):
+    X, y = data(name, standardised=name != "digits")
+    beside(X if name != "digits" else X / 16, y, "spdz", 5e-3)

@@ -1,0 +1,68 @@
+"""Accuracy and R^2 beside scikit-learn's."""
+
+import numpy as np
+import pytest
+import sklearn.metrics as sk
+from learning import PROTOCOLS, one_hot, together
+
+import tacit
+from tacit.learn import accuracy_score, r2_score
+
+RNG = np.random.default_rng(0)
+TRUE, SAID = RNG.integers(0, 4, 50), RNG.integers(0, 4, 50)
+BITS, GUESSED = TRUE % 2, SAID % 2
+P = RNG.dirichlet(np.ones(4), 50)
+Q = RNG.uniform(size=50)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_accuracy(protocol):
+    def work(s):
+        true, said, bits, guessed, p, q = (s.secret(v) for v in (one_hot(TRUE), one_hot(SAID), BITS, GUESSED, P, Q))
+        labels = s.labels(TRUE, 4)
+        pairs = (true, said), (labels, said), (true, p), (bits, guessed), (bits, q), (bits, s.secret(one_hot(GUESSED)))
+        return s.reveal([accuracy_score(*pair) for pair in pairs])
+
+    kinds = (TRUE, SAID), (TRUE, SAID), (TRUE, P.argmax(1)), (BITS, GUESSED), (BITS, Q > 0.5), (BITS, GUESSED)
+    np.testing.assert_allclose(together(work, protocol), [sk.accuracy_score(*k) for k in kinds], atol=1e-5)
+
+
+def test_accuracy_of_tensors():
+    torch = pytest.importorskip("torch")
+
+    def work(s):
+        true, said = s.labels(TRUE, 4), s.labels(SAID, 4)
+        return s.reveal([accuracy_score(true, said), accuracy_score(true, s.secret(P))])
+
+    result = together(work, tensors=True)
+    assert all(isinstance(x, torch.Tensor) and x.shape == () for x in result)
+    right = [sk.accuracy_score(TRUE, SAID), sk.accuracy_score(TRUE, P.argmax(1))]
+    np.testing.assert_allclose(np.asarray(result), right, atol=1e-5)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("scale", [0.5, 400.0])
+def test_r2(scale, protocol):
+    y = RNG.normal(size=(40, 2)) * scale + scale
+    good, bad = y + RNG.normal(size=(40, 2)) * scale / 10, RNG.normal(size=(40, 2)) * scale
+
+    def work(s):
+        y_, good_, bad_ = s.secret(y), s.secret(good), s.secret(bad)
+        return s.reveal([r2_score(y_, good_), r2_score(y_, bad_), r2_score(y_[:, 0], good_[:, 0]), r2_score(y_, y_)])
+
+    right = sk.r2_score(y, good), sk.r2_score(y, bad), sk.r2_score(y[:, 0], good[:, 0]), 1.0
+    np.testing.assert_allclose(together(work, protocol), right, rtol=2e-4, atol=1e-4)
+
+
+def test_refusals():
+    def work(s):
+        y = s.secret(np.eye(3))
+        with pytest.raises(tacit.BadInput, match="3 rows and 3 classes"):
+            accuracy_score(y, s.secret(np.eye(3)[:, :2]))
+        with pytest.raises(tacit.BadInput, match="the same"):
+            r2_score(y, y[:2])
+        with pytest.raises(tacit.BadInput, match="not secret"):
+            r2_score(np.eye(3), y)
+        return []
+
+    together(work)
