@@ -1,0 +1,108 @@
+//! Times and sizes of the lattice layer:  cargo run --release --example lattice
+
+use std::time::Instant;
+use tacit_core::conv::Conv;
+use tacit_core::lattice::{Demand, Entropy, Operand, Packing, Parameters, Plaintext, SecretKey, Side, Sum};
+use tacit_core::BadShape;
+
+/// The median of a few runs, in milliseconds.
+fn time<T>(mut work: impl FnMut() -> Result<T, BadShape>) -> Result<f64, BadShape> {
+    let mut times = Vec::new();
+    for _ in 0..9 {
+        let start = Instant::now();
+        std::hint::black_box(work()?);
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times[times.len() / 2])
+}
+
+fn steps(name: &str, demand: Demand) -> Result<(), BadShape> {
+    let parameters = Parameters::new(demand)?;
+    let (n, budget) = (parameters.degree(), parameters.budget());
+    let bits: Vec<u32> = parameters.primes().iter().map(|q| q.ilog2() + 1).collect();
+    println!("{name}: N = {n}, log2 q = {:.1}, primes of {bits:?} bits", parameters.log2_q());
+    let log = |x: f64| format!("2^{:.1}", x.log2());
+    println!(
+        "  noise: fresh {}, sum {}, response {} of {}; switched {}, sent {} of {}; drowning {} bits",
+        log(budget.fresh),
+        log(budget.sum),
+        log(budget.response),
+        log(budget.limit),
+        log(budget.switched),
+        log(budget.extracted),
+        log(budget.tail_limit),
+        budget.drowning_bits
+    );
+    let mut entropy = Entropy::from_os()?;
+    let secret = SecretKey::generate(&parameters, &mut entropy)?;
+    let public = secret.public(b"example", &mut entropy)?;
+    let mut v = vec![0; n];
+    entropy.prg()?.field(&mut v)?;
+    let message = Plaintext::from_slots(&parameters, &v)?;
+    let operand = Operand::new(&parameters, &message)?;
+    let ciphertext = public.encrypt(&message, &mut entropy)?;
+    let all: Vec<usize> = (0..n).collect();
+    let mut sum = Sum::new(&parameters);
+    let product = time(|| {
+        sum = Sum::new(&parameters);
+        sum.add(&ciphertext, &operand)
+    })?;
+    let respond = time(|| {
+        let mut sum = Sum::new(&parameters);
+        sum.add(&ciphertext, &operand)?;
+        public.respond(sum, &all, &v, &mut entropy)
+    })?;
+    let response = public.respond(sum, &all, &v, &mut entropy)?;
+    let bytes = ciphertext.to_bytes()?;
+    let times = [
+        ("slots to polynomial", time(|| Plaintext::from_slots(&parameters, &v))?),
+        ("operand: lift and transform", time(|| Operand::new(&parameters, &message))?),
+        ("encrypt, secret key", time(|| secret.encrypt(&message, &mut entropy))?),
+        ("encrypt, public key", time(|| public.encrypt(&message, &mut entropy))?),
+        ("ciphertext x operand", product),
+        ("the same and its response", respond),
+        ("open a response", time(|| secret.open(&response, &all))?),
+        ("decrypt a ciphertext", time(|| secret.decrypt(&ciphertext))?),
+        ("ciphertext from bytes", time(|| tacit_core::lattice::Ciphertext::from_bytes(&parameters, &bytes))?),
+    ];
+    times.iter().for_each(|(what, ms)| println!("  {what:30} {ms:8.3} ms"));
+    println!(
+        "  bytes: ciphertext {}, seeded {}, response of all coefficients {}, of 100 {}",
+        parameters.ciphertext_bytes(),
+        parameters.seeded_bytes(),
+        parameters.response_bytes(n),
+        parameters.response_bytes(100)
+    );
+    let conv = |batch, channels, size, filters, padding| Conv {
+        batch,
+        channels,
+        size: (size, size),
+        filters,
+        kernel: (3, 3),
+        stride: (1, 1),
+        padding: (padding, padding),
+    };
+    let most = demand.products as usize;
+    let forms = [
+        ("128 x 1568 by 1568 x 10", Packing::matrix(&parameters, (128, 1568, 10), Side::Right, most)?),
+        ("conv 1 -> 32, 28 x 28, batch 128", Packing::conv2d(&parameters, conv(128, 1, 28, 32, 1), Side::Right, most)?),
+        (
+            "conv 32 -> 32, 14 x 14, batch 128",
+            Packing::conv2d(&parameters, conv(128, 32, 14, 32, 1), Side::Right, most)?,
+        ),
+    ];
+    for (what, packing) in forms {
+        let (up, outputs) = (packing.polynomials(Side::Right), packing.outputs());
+        let down: usize = outputs.iter().map(|&outputs| parameters.response_bytes(outputs)).sum();
+        let up = up as f64 * parameters.ciphertext_bytes() as f64 / 1e6;
+        println!("  {what:34} {:5} products, {up:6.1} MB up, {:6.1} MB down", packing.products(), down as f64 / 1e6);
+    }
+    Ok(())
+}
+
+fn main() -> Result<(), BadShape> {
+    let demand = Demand { security: 128, degree: None, products: 64, drowning: 72, slack: 1.0, key_slack: 1.0 };
+    steps("honest but curious, drowning of 60 bits", Demand { drowning: 53, products: 16, ..demand })?;
+    steps("active", Demand { slack: 2f64.powi(40), key_slack: 2f64.powi(30), ..demand })
+}
