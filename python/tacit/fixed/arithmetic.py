@@ -9,7 +9,7 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,8 @@ from tacit.sharing.wires import Wire
 
 KEPT = 4
 """Bits that a public addend keeps which would have vanished."""
+NEARLY = 2.0**-5
+"""How near to 1 a factor is that a wide number is not truncated for."""
 NEAR = 2
 """A truncation by about as many bits as wanted is used again: 2 x is not opened anew when x was truncated."""
 
@@ -64,6 +66,14 @@ class Number:
         """(map, x) if this is a view of x."""
         found = self.wire.base
         return None if found is None else (found[0], Number(found[1], self.scale, self.bits))
+
+
+@runtime_checkable
+class Lasting(Protocol):
+    """A companion of a value that stays true of it when its scale changes."""
+
+    def after(self, drop: int) -> "Lasting":
+        """The same, `drop` bits lower."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +185,10 @@ class Arithmetic:
         if m == 0:
             return self._linear(Combine((0,)), (x,), x.scale, 1, name)
         extra = m.bit_length() if abs(m) > 1 else 0
+        if x.bits + extra >= CAPACITY and 0 < abs(1 - value) <= NEARLY:  # x decays: it keeps its last places
+            change = self.times(x, value - 1, name)
+            change = self.truncate(change, change.scale - x.scale)
+            return self.combine([(1.0, x), (1.0, change)], 0.0, x.scale, x.bits, name)
         x = self._room(x, CAPACITY - 1 - extra if extra else CAPACITY)  # a bit is left for the sum that mostly follows
         bits = self._shrunk(x.bits + extra, x.scale + s, name)
         if m == 1:
@@ -385,7 +399,8 @@ class Arithmetic:
             found.views(map, inner)
         else:
             found = self.engine.record(Truncate(drop), (wire,), wire.shape, "truncate")
-        found.bound, found.gate = max(1, wire.bound - drop), wire.gate
+        found.bound = max(1, wire.bound - drop)
+        _follow(found, wire, drop)
         wire.truncated[drop] = found
         return found
 
@@ -395,7 +410,7 @@ class Arithmetic:
         bits = min(self._cap(scale), CAPACITY)
         if x.scale < scale:
             lifted = self._linear(Combine((1 << (scale - x.scale),)), (x,), scale, bits, "write")
-            lifted.wire.gate = x.wire.gate
+            _follow(lifted.wire, x.wire, x.scale - scale)
             return lifted
         return Number(x.wire, scale, bits)
 
@@ -444,6 +459,12 @@ class Arithmetic:
     def _number(self, wire: Wire, scale: int, bits: int) -> Number:
         wire.bound = bits
         return Number(wire, scale, bits)
+
+
+def _follow(new: Wire, old: Wire, drop: int) -> None:
+    """What is known of a value stays known when its scale changes."""
+    new.gate = old.gate
+    new.companions.update({k: c.after(drop) for k, c in old.companions.items() if isinstance(c, Lasting)})
 
 
 def _log2(terms: int) -> int:

@@ -62,11 +62,17 @@ def spread(a: Arithmetic, x: Number, axes: Sequence[int]) -> tuple[Number, Numbe
     total = a.expand(a.sum(x, axes, True, x.bits + grow), x.shape)
     whole = a.combine([(float(count), x), (-1.0, total)], 0.0, x.scale, x.bits + grow + 1, "mean")
     difference = Number(whole.wire, x.scale + grow, whole.bits)
-    most = a.format.integer + HEADROOM + grow
-    difference = a.truncate(difference, difference.scale - (CAPACITY - most) // 2)
-    bits = min(2 * difference.bits + grow, 2 * difference.scale + most)
-    squares = a.sum(a.multiply(difference, difference, "variance", bits=bits), axes, True, bits)
+    difference, squares = sum_of_squares(a, difference, axes, a.format.integer + HEADROOM + grow)
     return difference, squares, math.ldexp(count, -grow)
+
+
+def sum_of_squares(a: Arithmetic, x: Number, axes: Sequence[int], most: int) -> tuple[Number, Number]:
+    """x as it was squared, and the sum, known to be below 2^most, at the highest scale that fits. The axes stay, as 1."""
+    grow = max(0, (fp.size([x.shape[i] for i in axes]) - 1).bit_length())
+    most = min(most, 2 * (x.bits - x.scale) + grow)
+    x = a.truncate(x, x.scale - (CAPACITY - most) // 2)
+    bits = min(2 * x.bits + grow, 2 * x.scale + most)
+    return x, a.sum(a.multiply(x, x, "squares", bits=bits), axes, True, bits)
 
 
 def gradient(a: Arithmetic, g: Number, z: Number, axes: Sequence[int]) -> Number:

@@ -18,7 +18,7 @@ aten = torch.ops.aten
 
 # Those of PyTorch's decompositions that fall onto linear operations and products; not the ones of softmax, batch norm,
 # sigmoid or max-pooling, which are right and far too dear on secrets.
-_DECOMPOSED = frozenset({"addcmul", "addmv", "addr", "addbmm", "roll", "rot90"})
+_DECOMPOSED = frozenset({"addmv", "addr", "addbmm", "roll", "rot90"})
 
 _FOREACH = {"List": "Tensor", "ScalarList": "Scalar", "Scalar": "Scalar", "Tensor": "Tensor"}
 
@@ -82,18 +82,26 @@ def _store(func: Any, target: Any, result: Any) -> Any:
 
 
 def foreach(func: Any) -> Handler | None:
+    """A loop over the operation on single tensors; one without a form that writes is computed, then written."""
     overload, name = _name(func)
     if not name.startswith("_foreach_"):
         return None
-    packet = getattr(aten, name.removeprefix("_foreach_"), None)
+    single_name = name.removeprefix("_foreach_")
+    packet = getattr(aten, single_name, None)
+    stores = packet is None and name.endswith("_")
+    packet = getattr(aten, single_name[:-1], None) if stores else packet
     single = getattr(packet, _FOREACH.get(overload, "default"), None) or getattr(packet, "default", None)
     if single is None:
         return None
+    named = [a.name for a in single._schema.arguments if a.kwarg_only]
+    positional = len(single._schema.arguments) - len(named)
 
     def handler(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        each = [
-            single(*(x[i] if isinstance(x, list | tuple) else x for x in args), **kwargs) for i in range(len(args[0]))
-        ]
+        each = []
+        for i in range(len(args[0])):
+            mine = [x[i] if isinstance(x, list | tuple) else x for x in args]
+            result = single(*mine[:positional], **dict(zip(named, mine[positional:], strict=False)), **kwargs)
+            each.append(_store(func, mine[0], result) if stores else result)
         return None if name.endswith("_") else each
 
     return handler

@@ -78,6 +78,8 @@ def unknown(func: Any) -> str:
             f"{called} speaks of places in memory, which a secret tensor has none of: write into a leaf under "
             "torch.no_grad(), or build the result with torch.cat or torch.stack"
         )
+    if name.startswith("_fused_"):
+        return f"{called} is a whole step of an optimiser in one operation: give the optimiser fused=False"
     return (
         f"{called} has no rule: secret tensors know sums, products, quotients, matrix products, convolutions, pooling, "
         "comparisons, max, the usual activations and losses, and data movement; express it through these (or reveal first, if "

@@ -12,7 +12,7 @@ from tacit.errors import Unsupported
 from tacit.fixed import comparison
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.fixed.functions import normal, splines
-from tacit.fixed.standard import spread
+from tacit.fixed.standard import spread, sum_of_squares
 from tacit.torch.operands import Operand, array, axes, scalar, shape_of
 from tacit.torch.ops.arithmetic import add, mul, times
 from tacit.torch.ops.reductions import mean, total
@@ -58,6 +58,15 @@ def reciprocal(a: Arithmetic, x: Number) -> Number:
 def addcdiv(a: Arithmetic, x: Operand, y: Operand, z: Operand, *, value: float = 1) -> Number:
     """x + value y / z, for a quotient that fits the format, as an optimiser's does; 0 where z is 0."""
     return add(a, x, mul(a, div(a, y, z, bounded=True), value), name="addcdiv")
+
+
+@implements(aten.addcmul.default)
+def addcmul(a: Arithmetic, x: Operand, y: Operand, z: Operand, *, value: float = 1) -> Number:
+    """x + value y z. A square, as of a gradient of 1e-4, keeps what the field can hold of it."""
+    if not (isinstance(y, Number) and isinstance(z, Number) and y.wire is z.wire and y.scale == z.scale):
+        return add(a, x, mul(a, mul(a, y, z), value), name="addcmul")
+    _, squares = sum_of_squares(a, a.times(y, math.sqrt(abs(value))), (), a.format.integer)
+    return add(a, x, squares, 1 if value > 0 else -1, "addcmul")
 
 
 # Roots and logarithms.
@@ -142,7 +151,9 @@ def vector_norm(
     dtype: Any = None,
 ) -> Number:
     if ord == 2:
-        return normal.sqrt(a, total(a, a.multiply(x, x, "norm"), dim, keepdim))
+        over = axes(dim, len(x.shape))
+        _, squares = sum_of_squares(a, x, over, 2 * a.format.integer)
+        return _kept(a, normal.sqrt(a, squares), x, over, keepdim)
     if ord == 1:
         return total(a, comparison.absolute(a, x), dim, keepdim)
     raise Unsupported(f"the norm of order {ord} of a secret tensor: 1 and 2 are there")
