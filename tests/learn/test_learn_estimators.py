@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import sklearn.linear_model as sk
 from learning import data, one_hot, together
 
 import tacit
@@ -100,6 +101,45 @@ def test_data_that_do_not_fit():
     together(work)
 
 
+def test_zeros_and_ones_in_a_narrow_format():
+    X, y = data("breast_cancer", 80)
+    X = (X[:, :6] > 0).astype(float)
+
+    def work(s):
+        x, t = (s.secret(v, format=tacit.Format(0, 1)) for v in (X, y))
+        model, ridge = learn.LogisticRegression().fit(x, t), learn.Ridge().fit(x, t)
+        return s.reveal([model.coef_, ridge.coef_, ridge.intercept_])
+
+    coef, weights, intercept = together(work)
+    reference = sk.Ridge().fit(X, y)
+    np.testing.assert_allclose(coef, sk.LogisticRegression(max_iter=1000, tol=1e-9).fit(X, y).coef_, atol=2e-3)
+    np.testing.assert_allclose(weights, reference.coef_, atol=1e-5)
+    assert abs(intercept - reference.intercept_) < 1e-4
+
+
+def test_numbers_beyond_the_format():
+    def work(s):
+        with pytest.raises(tacit.BadInput, match="20 integer bits"):
+            learn.StandardScaler().fit(s.secret(np.eye(3), format=tacit.Format(4, 20)))
+        return []
+
+    together(work)
+
+
+def test_a_guarded_run_is_not_stopped():
+    X, y = data("breast_cancer", 60, standardised=False)
+
+    def work(s):
+        for _ in s.steps(1):
+            x, t = s.secret(X / 2), s.secret(y)
+            z = learn.StandardScaler().fit_transform(x)
+            score = learn.LogisticRegression(max_iter=3).fit(z, t).score(z, t)
+            scores = s.reveal([score, learn.Ridge().fit(z, t).score(z, t)])
+        return scores
+
+    assert tacit.run(work, 2, guard=True, tensors=False)[0][0] > 0.9
+
+
 def test_two_sessions_do_not_mix():
     def fit(s):
         return learn.LinearRegression().fit(s.secret(np.eye(3)), s.secret(np.arange(3)))
@@ -152,7 +192,7 @@ def test_arrays_and_labels_without_torch():
 
     predicted, score = together(work)
     assert set(predicted.sum(1)) == {1}
-    assert abs((predicted * one_hot(y)).sum(1).mean() - score) < 2e-5
+    assert abs((predicted * one_hot(y)).sum(1).mean() - score) < 2e-6
 
 
 def test_nothing_is_revealed():

@@ -24,7 +24,7 @@ def test_accuracy(protocol):
         return s.reveal([accuracy_score(*pair) for pair in pairs])
 
     kinds = (TRUE, SAID), (TRUE, SAID), (TRUE, P.argmax(1)), (BITS, GUESSED), (BITS, Q > 0.5), (BITS, GUESSED)
-    np.testing.assert_allclose(together(work, protocol), [sk.accuracy_score(*k) for k in kinds], atol=1e-5)
+    np.testing.assert_allclose(together(work, protocol), [sk.accuracy_score(*k) for k in kinds], atol=2e-6)
 
 
 def test_accuracy_of_tensors():
@@ -37,7 +37,7 @@ def test_accuracy_of_tensors():
     result = together(work, tensors=True)
     assert all(isinstance(x, torch.Tensor) and x.shape == () for x in result)
     right = [sk.accuracy_score(TRUE, SAID), sk.accuracy_score(TRUE, P.argmax(1))]
-    np.testing.assert_allclose(np.asarray(result), right, atol=1e-5)
+    np.testing.assert_allclose(np.asarray(result), right, atol=2e-6)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

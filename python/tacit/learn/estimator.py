@@ -1,6 +1,7 @@
 """What all estimators have in common: parameters by name, and attributes that exist once `fit` ran."""
 
 import inspect
+from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 from tacit.errors import NotFitted, Unsupported
@@ -56,10 +57,10 @@ def choice(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
 
 
 def positive(name: str, value: float, least: float = 0.0, strict: bool = True) -> None:
-    if not (isinstance(value, int | float) and (value > least if strict else value >= least)):
+    if not (isinstance(value, Real) and (value > least if strict else value >= least)):
         raise ValueError(f"{name}={value!r}: a number {'above' if strict else 'of at least'} {least:g}")
 
 
 def whole(name: str, value: Any) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
         raise ValueError(f"{name}={value!r}: a whole number of at least 1")

@@ -3,10 +3,12 @@
 Sums over n rows are divided by 2^q, q = log2 n rounded up, which is free and exact; `share(n)` = 2^q / n makes means of them.
 """
 
+import math
 from dataclasses import dataclass
 
 from tacit.field import CAPACITY
 from tacit.fixed.arithmetic import Arithmetic, Number
+from tacit.fixed.format import constant
 from tacit.fixed.selection import bounded
 from tacit.sharing.forms import MatMul
 from tacit.sharing.maps import Reshape, Sum
@@ -41,6 +43,14 @@ def product(a: Arithmetic, x: Number, y: Number, magnitude: int, name: str, tran
     bits = min(CAPACITY, scale + magnitude)
     wire = a.engine.record(Bilinear(form), (x.wire, y.wire), form.shape(x.shape, y.shape), name)
     return bounded(Number(wire, scale, bits), bits)
+
+
+def average(a: Arithmetic, x: Number) -> Number:
+    """The mean of x (n,): what 1 / n loses by being a public constant, 1 part in 2^17, is added."""
+    mean = a.mean(x, (0,))
+    m, s = constant(1 / x.shape[0])
+    lost = math.ldexp(1 / x.shape[0] / m, s) - 1
+    return a.add(mean, at_scale(a, a.times(mean, lost), mean.scale)) if lost else mean
 
 
 @dataclass(frozen=True)

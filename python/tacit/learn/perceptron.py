@@ -81,7 +81,7 @@ class Perceptron(Estimator):
         whole("max_iter", max_iter)
         positive("alpha", alpha, strict=False)
         positive("learning_rate_init", learning_rate_init)
-        if not isinstance(random_state, int):
+        if isinstance(random_state, bool) or not hasattr(random_state, "__index__"):
             raise Unsupported(f"random_state={random_state!r}: an int, since all parties have to draw alike")
         self.hidden_layer_sizes, self.activation, self.solver, self.alpha = (
             hidden_layer_sizes,

@@ -51,7 +51,7 @@ def number(x: Any, of: Kind, what: str = "X") -> Number:
 
 
 def table(x: Any, of: Kind, columns: int | None = None, what: str = "X") -> Number:
-    """`x` of shape (rows, columns), in the width of the format."""
+    """`x` of shape (rows, columns), in the format."""
     found = number(x, of, what)
     if len(found.shape) != 2 or 0 in found.shape:
         raise BadInput(f"{what} has the shape {found.shape}: a table of rows and columns is needed")
@@ -68,9 +68,15 @@ def column(a: Arithmetic, y: Number) -> Number:
 
 
 def _narrow(a: Arithmetic, x: Number) -> Number:
-    """x in the format: no wider, and no finer."""
-    x = a.round(x)
-    return a.truncate(x, x.scale - a.format.fraction)
+    """x in the format: neither wider nor finer nor coarser."""
+    x, fraction = a.round(x), a.format.fraction
+    if x.scale >= fraction:
+        return a.truncate(x, x.scale - fraction)
+    if x.bits - x.scale > a.format.integer:
+        raise BadInput(
+            f"numbers of {x.bits - x.scale} integer bits: scale them to the {a.format.integer} of the format"
+        )
+    return a.lift(x, fraction)
 
 
 def same_rows(x: Number, y: Number) -> None:
