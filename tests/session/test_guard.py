@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tacit
+from tacit.fixed.array import SecretArray
 
 X = np.linspace(-1, 1, 40).reshape(20, 2)
 
@@ -81,6 +82,49 @@ def test_what_is_far_beyond_is_found_too():
         return True
 
     assert tacit.run(work, 2, guard=True, tensors=False) == [True, True]
+
+
+def test_every_step_is_looked_at_though_one_was_caught():
+    def work(s):
+        x = s.secret(np.array([4000.0]), owner=0)
+        for _ in range(3):
+            with pytest.raises(tacit.OutOfRange):
+                for _ in s.steps(1):
+                    s.engine.keep(0, (x * x).relu().number.wire)
+        return True
+
+    assert tacit.run(work, 2, guard=True, tensors=False) == [True, True]
+
+
+def test_a_multiple_that_is_compared_has_the_bits_of_the_contract():
+    """64 x is the value of x at another scale; what the wire holds is inside its bound, what is compared is not."""
+
+    def work(s):
+        x = s.secret(np.array([3000.0, -700.0]), owner=0)
+        with pytest.raises(tacit.OutOfRange):
+            for _ in s.steps(1):
+                s.reveal(64 * x >= 0)
+        return True
+
+    assert tacit.run(work, 2, guard=True, tensors=False) == [True, True]
+
+
+@pytest.mark.parametrize("options", [{"guard": 1}, {"debug": True}])
+@pytest.mark.parametrize(("integer", "drop"), [(6, 8), (6, 9), (6, 10), (12, 12)])
+def test_a_bound_that_is_reached_by_rounding_is_not_left(options, integer, drop):
+    """2^b - 1 is rounded up to 2^b in most of so many values."""
+
+    def work(s):
+        a = s.arithmetic
+        format = tacit.Format(4, integer)
+        x = s.secret(np.full(400, 2.0**integer - 1 / 16), owner=0, format=format)
+        for _ in s.steps(1):
+            y = a.truncate(x.number, drop)
+            s.engine.keep(0, y.wire)
+        return s.reveal(SecretArray(a, y))
+
+    for y in tacit.run(work, 2, tensors=False, **options):
+        assert (y == 2.0**integer).any()
 
 
 def test_parties_agree_on_the_guard():

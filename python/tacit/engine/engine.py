@@ -20,7 +20,7 @@ from tacit import field as fp
 from tacit.engine import rounds
 from tacit.engine.labels import where
 from tacit.errors import Mismatch, OutOfRange, TacitError
-from tacit.field import Field
+from tacit.field import CAPACITY, Field
 from tacit.sharing.comparison import joins
 from tacit.sharing.maps import Combine, Shape
 from tacit.sharing.operations import AtLeast, Linear, Operation, OutputMask, Truncate, Winners
@@ -89,8 +89,8 @@ class Engine:
         self.costs = Costs()
         self.reveals: list[Revealed] = []
         self.scope: list[str] = []
-        self.watched: list[Wire] | None = None
-        """Collects, if it is a list, the values of a step that a wrong range does harm to (`engine.guard`)."""
+        self.watched: list[tuple[Wire, int]] | None = None
+        """Collects, if it is a list, the values of a step that a wrong range does harm to, and their bits (`engine.guard`)."""
         self._recorded: list[Wire] = []
         self._elements = 0
         self._kept: dict[int, Wire] = {}
@@ -123,7 +123,7 @@ class Engine:
         """The state that was written since the last step; it counts as taken care of."""
         kept, self._kept = list(self._kept.values()), {}
         if self.watched is not None:
-            self.watched += kept
+            self.watched += [(w, w.bound) for w in kept]
         return kept
 
     def finish(self) -> None:
@@ -163,7 +163,9 @@ class Engine:
             wire.serial, self._forced = self._forced, self._forced + 1
             wire.task = wire.operation.lower(self.protocol, wire, plan)
             if self.watched is not None and isinstance(wire.operation, AtLeast | Truncate | Winners):
-                self.watched += wire.inputs
+                # What is compared may be a multiple that the contract gives fewer bits.
+                most = CAPACITY if isinstance(wire.operation, Truncate) else wire.operation.magnitude
+                self.watched += [(x, min(x.bound, most)) for x in wire.inputs]
         self._numbered += len(plan.requests)
         self._count(plan)
         if self.dry:
@@ -280,7 +282,7 @@ class Engine:
         watched = [w for w in wires if w.bound]
         values = self._drive(self.protocol.reveal([w.value() for w in watched]), "debug")
         for wire, value in zip(watched, values, strict=True):
-            if value.size and (largest := int(np.abs(fp.to_signed(value)).max())) >= 1 << wire.bound:
+            if value.size and (largest := int(np.abs(fp.to_signed(value)).max())) > 1 << wire.bound:  # rounded up
                 raise OutOfRange(
                     f"{wire.label} (shape {wire.shape}) reached {largest:.3g} = 2^{np.log2(largest):.1f} in units of its last "
                     f"place, but its contract is below 2^{wire.bound}: scale the data or the learning rate down, or declare a "

@@ -202,14 +202,14 @@ class Session:
         """
         self.engine.step()
         self._steps += 1
-        if self.engine.watched is not None and guard.left(self.engine):
-            self.engine.watched = None
+        left = self.engine.watched is not None and guard.left(self.engine)
+        self._watch()
+        if left:
             raise OutOfRange(
                 f"step {self._steps}: some value left its contract, below 2^{self.options.format.integer} in this format: the "
                 "training diverges, or the data are too large. Lower the learning rate, scale the data, or declare a format with "
                 "more integer bits; session(debug=True) on made-up data names the line"
             )
-        self._watch()
 
     # The end.
 
