@@ -42,6 +42,8 @@ KEPT = 4
 """Bits that a public addend keeps which would have vanished."""
 NEARLY = 2.0**-5
 """How near to 1 a factor is that a wide number is not truncated for."""
+DEEPER, SMALLER = 4, 4
+"""An operand of so many times fewer elements is truncated to so many bits below the format's width, so that the other is not."""
 NEAR = 2
 """A truncation by about as many bits as wanted is used again: 2 x is not opened anew when x was truncated."""
 
@@ -331,7 +333,8 @@ class Arithmetic:
     def bilinear(
         self, form: Form, x: Number, y: Number, terms: int, name: str, again: bool = False, window: int = 1
     ) -> Number:
-        """form(x, y), where each output sums `terms` products. Operands are truncated, the wider first, until it fits.
+        """form(x, y), where each output sums `terms` products. Operands are truncated until it fits: a much smaller one alone if
+        that is enough, since a truncation costs two openings of what is multiplied; else the wider first.
 
         Two more are truncated than must be, since it saves openings: an operand of an elementwise product that was not opened
         yet (a truncation opens it as well, and the product is narrower); and one that will be multiplied again (`again`: autograd
@@ -342,6 +345,7 @@ class Arithmetic:
         whole = form.elementwise and min(x.bits, y.bits) > 1  # a product with a bit is no wider than it was
         given = x, y
         x, y = self._narrow(x, whole, again), self._narrow(y, whole, again)
+        x, y = self._smaller_narrower(x, y, self._product_bits(x, y, terms * window, window) - CAPACITY)
         while (bits := self._product_bits(x, y, terms * window, window)) > CAPACITY:
             wide = max(x.bits, y.bits)
             if wide > self.format.bits:
@@ -366,6 +370,15 @@ class Arithmetic:
         unopened = elementwise and x.wire.known(True) is None
         return self.round(x) if unopened or (again and x.bits + self.format.bits > CAPACITY) else x
 
+    def _smaller_narrower(self, x: Number, y: Number, excess: int) -> tuple[Number, Number]:
+        """x and y, of which a much smaller one is truncated as far as it may be, if that is enough."""
+        small, large = (x, y) if fp.size(x.shape) <= fp.size(y.shape) else (y, x)
+        drop = min(small.bits - self.format.bits + DEEPER, small.scale - self.format.fraction)
+        if not 0 < excess <= drop or SMALLER * fp.size(small.shape) > fp.size(large.shape):
+            return x, y
+        narrow = self.truncate(small, min((d for d in self._truncations(small) if excess <= d <= drop), default=drop))
+        return (narrow, y) if small is x else (x, narrow)
+
     def _product_bits(self, x: Number, y: Number, terms: int, window: int) -> int:
         return min(x.bits + y.bits + _log2(terms), self._cap(x.scale + y.scale) + _log2(window))
 
@@ -377,7 +390,7 @@ class Arithmetic:
         if drop <= 0:
             return x
         known = self._truncations(x)
-        near = [d for d in known if drop <= d <= drop + NEAR] or [d for d in known if drop - NEAR <= d < drop]
+        near = [d for d in known if drop <= d <= drop + DEEPER] or [d for d in known if drop - NEAR <= d < drop]
         return self.truncate(x, near[0] if near else drop)
 
     def truncate(self, x: Number, drop: int) -> Number:
@@ -419,7 +432,7 @@ class Arithmetic:
         drop = x.bits - bits
         if drop <= 0:
             return x
-        deepest = max(drop + NEAR, x.bits - self.format.bits)
+        deepest = max(drop + NEAR, x.bits - self.format.bits + DEEPER)
         return self.truncate(x, min((d for d in self._truncations(x) if drop <= d <= deepest), default=drop))
 
     @staticmethod

@@ -2,7 +2,8 @@
 
 A convolution whose output is only pooled is one form of a quarter of the size (for 2 x 2): with B the box sum,
     pool_k(conv(x, w)) = conv_{stride k}(B_k(pad x), w),    and its kernel's gradient for an upsampled g likewise:
-    conv_weight(spread_k(g), x) = conv_weight_{stride k}(g, B_k(pad x)).
+    conv_weight(spread_k(g), x) = conv_weight_{stride k}(g, B_k(pad x)),   and for its input
+    conv_input(spread_k(g), w) = conv_input_{stride k}(g, B_k(pad w)).
 B_k(pad x) is a linear map of x, so that it needs no opening of its own.
 """
 
@@ -58,8 +59,15 @@ def add_bias(a: Arithmetic, x: Number, bias: Number) -> Number:
 
 def conv2d_input(a: Arithmetic, g: Number, w: Number, input_size: Pair, stride: Pair, padding: Pair) -> Number:
     """The gradient for the input, of spatial size `input_size`."""
+    name = "conv2d input gradient"
+    spread = _made(g)
+    if stride == (1, 1) and isinstance(spread, Spread) and _divides(spread.window, g.shape):
+        boxed = a.box_sum(pad(a, w, (spread.window[0] - 1, spread.window[1] - 1)), spread.window, (1, 1))
+        overlap = [-(-boxed.shape[2 + i] // spread.window[i]) for i in range(2)]
+        terms = w.shape[0] * overlap[0] * overlap[1]
+        return a.bilinear(Conv2dInput(spread.window, padding, input_size), spread.small, boxed, terms, name)
     terms = w.shape[0] * w.shape[2] * w.shape[3]
-    return a.bilinear(Conv2dInput(stride, padding, input_size), g, w, terms, "conv2d input gradient")
+    return a.bilinear(Conv2dInput(stride, padding, input_size), g, w, terms, name)
 
 
 def conv2d_weight(a: Arithmetic, g: Number, x: Number, kernel: Pair, stride: Pair, padding: Pair) -> Number:

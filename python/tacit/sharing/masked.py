@@ -7,7 +7,7 @@ A value is opened at most once for each kind of mask; openings follow linear map
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -187,12 +187,13 @@ class MaskedProtocol(Protocol):
             return found
         map, _ = wire.linear()
         if map is not None and (map.view or len(wire.inputs) == 1):
-            roots = wire.inputs
-            if map.view or sum(size(w.shape) for w in roots) <= size(wire.shape):
-                for root in roots:
-                    self.opened(root, False, plan)
-                if (found := wire.known(False)) is not None:
-                    return found
+            room = _total(wire.inputs) if map.view else size(wire.shape)
+            for roots in (list(_roots(wire)), wire.inputs):
+                if _total(roots) <= room:
+                    for root in roots:
+                        self.opened(root, False, plan)
+                    if (found := wire.known(False)) is not None:
+                        return found
         return self._open(wire, plan, "plain")
 
     def _open(self, wire: Wire, plan: Plan, kind: str) -> Opening:
@@ -221,6 +222,21 @@ class MaskedProtocol(Protocol):
     @abstractmethod
     def received(data: memoryview, shape: tuple[int, ...], sender: int) -> Field:
         """Received field elements; `CheatingDetected` unless canonical."""
+
+
+def _roots(wire: Wire) -> Iterator[Wire]:
+    """What is not open of the values that `wire` is a linear map of, each of one value or a view of several."""
+    map, _ = wire.linear()
+    if map is None or not (map.view or len(wire.inputs) == 1):
+        yield wire
+        return
+    for inner in wire.inputs:
+        if inner.known(False) is None:
+            yield from _roots(inner)
+
+
+def _total(wires: Sequence[Wire]) -> int:
+    return sum(size(w.shape) for w in wires)
 
 
 def _sum(x: Share, y: Share) -> Share:
