@@ -81,7 +81,12 @@ def winners(a: Arithmetic, x: Number) -> Number:
 
 
 def relu(a: Arithmetic, x: Number) -> Number:
-    """max(x, 0) = x [x >= 0]"""
+    """max(x, 0) = x [x >= 0]
+
+    What is too wide to be multiplied by a number in the format is truncated first: one opening serves that and the comparison.
+    """
+    if x.bits + a.format.bits > CAPACITY:
+        x = a.round(x)
     bit = non_negative(a, x)
     out = a.multiply(x, bit, "relu")
     out.wire.gate = bit.wire
