@@ -3,6 +3,7 @@
 from tacit.torch import generic as _generic
 from tacit.torch.ops import (
     arithmetic,
+    attention,
     comparison,
     convolution,
     creation,
@@ -23,6 +24,7 @@ from tacit.torch.ops import (
 
 __all__ = [
     "arithmetic",
+    "attention",
     "comparison",
     "convolution",
     "creation",
