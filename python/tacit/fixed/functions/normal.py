@@ -71,9 +71,9 @@ class Normal:
         wire.bound = max(1, abs(whole).bit_length())
         return Number(wire, scale, wire.bound)
 
-    def series(self, a: Arithmetic, f: Function, relative: bool = True) -> Number:
-        """f(u), not opened."""
-        return series(a, self.e, fitted(f, self.beta, relative))
+    def series(self, a: Arithmetic, f: Function) -> Number:
+        """f(u) to a relative error, not opened."""
+        return series(a, self.e, fitted(f, self.beta, True))
 
 
 @dataclass(frozen=True)
@@ -136,14 +136,14 @@ def divide(a: Arithmetic, x: Number, y: Number, least: float | None = None, boun
     y = _narrow(a, y, WIDEST if bounded else LARGE - integer - extra)
     inverse = _inverse(a, y, least)
     fits = LARGE - integer - inverse.scale
-    x = a.expand(
-        a.truncate(x, x.scale - (fits if bounded else min(fits, y.scale + LARGE - integer - extra - y.bits))), shape
-    )
+    if not bounded:
+        fits = min(fits, LARGE - integer - extra - y.bits + y.scale)
+    x = a.expand(a.truncate(x, x.scale - fits), shape)
     outside: Number | None = None
     factor = inverse.lookup(a, bounded)
     if not bounded:
         above, below = _sides(a, x, a.expand(y, shape), extra)
-        # One of them where the quotient fits: then they differ by the sign of y. Both or none by the sign of x where it does not.
+        # Where the quotient fits, they differ by the sign of y; where it does not, both or none of them are, by the sign of x.
         x = a.multiply(x, a.combine([(1.0, above), (-1.0, below)], 0.0, 0, 1, "divide"), "divide", bits=x.bits)
         outside = a.combine([(1.0, above), (1.0, below)], -1.0, 0, 1, "divide")
         if len(set(inverse.normal.signs)) > 1:
@@ -175,9 +175,8 @@ def _inverse(a: Arithmetic, y: Number, least: float | None) -> Inverse:
         return _reciprocals(a, _normal(a, y, (1,), OCTAVES, True, least))
     normal, shift = root.normal, root.scale - y.scale
     tops = [math.ldexp(root.factor * math.sqrt(normal.magnitude(v)), shift) if v else math.inf for v in normal.factors]
-    values = tuple(
-        1 / (top + math.ldexp(2 * root.addend, shift)) for top in tops
-    )  # the addend matters near u = 1/4 only
+    addend = math.ldexp(2 * root.addend, shift)  # beside the middle of an interval: a half of its top
+    values = tuple(1 / (top + addend) for top in tops)
     scale = PRECISE - math.frexp(min(v for v in values if v))[1]
     return Inverse(normal, values, scale, _opened(a, normal, _rsqrt, "rsqrt"))
 
@@ -246,7 +245,7 @@ def _saturated(a: Arithmetic, product: Number, normal: Normal, fitting: set[int]
     """The format's largest number, with the sign of x, in the intervals where the product was looked up to be 0."""
     if fitting >= set(normal.factors):
         return product
-    largest = math.ldexp(1.0, a.format.integer) - math.ldexp(1.0, -a.format.fraction)
+    largest = _largest(a)
     ends = normal.lookup(a, lambda v, s: 0.0 if v in fitting else s * largest, product.scale)
     return a.combine([(1.0, product), (1.0, ends)], 0.0, product.scale, product.bits, name)
 
