@@ -56,11 +56,14 @@ def test_whole_channels():
     assert set(dropped.reshape(-1).tolist()) == {0.0, 1.0}
 
 
-def test_a_generator_of_ones_own_is_refused():
+def test_what_is_no_probability_or_a_generator_of_ones_own_is_refused():
     def work(s):
         x = s.secret(X, owner=0)
         with pytest.raises(tacit.Unsupported, match="generator"):
             torch.empty_like(x).bernoulli_(0.5, generator=torch.Generator())
+        for chance in (1.5, -0.1, float("nan")):
+            with pytest.raises(ValueError, match="between 0 and 1"):
+                torch.empty_like(x).bernoulli_(chance)
         with pytest.raises(tacit.Unsupported, match="holds secrets"):
             x.bernoulli_(0.5)
         return np.zeros(1)

@@ -17,7 +17,10 @@ def bernoulli_(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     target = args[0]
     if type(target) is not SecretTensor or not is_public(target):
         raise Unsupported(f"{func} into a tensor that holds secrets: draw into torch.empty_like(x)")
-    chosen = _generator(func, target, kwargs).random(tuple(target.shape)) < float(args[1] if len(args) > 1 else 0.5)
+    chance = float(args[1] if len(args) > 1 else 0.5)
+    if not 0 <= chance <= 1:
+        raise ValueError(f"bernoulli_ with a probability of {chance}: it has to be between 0 and 1")
+    chosen = _generator(func, target, kwargs).random(tuple(target.shape)) < chance
     target.write(torch.from_numpy(chosen).to(target.dtype))
     return target
 
