@@ -33,15 +33,14 @@ def images(rows: np.ndarray) -> np.ndarray:
 
 
 def labels(rows: np.ndarray) -> np.ndarray:
-    """One column for each digit."""
-    return np.eye(10)[load_digits().target[rows]]
+    return load_digits().target[rows]
 
 
 def train(model: nn.Module, batches: Iterable[Any]) -> None:
     """An ordinary training loop: it does not know whether its numbers are secret."""
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.2, momentum=0.9)
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     for x, y in batches:
-        loss = nn.functional.mse_loss(model(x), y)
+        loss = nn.functional.cross_entropy(model(x), y)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -52,7 +51,7 @@ def accuracy(outputs: torch.Tensor) -> float:
 
 
 def in_the_clear(epochs: int) -> float:
-    x, y = torch.tensor(images(TRAIN)).float(), torch.tensor(labels(TRAIN)).float()
+    x, y = torch.tensor(images(TRAIN)).float(), torch.tensor(labels(TRAIN))
     generator = np.random.default_rng(0)
 
     def batches() -> Iterable[Any]:
@@ -75,7 +74,7 @@ def main() -> None:
     pixels = tacit.Format(8, 1)
     with tacit.session(format=tacit.Format(16, 6)) as session:
         X = session.secret(lambda: images(TRAIN), owner=0, shape=(len(TRAIN), 1, 8, 8), format=pixels)
-        y = session.secret(lambda: labels(TRAIN), owner=1, shape=(len(TRAIN), 10))
+        y = session.labels(lambda: labels(TRAIN), classes=10, owner=1, shape=(len(TRAIN),))
         model = session.share(network())
         train(model, session.batches(X, y, size=BATCH, epochs=epochs, progress=True))
         test = session.secret(lambda: images(TEST), owner=0, shape=(len(TEST), 1, 8, 8), format=pixels)
