@@ -127,6 +127,17 @@ def test_a_bound_that_is_reached_by_rounding_is_not_left(options, integer, drop)
         assert (y == 2.0**integer).any()
 
 
+def test_what_is_only_written_is_looked_at():
+    def work(s):
+        x = s.secret(np.array([4095.9, 1.0, 0.0]), owner=0)
+        with pytest.raises(tacit.OutOfRange, match="step 1"):
+            for _ in s.steps(1):
+                s.engine.keep(0, (x * x).number.wire)
+        return True
+
+    assert tacit.run(work, 2, guard=True, tensors=False) == [True, True]
+
+
 def test_parties_agree_on_the_guard():
     assert tacit.sessions.options.Options(guard=2).hello(2) != tacit.sessions.options.Options().hello(2)
 

@@ -9,7 +9,7 @@ import tacit
 from tacit import field
 from tacit.correlations.dealer import Dealer, DealerSource
 from tacit.fixed.array import SecretArray
-from tacit.fixed.comparison import winners
+from tacit.fixed.comparison import at_least, winners
 from tacit.sharing.comparison import resolution
 from tacit.sharing.forms import Elementwise
 from tacit.sharing.maps import Reshape
@@ -157,6 +157,18 @@ def test_a_sign_serves_again_only_if_it_is_fine_enough():
         np.testing.assert_allclose(fine, np.maximum(values, 0), atol=2**-8)
         np.testing.assert_allclose(again, np.maximum(values, 0), atol=1e-4)
         assert comparisons == 3
+
+
+def test_thresholds_between_two_numbers_of_the_format():
+    thresholds = (0.3, -0.3)
+    values = np.array([np.floor(t * 2**16) / 2**16 + d * 2**-16 for t in thresholds for d in (-1, 0, 1)])
+
+    def work(s):
+        a = s.arithmetic
+        return s.reveal(SecretArray(a, at_least(a, s.secret(values, owner=0).number, thresholds, exact=True)))
+
+    for bits in tacit.run(work, 2, tensors=False):
+        np.testing.assert_array_equal(bits, [values >= t for t in thresholds])
 
 
 def test_what_was_found_of_fewer_bits_does_not_serve_a_number_of_more():
