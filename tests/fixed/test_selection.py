@@ -171,3 +171,19 @@ def test_arrays_have_it_as_methods():
     for values in tacit.run(script, 2, tensors=False):
         for name, got, (_, right) in zip(ARRAYS, values, ARRAYS.values(), strict=True):
             np.testing.assert_allclose(got, right, atol=1e-9, err_msg=name)
+
+
+def test_what_was_found_of_fewer_bits_does_not_serve_a_number_of_more():
+    """64 x is x at another scale, of fewer bits by the contract; nobody uses it where it has not."""
+    values = np.array([3000.0, -700.0])
+
+    def work(s):
+        x = s.secret(values, owner=0)
+        selection.compare(s.arithmetic, (64 * x).number, ">=", 64000.0)
+        selection.winners_along(s.arithmetic, (64 * x).number, (0,))
+        best = selection.winners_along(s.arithmetic, x.number, (0,))
+        return s.reveal([x >= 1000.0, SecretArray(s.arithmetic, best)])
+
+    for reached, best in tacit.run(work, 2, tensors=False):
+        np.testing.assert_array_equal(reached, [1, 0])
+        np.testing.assert_array_equal(best, [1, 0])

@@ -105,7 +105,8 @@ def reached(a: Arithmetic, x: Number, levels: Sequence[int]) -> list[Number]:
 
 
 def _known(x: Number) -> dict[int, Number]:
-    found: dict[int, Number] = x.wire.companions.setdefault("reached", {})
+    """What was found for x with these bits: a multiple of x may have fewer, by the contract."""
+    found: dict[int, Number] = x.wire.companions.setdefault("reached", {}).setdefault(x.bits, {})
     return found
 
 
@@ -237,7 +238,7 @@ def winners_along(a: Arithmetic, x: Number, axes: Axes) -> Number:
     n <= 12: n (n - 1) / 2 comparisons at once. Else 3 n / 2 in groups of four, then those of the groups' winners.
     """
     axes = _axes(x, axes)
-    known: dict[tuple[int, ...], Number] = x.wire.companions.setdefault("winners along", {})
+    known: dict[tuple[int, ...], Number] = x.wire.companions.setdefault("winners along", {}).setdefault(x.bits, {})
     if axes not in known:
         order = [i for i in range(len(x.shape)) if i not in axes] + list(axes)
         moved = a.permute(x, order)
