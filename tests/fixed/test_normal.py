@@ -238,3 +238,16 @@ def test_documented_costs(name):
 
     taken, sent = tacit.run(script, 2, tensors=False)[0]
     assert taken == rounds and 0.95 * most <= sent <= most
+
+
+def test_what_was_found_of_fewer_bits_does_not_serve_a_number_of_more():
+    """64 x is x at another scale, of fewer bits by the contract; nobody uses it where it has not."""
+    values = np.array([3000.0, 700.0, 1.0])
+
+    def script(s):
+        x = s.secret(values, owner=0)
+        normal.reciprocal(s.arithmetic, (64 * x).number)
+        return s.reveal(SecretArray(s.arithmetic, normal.reciprocal(s.arithmetic, x.number)))
+
+    for found in tacit.run(script, 2, tensors=False):
+        np.testing.assert_allclose(found, 1 / values, rtol=1e-3, atol=2**-16)

@@ -331,7 +331,7 @@ def _normal(
         cuts, signed = (*(c for c in cuts if c > low), low), False
     key = _key(cuts, octaves, signed, least is None)
     known: Normal | None = x.wire.companions.get(key)
-    if known is None:
+    if known is None or known.x.bits < x.bits:  # a multiple of x has fewer bits, by the contract
         known = x.wire.companions[key] = _normalised(a, x, cuts, octaves, signed, least is None)
     return known if known.x.scale == x.scale else replace(known, x=x)
 
