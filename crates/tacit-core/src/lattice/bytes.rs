@@ -13,7 +13,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// Bytes before the body: the kind and the digest.
-const HEADER: usize = 4 + 16;
+pub(crate) const HEADER: usize = 4 + 16;
 
 /// Appends `bits`-bit numbers, lowest bits first, and pads to whole bytes.
 fn pack(out: &mut Vec<u8>, v: &[u64], bits: u32) {
@@ -33,7 +33,7 @@ fn pack(out: &mut Vec<u8>, v: &[u64], bits: u32) {
 }
 
 /// Bytes of `count` numbers of `bits` bits.
-fn packed(count: usize, bits: u32) -> usize {
+pub(crate) fn packed(count: usize, bits: u32) -> usize {
     (count * bits as usize).div_ceil(8)
 }
 
@@ -45,7 +45,7 @@ fn unpack(bytes: &[u8], count: usize, bits: u32) -> Result<Vec<u64>, BadShape> {
             held |= (bytes.next().copied().unwrap_or(0) as u128) << have;
             have += 8;
         }
-        let v = held as u64 & (u64::MAX >> (64 - bits));
+        let v = held as u64 & (u64::MAX.checked_shr(64 - bits).unwrap_or(0));
         held >>= bits;
         have -= bits;
         v
@@ -253,10 +253,11 @@ mod tests {
 
     #[test]
     fn packing_is_exact() {
-        for bits in [1, 2, 7, 8, 40, 41, 50, 63, 64] {
+        for bits in [0, 1, 2, 7, 8, 40, 41, 50, 63, 64] {
             for count in [0, 1, 2, 3, 8, 100] {
-                let v: Vec<u64> =
-                    (0..count as u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - bits)).collect();
+                let v: Vec<u64> = (0..count as u64)
+                    .map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15).checked_shr(64 - bits).unwrap_or(0))
+                    .collect();
                 let mut bytes = vec![];
                 pack(&mut bytes, &v, bits);
                 assert_eq!(bytes.len(), packed(count, bits));
@@ -322,7 +323,7 @@ mod tests {
         assert_eq!(PublicKey::from_bytes(p, b"test", &cases[1].0).unwrap().a, public.a);
         assert!(Response::from_bytes(p, n + 1, &cases[4].0).is_err());
         let mut sum = full.clone();
-        sum.double().unwrap();
+        sum.scale(2).unwrap();
         assert!(sum.to_bytes().is_err());
         let other = keys(ACTIVE).0.parameters().clone();
         assert!(Ciphertext::from_bytes(&other, &cases[3].0).is_err());

@@ -88,9 +88,12 @@ impl Ciphertext {
         Ok(())
     }
 
-    /// Twice itself: what a proof speaks of.
-    pub fn double(&mut self) -> Result<(), BadShape> {
-        self.add(&self.clone())
+    /// k times itself.
+    pub fn scale(&mut self, k: u32) -> Result<(), BadShape> {
+        self.terms = self.parameters.within([self.terms.saturating_mul(k), 0])?;
+        self.parameters.ring.scale(&mut self.b, k.into());
+        self.parameters.ring.scale(&mut self.a, k.into());
+        Ok(())
     }
 }
 
@@ -143,12 +146,12 @@ mod tests {
         let total = |i: usize| field::add(field::add(v[0][i], v[1][i]), v[2][i]);
         assert_eq!(slots(&x), expected(&total));
         assert!(sum.add(&x, &w).unwrap_err().0.contains("5 ciphertexts"));
-        assert!(x.double().is_err());
+        assert!(x.scale(2).is_err());
         let (other, _, _) = keys(ACTIVE);
         let mut foreign = Sum::new(other.parameters());
         assert!(foreign.add(&y, &w).is_err());
         let mut twice = y.clone();
-        twice.double().unwrap();
+        twice.scale(2).unwrap();
         assert_eq!(slots(&twice), expected(&|i| field::add(v[1][i], v[1][i])));
     }
 }

@@ -29,6 +29,9 @@ pub struct PublicKey {
     pub(crate) a: Vec<u64>,
 }
 
+/// b and a of an encryption of zero, values, and u + 1, e_1 + [`NOISE`].
+type Zero = (Vec<u64>, Vec<u64>, [Secret; 2]);
+
 /// Uniform values that belong to a seed.
 pub(crate) fn expand(parameters: &Parameters, seed: &[u8; 32]) -> Result<Vec<u64>, BadShape> {
     parameters.ring.uniform(&mut Prg::new(seed, 0)?)
@@ -66,8 +69,13 @@ impl SecretKey {
         &self.parameters
     }
 
-    /// -a s + e, values, for an e of this key's own.
-    fn sample(&self, a: &[u64], message: Option<&Plaintext>, entropy: &mut Entropy) -> Result<Vec<u64>, BadShape> {
+    /// (-a s + e + (q/p) m as values, e + [`NOISE`]) for an e of its own.
+    fn sample(
+        &self,
+        a: &[u64],
+        message: Option<&Plaintext>,
+        entropy: &mut Entropy,
+    ) -> Result<(Vec<u64>, Secret), BadShape> {
         let (ring, parameters) = (&self.parameters.ring, &self.parameters);
         let e = noise(&mut entropy.prg()?, parameters.degree())?;
         let mut b = ring.zero();
@@ -79,21 +87,30 @@ impl SecretKey {
         let mut product = Zeroizing::new(ring.zero());
         ring.multiply_add(&mut product, a, &self.values);
         ring.sub(&mut b, &product);
-        Ok(b)
+        Ok((b, e))
     }
 
     /// Its public key under a label that all parties know.
     pub fn public(&self, label: &[u8], entropy: &mut Entropy) -> Result<PublicKey, BadShape> {
+        Ok(self.public_and_noise(label, entropy)?.0)
+    }
+
+    /// The same, and its noise for the proof.
+    pub(crate) fn public_and_noise(
+        &self,
+        label: &[u8],
+        entropy: &mut Entropy,
+    ) -> Result<(PublicKey, Secret), BadShape> {
         let a = common(&self.parameters, label)?;
-        let b = self.sample(&a, None, entropy)?;
-        Ok(PublicKey { parameters: self.parameters.clone(), b, a })
+        let (b, e) = self.sample(&a, None, entropy)?;
+        Ok((PublicKey { parameters: self.parameters.clone(), b, a }, e))
     }
 
     /// A ciphertext whose a-part is a seed.
     pub fn encrypt(&self, message: &Plaintext, entropy: &mut Entropy) -> Result<SeededCiphertext, BadShape> {
         let seed = *entropy.seed()?;
         let a = expand(&self.parameters, &seed)?;
-        let b = self.sample(&a, Some(message), entropy)?;
+        let (b, _) = self.sample(&a, Some(message), entropy)?;
         Ok(SeededCiphertext { parameters: self.parameters.clone(), seed, b })
     }
 
@@ -144,7 +161,7 @@ impl PublicKey {
     }
 
     /// u (b, a) + (0, e_1), values, for a fresh ternary u; what is added to b is the caller's.
-    pub(crate) fn zero(&self, entropy: &mut Entropy) -> Result<(Vec<u64>, Vec<u64>), BadShape> {
+    pub(crate) fn zero(&self, entropy: &mut Entropy) -> Result<Zero, BadShape> {
         let (ring, n) = (&self.parameters.ring, self.parameters.degree());
         let t = ternary(&mut entropy.prg()?, n)?;
         let mut u = Zeroizing::new(ring.zero());
@@ -157,20 +174,30 @@ impl PublicKey {
         ring.multiply_add(&mut a, &u, &self.a);
         let mut b = ring.zero();
         ring.multiply_add(&mut b, &u, &self.b);
-        Ok((b, a))
+        Ok((b, a, [t, e]))
     }
 
     /// u (b, a) + (e_0 + (q/p) m, e_1).
     pub fn encrypt(&self, message: &Plaintext, entropy: &mut Entropy) -> Result<Ciphertext, BadShape> {
+        Ok(self.encrypt_and_noise(message, entropy)?.0)
+    }
+
+    /// The same, and u + 1, e_1 + [`NOISE`], e_0 + [`NOISE`] for the proof.
+    pub(crate) fn encrypt_and_noise(
+        &self,
+        message: &Plaintext,
+        entropy: &mut Entropy,
+    ) -> Result<(Ciphertext, [Secret; 3]), BadShape> {
         let ring = &self.parameters.ring;
-        let (b, a) = self.zero(entropy)?;
-        let e = noise(&mut entropy.prg()?, self.parameters.degree())?;
+        let (b, a, [u, e1]) = self.zero(entropy)?;
+        let e0 = noise(&mut entropy.prg()?, self.parameters.degree())?;
         let mut x = ring.zero();
-        ring.add_small(&mut x, &e, NOISE);
+        ring.add_small(&mut x, &e0, NOISE);
         self.parameters.add_message(&mut x, message)?;
         ring.forward(&mut x);
         ring.add(&mut x, &b);
-        Ok(Ciphertext { parameters: self.parameters.clone(), b: x, a, terms: 1 })
+        let c = Ciphertext { parameters: self.parameters.clone(), b: x, a, terms: 1 };
+        Ok((c, [u, e1, e0]))
     }
 
     /// [`PublicKey::encrypt`] of many, over threads.

@@ -13,15 +13,18 @@ pub mod modulus;
 mod ntt;
 pub mod packing;
 pub mod parameters;
+pub mod proof;
 pub mod random;
 pub mod response;
 pub mod ring;
+mod switch;
 
 pub use ciphertext::{Ciphertext, SeededCiphertext, Sum};
 pub use encoding::{Operand, Plaintext};
 pub use keys::{PublicKey, SecretKey};
 pub use packing::{Packing, Side};
 pub use parameters::{Budget, Demand, Parameters};
+pub use proof::{Proof, Statement};
 pub use random::Entropy;
 pub use response::Response;
 

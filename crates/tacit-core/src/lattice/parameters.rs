@@ -9,6 +9,7 @@ use super::modulus::{primes, Factor};
 use super::ntt::Transform;
 use super::random::{hash, NOISE};
 use super::ring::Ring;
+use super::switch::Switch;
 use crate::error::BadShape;
 use crate::{field, P};
 use std::sync::Arc;
@@ -20,11 +21,12 @@ pub struct Demand {
     pub security: u32,
     /// N; the smallest that serves if `None`.
     pub degree: Option<usize>,
-    /// Fresh ciphertexts that one response sums at most, each times its own plaintext; one that is doubled counts twice.
+    /// Fresh ciphertexts that one response sums at most, each times its own plaintext; a proven one counts as four.
     pub products: u32,
     /// log2 of how often the drowning noise exceeds what it hides: 40 + log2(coefficients sent in a session).
     pub drowning: u32,
-    /// How far a cheater's plaintext, secret and noise may exceed an honest one's, after the proof of a ciphertext.
+    /// How far a cheater's plaintext, secret and noise may exceed an honest one's, after the proof of a ciphertext; 1 where
+    /// nobody cheats.
     pub slack: f64,
     /// The same after the proof of a public key.
     pub key_slack: f64,
@@ -61,6 +63,7 @@ pub struct Parameters {
     pub(crate) budget: Budget,
     pub(crate) ring: Ring,
     pub(crate) tail: Ring,
+    pub(crate) switch: Switch,
     pub(crate) plain: Transform,
     /// -q mod p.
     minus_q: u64,
@@ -108,7 +111,7 @@ impl Parameters {
         let tail_size = tail.iter().map(|&q| (q as f64).log2()).sum::<f64>();
         let more = ((P as f64) * response * 2.5).log2() - tail_size;
         let count = (more / 49.99).ceil().max(1.0);
-        let bits = (more / count + 1e-3).ceil().clamp(30.0, 50.0) as u32;
+        let bits = (more / count + 1e-3).ceil().clamp(32.0, 50.0) as u32;
         let chain = [&tail[..], &primes(bits, n, count as usize, &tail)?].concat();
         Parameters::with_primes(n, secure, demand, &chain)
     }
@@ -134,8 +137,9 @@ impl Parameters {
         });
         let p = p.collect();
         let plain = Transform::new(n, P)?;
+        let switch = Switch::new(&ring, TAIL);
         let digest = digest(&demand, &budget, &ring, &plain);
-        Ok(Parameters { demand, budget, tail, plain, minus_q: field::neg(q_mod_p), p, digest, ring })
+        Ok(Parameters { demand, budget, tail, switch, plain, minus_q: field::neg(q_mod_p), p, digest, ring })
     }
 
     /// N.
@@ -168,13 +172,26 @@ impl Parameters {
         self.digest
     }
 
-    /// x += (q/p) m, rounded: q m = p Q + r gives Q = -r / p mod every prime of q, so neither q nor Q is ever made.
-    /// `residue` is the number of the prime.
+    /// (q/p) m, rounded, modulo a prime of this number: q m = p Q + r gives Q = -r / p mod every prime of q, so neither q nor
+    /// Q is ever made.
     #[inline(always)]
     pub(crate) fn scaled(&self, m: u64, prime: usize) -> u64 {
         let modulus = &self.ring.limbs()[prime].modulus;
         let (p, inverse) = self.p[prime];
-        modulus.times(modulus.centred(field::mul(m, self.minus_q), p), inverse)
+        modulus.times(modulus.centred(self.remainder(m), p), inverse)
+    }
+
+    /// -q m mod p.
+    #[inline(always)]
+    pub(crate) fn remainder(&self, m: u64) -> u64 {
+        field::mul(m, self.minus_q)
+    }
+
+    /// x /= p.
+    pub(crate) fn divide_by_p(&self, x: &mut [u64]) {
+        for ((limb, x), (_, inverse)) in self.ring.limbs().iter().zip(x.chunks_exact_mut(self.degree())).zip(&self.p) {
+            x.iter_mut().for_each(|x| *x = limb.modulus.times(*x, *inverse));
+        }
     }
 
     /// An error unless `other` is the same.
@@ -193,13 +210,15 @@ impl Budget {
         let fresh_secret = b + 0.5;
         // u e_pk + e_1 s + e_0, and the rounding.
         let fresh = n * b + n * b + b + 0.5;
-        let cheating = slack * (key_slack * (n * b + n * b) + b + 0.5);
+        // Proofs speak of twice a ciphertext, (u', e', e_1'), and of twice a key, (e_pk', s'): four times the ciphertext has
+        // the noise u' e_pk' + e_1' s' + 2 e'.
+        let cheating = slack * (key_slack * (n * b + n * b) + 2.0 * (b + 0.5));
         let product = n * (p / 2.0) * products * UP;
-        // The responder's own encryption of zero, under a cheater's key: u e_pk + e_1 s; and the rounding of its mask.
+        // The responder's own encryption of zero, 2 (u e_pk + e_1 s), and the rounding of its mask.
         let zero = |key: f64| key * (n * b + n * b) + 0.5;
-        let hidden = (product * cheating + zero(key_slack)) * UP;
+        let hidden = (product * cheating + zero(key_slack.max(2.0))) * UP;
         let drowning_bits = hidden.log2().ceil() as u32 + drowning + 1;
-        let response = (product * fresh + zero(1.0) + 2f64.powi(drowning_bits as i32 - 1)) * UP;
+        let response = (product * fresh + zero(2.0) + 2f64.powi(drowning_bits as i32 - 1)) * UP;
         let rounding = 0.5 * (1.0 + 2f64.powi(-30));
         let switched = (response * (tail / q) + rounding * (n + 1.0)) * UP;
         let extracted = (switched + tail * 2f64.powi(-65)) * UP;

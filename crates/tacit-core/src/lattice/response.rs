@@ -1,6 +1,7 @@
-//! A response:  c = sum_k c_k w_k + u pk + ((q/p) r + D, e_1),  then c q'/q rounded,  then (b_j for the outputs j, a).
+//! A response:  c = sum_k c_k w_k + 2 (u pk + (0, e_1)) + ((q/p) r + D, 0),  then c q'/q rounded,  then (b_j for the outputs j, a).
 //!
-//! u pk + e_1 makes the a-part a fresh RLWE sample, so that it shows nothing of the w_k; the owner of the key learns the
+//! u pk + e_1 makes the a-part a fresh RLWE sample, so that it shows nothing of the w_k (2, because a proof shows that
+//! twice a cheater's key is a key; 2 is a unit mod q); the owner of the key learns the
 //! noise of the b-part exactly, so D drowns what of it depends on the w_k; the fresh mask r leaves the owner
 //! sum_k m_k w_k + r at the outputs, and the responder -r. Other coefficients are not sent. Of b only 64 bits of the
 //! fraction b / q' are sent: the rounding enters once, where that of a enters times s.
@@ -9,7 +10,7 @@ use super::ciphertext::Sum;
 use super::encoding::canonical;
 use super::fork_each;
 use super::keys::PublicKey;
-use super::parameters::{Parameters, TAIL};
+use super::parameters::Parameters;
 use super::random::{drown, wipe, Entropy};
 use crate::error::{same_length, BadShape};
 use std::sync::Arc;
@@ -78,9 +79,11 @@ impl PublicKey {
         parameters.check_positions(positions)?;
         same_length("the masks", positions.len(), masks.len())?;
         canonical("the mask", masks)?;
-        let (mut b, mut a) = self.zero(entropy)?;
-        ring.add(&mut b, &sum.b);
-        ring.add(&mut a, &sum.a);
+        let (mut b, mut a, _) = self.zero(entropy)?;
+        for (x, part) in [(&mut b, &sum.b), (&mut a, &sum.a)] {
+            ring.scale(x, 2);
+            ring.add(x, part);
+        }
         ring.inverse(&mut b);
         ring.inverse(&mut a);
         let mut outputs = Vec::with_capacity(ring.limbs().len() * positions.len());
@@ -97,8 +100,8 @@ impl PublicKey {
 impl Parameters {
     /// Switches both parts to q' and rounds b.
     fn extract(self: Arc<Self>, mut b: Vec<u64>, mut a: Vec<u64>, columns: usize) -> Response {
-        self.ring.switch(&mut b, columns, TAIL);
-        self.ring.switch(&mut a, self.degree(), TAIL);
+        self.switch.apply(&self.ring, &mut b, columns);
+        self.switch.apply(&self.ring, &mut a, self.degree());
         let fraction = |k: usize| self.tail.fraction(|i| b[i * columns + k]);
         let b = (0..columns).map(|k| (fraction(k).wrapping_add(1 << 63) >> 64) as u64).collect();
         Response { parameters: self, a, b }
@@ -112,7 +115,7 @@ mod tests {
     use crate::lattice::encoding::{Operand, Plaintext};
     use crate::lattice::keys::tests::{keys, measured};
     use crate::lattice::parameters::tests::{ACTIVE, SMALL};
-    use crate::lattice::parameters::Demand;
+    use crate::lattice::parameters::{Demand, TAIL};
     use crate::P;
 
     /// The sum of `products` ciphertexts times operands, and the coefficients of its plaintext.
@@ -163,8 +166,8 @@ mod tests {
             let drown = 2f64.powi(budget.drowning_bits as i32 - 1);
             assert!(e <= budget.response && e > drown * 0.9, "{e} {}", budget.response);
             let (mut less_b, mut less_a) = (b.clone(), a.clone());
-            ring.switch(&mut less_b, n, TAIL);
-            ring.switch(&mut less_a, n, TAIL);
+            parameters.switch.apply(ring, &mut less_b, n);
+            parameters.switch.apply(ring, &mut less_a, n);
             tail.forward(&mut less_a);
             let e = measured(tail, &phase(tail, &less_b, &less_a), &expected, &all);
             assert!(e <= budget.switched && budget.switched < budget.tail_limit, "{e} {}", budget.switched);

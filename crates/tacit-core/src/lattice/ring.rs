@@ -105,6 +105,14 @@ impl Ring {
         self.each(x, |limb, at, x| x.iter_mut().zip(&y[at..]).for_each(|(x, &y)| *x = limb.modulus.sub(*x, y)));
     }
 
+    /// x *= the public constant k.
+    pub fn scale(&self, x: &mut [u64], k: u64) {
+        self.each(x, |limb, _, x| {
+            let k = limb.modulus.factor(k);
+            x.iter_mut().for_each(|x| *x = limb.modulus.times(*x, k));
+        });
+    }
+
     /// sum += x y, all of them values; x and y may have more primes than this ring.
     pub fn multiply_add(&self, sum: &mut [u64], x: &[u64], y: &[u64]) {
         let n = self.degree;
@@ -147,27 +155,6 @@ impl Ring {
             sum.wrapping_add((y as u128).wrapping_mul(part.reciprocal))
         })
     }
-
-    /// Drops the last primes down to the first `keep`: x -> x / (q_l ... q_(keep+1)), rounded one prime at a time, so
-    /// that the error is at most 1/2 (1 + 2^-38). `x` holds `columns` coefficients of each prime.
-    pub fn switch(&self, x: &mut Vec<u64>, columns: usize, keep: usize) {
-        for last in (keep..self.limbs.len()).rev() {
-            let dropped = self.limbs[last].modulus;
-            let half = dropped.value() / 2;
-            let (rest, top) = x.split_at_mut(last * columns);
-            // The remainder of x + half is that of x, moved to [0, q_last): rounding becomes flooring.
-            top.iter_mut().for_each(|r| *r = dropped.add(*r, half));
-            for (limb, rest) in self.limbs.iter().zip(rest.chunks_exact_mut(columns.max(1))) {
-                let m = &limb.modulus;
-                let inverse = m.factor(m.inv(dropped.value() % m.value()));
-                let half = m.reduce(half);
-                for (x, &r) in rest.iter_mut().zip(&*top) {
-                    *x = m.times(m.add(m.sub(*x, m.reduce(r)), half), inverse);
-                }
-            }
-            x.truncate(last * columns);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -203,9 +190,22 @@ pub(crate) mod tests {
             .collect()
     }
 
-    fn some(ring: &Ring, seed: u64) -> Vec<u64> {
+    pub(crate) fn some(ring: &Ring, seed: u64) -> Vec<u64> {
         let mut x = sample(ring.residues(), seed);
         ring.each(&mut x, |limb, _, x| x.iter_mut().for_each(|x| *x = limb.modulus.reduce(*x)));
+        x
+    }
+
+    /// Random coefficients, and 0 and numbers next to 0 and q/2, where quotients go wrong first.
+    pub(crate) fn edges(ring: &Ring) -> Vec<u64> {
+        let mut x = some(ring, 7);
+        for (k, v) in [0u64, 1, 2].into_iter().enumerate() {
+            ring.each(&mut x, |limb, _, x| {
+                x[k] = v;
+                x[k + 3] = limb.modulus.sub(0, v);
+                x[k + 6] = limb.modulus.mul(limb.modulus.inv(2), limb.modulus.sub(v, 1));
+            });
+        }
         x
     }
 
@@ -242,17 +242,9 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn fractions_and_switches_round_as_they_say() {
+    fn fractions_round_as_they_say() {
         let ring = small();
-        let mut x = some(&ring, 7);
-        // 0 and numbers next to 0 and q/2 are where quotients go wrong first.
-        for (k, v) in [0u64, 1, 2].into_iter().enumerate() {
-            ring.each(&mut x, |limb, _, x| {
-                x[k] = v;
-                x[k + 3] = limb.modulus.sub(0, v);
-                x[k + 6] = limb.modulus.mul(limb.modulus.inv(2), limb.modulus.sub(v, 1));
-            });
-        }
+        let x = edges(&ring);
         let wide = integers(&ring, &x);
         let q: BigInt = ring.limbs.iter().map(|l| BigInt::from(l.modulus.value())).product();
         for (k, x_k) in wide.iter().enumerate() {
@@ -261,17 +253,6 @@ pub(crate) mod tests {
             let modulus = &q << 128u32;
             let distance = error.magnitude().clone().min((&modulus - &error).magnitude().clone());
             assert!(BigInt::from(distance) <= BigInt::from(5u64 << 50) * &q);
-        }
-        let tail = ring.tail(2);
-        let dropped: BigInt = ring.limbs[2..].iter().map(|l| BigInt::from(l.modulus.value())).product();
-        let mut y = x.clone();
-        ring.switch(&mut y, ring.degree, 2);
-        for (y, x) in integers(&tail, &y).into_iter().zip(wide) {
-            // |y - x / D| <= 1/2 (1 + 2^-38), mod q'
-            let rest = (y * &dropped - x) % &q;
-            let distance =
-                rest.magnitude().clone().min((&q - BigInt::from(rest.magnitude().clone())).magnitude().clone());
-            assert!(BigInt::from(distance) * 2 <= &dropped + (&dropped >> 38u32));
         }
     }
 

@@ -1,0 +1,265 @@
+//! Proofs of knowledge:  z_i = y_i + sum_k c_ik w_k,  image(z_i) = t_i + sum_k c_ik image_k,  c = H(context, images, t).
+//!
+//! As TopGear (Baum, Cozzo and Smart 2019): one proof for a batch, challenges X^j, ceil(128 / log2 2N) masked sums y_i. Two
+//! differences. Fiat and Shamir's transform replaces the coin, because proofs then travel with what they prove and cost no
+//! round; the challenge has 128 bits, not 40, since a prover may try many. And a response that would show something of a
+//! witness is thrown away before anybody sees it (rejection sampling), so masks exceed sums by 20 bits instead of 40 and
+//! hiding is perfect. z is sent, t is not: it follows from z and c.
+//!
+//! What is extracted is a witness of *twice* an image, so a verifier goes on with four times a ciphertext (twice for it,
+//! twice for the key), and a prover encrypts a quarter of what it means.
+
+mod relation;
+mod wire;
+
+pub use relation::Statement;
+
+use super::ciphertext::Ciphertext;
+use super::encoding::Plaintext;
+use super::keys::{PublicKey, SecretKey};
+use super::random::{hash, Entropy};
+use crate::error::{same_length, BadShape};
+use crate::{field, vector, Backend, Prg, P};
+use relation::{Integers, Relation};
+use zeroize::Zeroizing;
+
+/// What a proven ciphertext is multiplied by.
+pub const FACTOR: u32 = 4;
+/// Attempts of a prover; one fails with probability below 1/2.
+const ATTEMPTS: usize = 64;
+
+/// The challenge and the responses, row by row.
+pub struct Proof {
+    challenge: [u8; 32],
+    z: Vec<Vec<i128>>,
+}
+
+/// sum += X^j w for polynomials of length n one after another, j < 2n.
+fn add_rotated<T: Copy>(sum: &mut [T], w: &[T], n: usize, j: usize, add: impl Fn(T, T) -> T, sub: impl Fn(T, T) -> T) {
+    let apply = |sum: &mut [T], w: &[T], flip: bool| {
+        let pairs = sum.iter_mut().zip(w);
+        match flip {
+            false => pairs.for_each(|(s, &w)| *s = add(*s, w)),
+            true => pairs.for_each(|(s, &w)| *s = sub(*s, w)),
+        }
+    };
+    let (shift, flip) = (j % n, j >= n);
+    for (sum, w) in sum.chunks_exact_mut(n).zip(w.chunks_exact(n)) {
+        let (stay, wrap) = w.split_at(n - shift);
+        apply(&mut sum[shift..], stay, flip);
+        apply(&mut sum[..shift], wrap, !flip);
+    }
+}
+
+/// The hash of an element.
+fn digest(x: &[u64]) -> [u8; 32] {
+    let bytes: Vec<u8> = x.iter().flat_map(|v| v.to_le_bytes()).collect();
+    hash("tacit lattice element", &[&bytes])
+}
+
+impl Relation<'_> {
+    /// The challenges that a hash stands for, row by row.
+    fn challenges(&self, seed: &[u8; 32]) -> Result<Vec<u64>, BadShape> {
+        let n = self.parameters().degree();
+        let mut c = vec![0; self.statement.rows(n) * self.count];
+        Prg::new(seed, 0)?.below(&mut c, self.statement.challenges(n))?;
+        Ok(c)
+    }
+
+    /// c w: X^c w, or for constants c w with c 0 or 1.
+    fn add_challenge(&self, sum: &mut [i128], w: &[i128], c: u64) {
+        match self.statement {
+            Statement::Constant => sum.iter_mut().zip(w).for_each(|(s, w)| *s += c as i128 * w),
+            _ => add_rotated(sum, w, self.parameters().degree(), c as usize, |s, w| s + w, |s, w| s - w),
+        }
+    }
+
+    /// t -= c image.
+    fn sub_challenge(&self, t: &mut [u64], image: &[u64], c: u64) {
+        let (ring, n) = (&self.parameters().ring, self.parameters().degree());
+        let limbs = ring.limbs().iter().cycle();
+        for ((t, image), limb) in t.chunks_exact_mut(n).zip(image.chunks_exact(n)).zip(limbs) {
+            let (m, j) = (&limb.modulus, c as usize);
+            match self.statement {
+                Statement::Constant => t.iter_mut().zip(image).for_each(|(t, &v)| *t = m.sub(*t, c * v)),
+                _ => add_rotated(t, image, n, j, |t, v| m.sub(t, v), |t, v| m.add(t, v)),
+            }
+        }
+    }
+
+    /// H(context, key, images, t), of the digests of t.
+    fn hash(&self, context: &[u8], images: &[Vec<u64>], t: &[[u8; 32]]) -> [u8; 32] {
+        let key = [&self.public.b, &self.public.a].into_iter();
+        let parts: Vec<[u8; 32]> = key.chain(images).map(|x| digest(x)).chain(t.iter().copied()).collect();
+        let (parameters, count) = (self.parameters().digest(), (self.count as u64).to_le_bytes());
+        let mut all: Vec<&[u8]> = vec![context, &parameters, &count];
+        all.extend(parts.iter().map(|p| &p[..]));
+        hash(self.name(), &all)
+    }
+
+    /// A fresh mask.
+    fn mask(&self, entropy: &mut Entropy) -> Result<Integers, BadShape> {
+        let n = self.parameters().degree();
+        let mut y = Zeroizing::new(Vec::with_capacity(3 * n));
+        let mut prg = entropy.prg()?;
+        let (mut low, mut high) = (Zeroizing::new(vec![0; n]), Zeroizing::new(vec![0; n]));
+        for (part, (_, k)) in self.statement.masks(n, self.count).into_iter().enumerate() {
+            // k + 1 bits, of which 48 at most are the low ones.
+            let cut = (k + 1).min(48);
+            prg.below(&mut low, 1 << cut)?;
+            prg.below(&mut high, 1 << (k + 1 - cut))?;
+            let constant = self.statement == Statement::Constant && part == 1;
+            let unit = if constant { P as i128 } else { 1 };
+            let mask = |(&l, &h): (&u64, &u64)| (((h as i128) << cut) + l as i128 - (1 << k)) * unit;
+            y.extend(low.iter().zip(&*high).map(mask));
+            if constant {
+                prg.field(&mut low[..1])?;
+                y[part * n] += vector::signed(low[0]) as i128;
+            }
+        }
+        Ok(y)
+    }
+
+    fn prove(
+        &self,
+        context: &[u8],
+        images: &[Vec<u64>],
+        witnesses: &[Integers],
+        entropy: &mut Entropy,
+    ) -> Result<Proof, BadShape> {
+        let rows = vec![(); self.statement.rows(self.parameters().degree())];
+        for _ in 0..ATTEMPTS {
+            let masked = super::fork_each(&rows, entropy, |(), entropy| {
+                let y = self.mask(entropy)?;
+                let t = digest(&self.map(&y));
+                Ok((y, t))
+            })?;
+            let (mut z, t): (Vec<Integers>, Vec<_>) = masked.into_iter().unzip();
+            let challenge = self.hash(context, images, &t);
+            for (z, c) in z.iter_mut().zip(self.challenges(&challenge)?.chunks_exact(self.count)) {
+                witnesses.iter().zip(c).for_each(|(w, &c)| self.add_challenge(z, w, c));
+            }
+            if z.iter().fold(true, |all, z| all & self.inside(z)) {
+                return Ok(Proof { challenge, z: z.into_iter().map(|z| z.to_vec()).collect() });
+            }
+        }
+        Err(BadShape(format!("no proof in {ATTEMPTS} attempts: the witness is larger than stated")))
+    }
+
+    fn verify(&self, context: &[u8], images: &[Vec<u64>], proof: &Proof) -> Result<(), BadShape> {
+        let n = self.parameters().degree();
+        same_length("the proof", self.statement.rows(n), proof.z.len())?;
+        if !proof.z.iter().all(|z| self.inside(z)) {
+            return Err(BadShape("a proof's response is out of its range".into()));
+        }
+        let challenges = self.challenges(&proof.challenge)?;
+        let rows: Vec<_> = proof.z.iter().zip(challenges.chunks_exact(self.count)).collect();
+        let t = super::each(&rows, |(z, c)| {
+            let mut t = self.map(z);
+            images.iter().zip(*c).for_each(|(image, &c)| self.sub_challenge(&mut t, image, c));
+            Ok(digest(&t))
+        })?;
+        if self.hash(context, images, &t) != proof.challenge {
+            return Err(BadShape("a proof does not fit what it is about".into()));
+        }
+        Ok(())
+    }
+}
+
+impl SecretKey {
+    /// Its public key, with a proof that twice it is one; `context` names session, party and purpose.
+    pub fn prove_public(
+        &self,
+        label: &[u8],
+        context: &[u8],
+        entropy: &mut Entropy,
+    ) -> Result<(PublicKey, Proof), BadShape> {
+        let (public, e) = self.public_and_noise(label, entropy)?;
+        let relation = Relation { public: &public, statement: Statement::Key, count: 1 };
+        let witness = relation.key_witness(&self.ternary, &e);
+        let proof = relation.prove(context, &[relation.key_image()], &[witness], entropy)?;
+        Ok((public, proof))
+    }
+}
+
+impl PublicKey {
+    /// Refuses a key without its proof.
+    pub fn verify(&self, context: &[u8], proof: &Proof) -> Result<(), BadShape> {
+        let relation = Relation { public: self, statement: Statement::Key, count: 1 };
+        let slack = Statement::Key.slack(self.parameters.degree(), 1);
+        within("a key", slack, self.parameters.demand().key_slack)?;
+        relation.verify(context, &[relation.key_image()], proof)
+    }
+
+    /// Encrypts a batch with a proof. The ciphertexts hold a quarter of the messages: what [`PublicKey::accept`] makes of them
+    /// holds the messages.
+    pub fn prove(
+        &self,
+        statement: Statement,
+        context: &[u8],
+        messages: &[Plaintext],
+        entropy: &mut Entropy,
+    ) -> Result<(Vec<Ciphertext>, Proof), BadShape> {
+        let relation = self.relation(statement, messages.len())?;
+        let quarter = field::inv(FACTOR.into());
+        let encrypted = super::fork_each(messages, entropy, |message, entropy| {
+            let mut part = Zeroizing::new(vec![0; message.coefficients().len()]);
+            vector::scale(Backend::best(), &mut part, message.coefficients(), quarter)?;
+            let part = Plaintext { coefficients: part };
+            let (c, noise) = self.encrypt_and_noise(&part, entropy)?;
+            let witness = relation.witness(part.coefficients(), &noise);
+            Ok((c, witness))
+        })?;
+        let (ciphertexts, witnesses): (Vec<_>, Vec<_>) = encrypted.into_iter().unzip();
+        let images: Vec<_> = ciphertexts.iter().map(|c| relation.image(c)).collect();
+        let proof = relation.prove(context, &images, &witnesses, entropy)?;
+        Ok((ciphertexts, proof))
+    }
+
+    /// Checks the proof of a batch and gives four times its ciphertexts, which encrypt the messages.
+    pub fn accept(
+        &self,
+        statement: Statement,
+        context: &[u8],
+        mut ciphertexts: Vec<Ciphertext>,
+        proof: &Proof,
+    ) -> Result<Vec<Ciphertext>, BadShape> {
+        let relation = self.relation(statement, ciphertexts.len())?;
+        for c in &ciphertexts {
+            self.parameters.same(&c.parameters)?;
+        }
+        let images: Vec<_> = ciphertexts.iter().map(|c| relation.image(c)).collect();
+        relation.verify(context, &images, proof)?;
+        ciphertexts.iter_mut().try_for_each(|c| c.scale(FACTOR))?;
+        Ok(ciphertexts)
+    }
+
+    fn relation(&self, statement: Statement, count: usize) -> Result<Relation<'_>, BadShape> {
+        let fits = match statement {
+            Statement::Key => false,
+            Statement::Ciphertexts => (1..=1 << 16).contains(&count),
+            Statement::Constant => count == 1,
+        };
+        if !fits {
+            return Err(BadShape(format!("a batch of {count} is not proven as {statement:?}")));
+        }
+        let slack = statement.slack(self.parameters.degree(), count);
+        within("a batch", slack, self.parameters.demand().slack)?;
+        Ok(Relation { public: self, statement, count })
+    }
+}
+
+/// An error if a proof leaves a cheater more than the budget hides.
+fn within(what: &str, slack: f64, proven: f64) -> Result<(), BadShape> {
+    if slack <= proven {
+        return Ok(());
+    }
+    Err(BadShape(format!(
+        "the proof of {what} leaves a slack of 2^{:.1}, the parameters hide 2^{:.1}",
+        slack.log2(),
+        proven.log2()
+    )))
+}
+
+#[cfg(test)]
+mod tests;

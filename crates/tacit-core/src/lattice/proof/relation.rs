@@ -1,0 +1,203 @@
+//! What is proven:  image_o = known_o w_0 + scale_o w_o,  o = 1, 2, ..., with small integer polynomials w.
+//!
+//! A ciphertext: (b, a) = (pk_b u + x / p, pk_a u + e_1) with x = M + p e_0, where M = -q m mod p in (-p/2, p/2): so the
+//! rounding of (q/p) m is linear over the integers. A key: b = a (-s) + e.
+
+use crate::field;
+use crate::lattice::ciphertext::Ciphertext;
+use crate::lattice::keys::PublicKey;
+use crate::lattice::parameters::Parameters;
+use crate::lattice::random::{Secret, NOISE};
+use crate::P;
+use zeroize::Zeroizing;
+
+/// Integer polynomials, one after another.
+pub(crate) type Integers = Zeroizing<Vec<i128>>;
+
+/// Numbers of this size are made non-negative by adding it; it is a multiple of nothing, and below 2^127.
+const OFFSET: u128 = 1 << 126;
+/// The bits that a statement is proven with: the challenge has at least so many.
+const SECURITY: u32 = 128;
+
+/// Which statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Statement {
+    /// b of a public key.
+    Key,
+    /// Ciphertexts with any plaintexts.
+    Ciphertexts,
+    /// A ciphertext of a constant polynomial, the same number in all slots.
+    Constant,
+}
+
+/// A statement about one key.
+pub(crate) struct Relation<'a> {
+    pub(crate) public: &'a PublicKey,
+    pub(crate) statement: Statement,
+    /// Proven at once.
+    pub(crate) count: usize,
+}
+
+impl Statement {
+    fn name(self) -> &'static str {
+        match self {
+            Statement::Key => "tacit lattice proof of a key",
+            Statement::Ciphertexts => "tacit lattice proof of ciphertexts",
+            Statement::Constant => "tacit lattice proof of a constant",
+        }
+    }
+
+    /// Polynomials of a witness.
+    fn parts(self) -> usize {
+        match self {
+            Statement::Key => 2,
+            _ => 3,
+        }
+    }
+
+    /// Different challenges to one image: X^j, j < 2N, or 0 and 1 where X^j would move the constant.
+    pub(crate) fn challenges(self, degree: usize) -> u64 {
+        match self {
+            Statement::Constant => 2,
+            _ => 2 * degree as u64,
+        }
+    }
+
+    /// Masked sums: one is answered by luck with probability 1 / challenges.
+    pub(crate) fn rows(self, degree: usize) -> usize {
+        SECURITY.div_ceil(self.challenges(degree).ilog2()) as usize
+    }
+
+    /// Bounds of the witness, part by part; of x, in units of p if its remainder is proven apart.
+    fn bounds(self) -> Vec<u128> {
+        let noise = NOISE as u128;
+        match self {
+            Statement::Key => vec![1, noise],
+            Statement::Ciphertexts => vec![1, noise * P as u128 + P as u128 / 2, noise],
+            Statement::Constant => vec![1, noise, noise],
+        }
+    }
+
+    /// For each part: its bound times `count`, and the bits k of masks in [-2^k, 2^k): a response leaves the range that is
+    /// the same for all witnesses with probability at most 1/2 over all coefficients.
+    pub(crate) fn masks(self, degree: usize, count: usize) -> Vec<(u128, u32)> {
+        let coefficients = (self.parts() * self.rows(degree) * degree) as u128;
+        let more = coefficients.next_power_of_two().ilog2() + 1;
+        // The carry of a remainder adds one.
+        let carry = (self == Statement::Constant) as u128;
+        let sums = self.bounds().into_iter().map(|b| b * count as u128 + carry);
+        sums.map(|b| (b, b.next_power_of_two().ilog2() + more)).collect()
+    }
+
+    /// How far a cheater's witness of twice the image may exceed an honest one: two answers differ by less than 2^(k+1), and
+    /// 2 / (X^i - X^j) has coefficients of -1, 0, 1 (Benhamouda et al. 2014).
+    pub fn slack(self, degree: usize, count: usize) -> f64 {
+        let stretch = if self == Statement::Constant { 2.0 } else { degree as f64 };
+        let masks = self.masks(degree, count);
+        let ratio = |((_, k), b): (&(u128, u32), u128)| stretch * 2f64.powi(*k as i32 + 1) / b as f64;
+        masks.iter().zip(self.bounds()).map(ratio).fold(1.0, f64::max)
+    }
+}
+
+impl Relation<'_> {
+    pub(crate) fn parameters(&self) -> &Parameters {
+        &self.public.parameters
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.statement.name()
+    }
+
+    /// The images as coefficients: for ciphertexts b, then a.
+    pub(crate) fn image(&self, c: &Ciphertext) -> Vec<u64> {
+        let ring = &self.parameters().ring;
+        let mut image = [&c.b[..], &c.a].concat();
+        image.chunks_exact_mut(ring.residues()).for_each(|x| ring.inverse(x));
+        image
+    }
+
+    /// The image of a key: b.
+    pub(crate) fn key_image(&self) -> Vec<u64> {
+        let mut image = self.public.b.clone();
+        self.parameters().ring.inverse(&mut image);
+        image
+    }
+
+    /// x as coefficients of R_q.
+    fn embed(&self, x: &[i128]) -> Vec<u64> {
+        let ring = &self.parameters().ring;
+        let mut out = ring.zero();
+        for (limb, out) in ring.limbs().iter().zip(out.chunks_exact_mut(ring.degree())) {
+            let m = &limb.modulus;
+            let offset = m.reduce128(OFFSET);
+            let place = |x: i128| m.sub(m.reduce128((x as u128).wrapping_add(OFFSET)), offset);
+            out.iter_mut().zip(x).for_each(|(o, &x)| *o = place(x));
+        }
+        out
+    }
+
+    /// The image of a witness, coefficients.
+    pub(crate) fn map(&self, w: &[i128]) -> Vec<u64> {
+        let (ring, n) = (&self.parameters().ring, self.parameters().degree());
+        let mut first = Zeroizing::new(self.embed(&w[..n]));
+        ring.forward(&mut first);
+        let known: &[&[u64]] = match self.statement {
+            Statement::Key => &[&self.public.a],
+            _ => &[&self.public.b, &self.public.a],
+        };
+        let outputs = known.iter().zip(w[n..].chunks_exact(n)).enumerate();
+        let output = |(o, (known, w)): (usize, (&&[u64], &[i128]))| {
+            let mut sum = ring.zero();
+            ring.multiply_add(&mut sum, &first, known);
+            ring.inverse(&mut sum);
+            let mut second = Zeroizing::new(self.embed(w));
+            if o == 0 && self.statement != Statement::Key {
+                self.parameters().divide_by_p(&mut second);
+            }
+            ring.add(&mut sum, &second);
+            sum
+        };
+        outputs.flat_map(output).collect()
+    }
+
+    /// The witness of a key: -s and e.
+    pub(crate) fn key_witness(&self, ternary: &Secret, e: &Secret) -> Integers {
+        let s = ternary.iter().map(|&t| 1 - t as i128);
+        Zeroizing::new(s.chain(e.iter().map(|&e| e as i128 - NOISE as i128)).collect())
+    }
+
+    /// The witness of a ciphertext: u, M + p e_0, e_1.
+    pub(crate) fn witness(&self, message: &[u64], [u, e1, e0]: &[Secret; 3]) -> Integers {
+        let small = |e: u64| e as i128 - NOISE as i128;
+        let x = message.iter().zip(&**e0).map(|(&m, &e)| {
+            let remainder = crate::vector::signed(self.parameters().remainder(m));
+            remainder as i128 + P as i128 * small(e)
+        });
+        Zeroizing::new(u.iter().map(|&u| u as i128 - 1).chain(x).chain(e1.iter().map(|&e| small(e))).collect())
+    }
+
+    /// x mod p in (-p/2, p/2).
+    pub(crate) fn remainder(x: i128) -> i128 {
+        // A multiple of p next to 2^126 makes x non-negative.
+        const MULTIPLE: u128 = OFFSET / P as u128 * P as u128;
+        crate::vector::signed(field::reduce128((x as u128).wrapping_add(MULTIPLE))) as i128
+    }
+
+    /// Whether a response shows nothing: it lies where every witness would put it equally often.
+    pub(crate) fn inside(&self, z: &[i128]) -> bool {
+        let n = self.parameters().degree();
+        let masks = self.statement.masks(n, self.count);
+        let mut outside = 0u8;
+        for (part, (z, (bound, k))) in z.chunks_exact(n).zip(masks).enumerate() {
+            let constant = self.statement == Statement::Constant && part == 1;
+            let unit = if constant { P as i128 } else { 1 };
+            let limit = ((1 << k) - bound as i128) * unit;
+            for (at, &z) in z.iter().enumerate() {
+                let remainder = if constant { Self::remainder(z) } else { 0 };
+                outside |= (z - remainder < -limit || z - remainder >= limit) as u8;
+                outside |= (constant && at > 0 && remainder != 0) as u8;
+            }
+        }
+        outside == 0
+    }
+}

@@ -1,0 +1,96 @@
+//! A smaller modulus:  x' = (x - [x]_D) / D mod q',  q = q' D,  [x]_D the remainder in [-D/2, D/2].
+//!
+//! With y_j = x (D / d_j)^-1 mod d_j for the primes d_j of D, [x]_D = sum_j y_j D / d_j - v D for the integer v next to
+//! sum_j y_j / d_j. So x' = x / D + v - sum_j y_j / d_j mod each prime of q': one sum of products, one reduction.
+
+use super::modulus::Factor;
+use super::ring::Ring;
+
+/// The switch from a ring to that of its first primes.
+pub(crate) struct Switch {
+    keep: usize,
+    /// For each dropped prime: (D / d)^-1 mod d, floor(2^SCALE / d).
+    dropped: Vec<(Factor, u64)>,
+    /// For each kept prime: 1 / D, then -1 / d for each dropped one.
+    weights: Vec<Vec<u64>>,
+}
+
+/// Fractions y / d have so many bits; with primes between 2^31 and 2^50, 2^SCALE / d fits 64 bits.
+const SCALE: u32 = 93;
+
+impl Switch {
+    /// To the first `keep` primes.
+    pub(crate) fn new(ring: &Ring, keep: usize) -> Switch {
+        let (kept, dropped) = ring.limbs().split_at(keep);
+        let primes: Vec<u64> = dropped.iter().map(|l| l.modulus.value()).collect();
+        let part = |&d: &u64| {
+            let m = &dropped[primes.iter().position(|&p| p == d).unwrap_or(0)].modulus;
+            let others = primes.iter().filter(|&&p| p != d);
+            let cofactor = m.inv(others.fold(1, |product, &p| m.mul(product, p % d)));
+            (m.factor(cofactor), ((1u128 << SCALE) / d as u128) as u64)
+        };
+        let weights = kept.iter().map(|l| {
+            let m = &l.modulus;
+            let inverses: Vec<u64> = primes.iter().map(|&d| m.inv(d % m.value())).collect();
+            let all = inverses.iter().fold(1, |product, &i| m.mul(product, i));
+            [all].into_iter().chain(inverses.iter().map(|&i| m.sub(0, i))).collect()
+        });
+        Switch { keep, weights: weights.collect(), dropped: primes.iter().map(part).collect() }
+    }
+
+    /// Of `columns` coefficients; the error is at most 1/2 (1 + 2^-35).
+    pub(crate) fn apply(&self, ring: &Ring, x: &mut Vec<u64>, columns: usize) {
+        let (kept, dropped) = x.split_at_mut(self.keep * columns);
+        let mut y = vec![0; self.dropped.len()];
+        for k in 0..columns {
+            let mut fraction = 1u128 << (SCALE - 1);
+            for (j, (cofactor, reciprocal)) in self.dropped.iter().enumerate() {
+                let m = &ring.limbs()[self.keep + j].modulus;
+                y[j] = m.times(dropped[j * columns + k], *cofactor);
+                fraction += y[j] as u128 * *reciprocal as u128;
+            }
+            for (i, weights) in self.weights.iter().enumerate() {
+                let x = &mut kept[i * columns + k];
+                let first = *x as u128 * weights[0] as u128 + (fraction >> SCALE);
+                let sum = weights[1..].iter().zip(&y).fold(first, |sum, (&w, &y)| sum + w as u128 * y as u128);
+                *x = ring.limbs()[i].modulus.reduce128(sum);
+            }
+        }
+        x.truncate(self.keep * columns);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lattice::ring::tests::{edges, integers, small};
+    use num_bigint::BigInt;
+
+    #[test]
+    fn quotients_are_rounded() {
+        let ring = small();
+        let mut x = edges(&ring);
+        // Remainders next to D/2.
+        for (i, limb) in ring.limbs().iter().enumerate() {
+            let m = &limb.modulus;
+            let half = ring.limbs()[2..].iter().fold(m.inv(2), |h, l| m.mul(h, l.modulus.value() % m.value()));
+            x[i * ring.degree() + 10] = half;
+            x[i * ring.degree() + 11] = m.sub(half, m.inv(2));
+            x[i * ring.degree() + 12] = m.add(half, m.inv(2));
+        }
+        let (wide, tail) = (integers(&ring, &x), ring.tail(2));
+        let product = |limbs: &[_]| limbs.iter().map(prime).product::<BigInt>();
+        let (q, d) = (product(ring.limbs()), product(&ring.limbs()[2..]));
+        Switch::new(&ring, 2).apply(&ring, &mut x, ring.degree());
+        for (y, x) in integers(&tail, &x).into_iter().zip(wide) {
+            let rest = (y * &d - x) % &q;
+            let distance =
+                rest.magnitude().clone().min((&q - BigInt::from(rest.magnitude().clone())).magnitude().clone());
+            assert!(BigInt::from(distance) * 2 <= &d + (&d >> 35u32));
+        }
+    }
+
+    fn prime(limb: &std::sync::Arc<crate::lattice::ring::Limb>) -> BigInt {
+        BigInt::from(limb.modulus.value())
+    }
+}
