@@ -75,15 +75,15 @@ def epoch(line: list[str]) -> list[Result]:
         raise SystemExit("cnn_shallow_epoch needs MNIST: set TACIT_MNIST to the folder with its four .gz files")
     options = ["--data", data, "--steps", "469", "--test", "10000", "--points", "10"]
     command = tacit("run", "-n", "2", "--dealer", *line, str(HERE.parent / "examples" / "mnist_cnn.py"), *options)
-    start = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    seconds = time.perf_counter() - start
     lines = done.stdout.splitlines()
     start_of_curve = next(i for i, text in enumerate(lines) if "private" in text and "clear" in text)
     print("\n".join(lines[start_of_curve : start_of_curve + 13]))
     final = [text.split(":")[-1].strip() for text in lines if "accuracy of the" in text]
-    note = f"accuracy {final[0]}, in the clear {final[1]}; seconds from command to exit, the run in the clear included"
-    return [{"name": "cnn_shallow_epoch", "value": round(seconds), "unit": "s", "parties": 2, "note": note}]
+    spent = next(text for text in lines if "seconds of training" in text).split("seconds of training: ")[1]
+    note = f"accuracy {final[0]}, in the clear {final[1]}; training alone, trying 10 x 10,000 test images took{spent.split(':')[1]} s"
+    seconds = float(spent.split(",")[0])
+    return [{"name": "cnn_shallow_epoch", "value": seconds, "unit": "s", "parties": 2, "note": note}]
 
 
 def kernels(line: list[str]) -> list[Result]:

@@ -11,6 +11,7 @@ Batches of 128, SGD with a learning rate of 0.01. Nothing is revealed but, at th
 
 import argparse
 import gzip
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,9 @@ def main() -> None:
     parser.add_argument("--activation", choices=sorted(ACTIVATIONS), default="relu")
     parser.add_argument("--steps", type=int, default=100, help="batches of 128 (an epoch has 469)")
     parser.add_argument("--test", type=int, default=1000, help="test images")
-    parser.add_argument("--points", type=int, default=1, help="points of the training at which the test images are tried")
+    parser.add_argument(
+        "--points", type=int, default=1, help="points of the training at which the test images are tried"
+    )
     given = parser.parse_args()
     rows = min(60000, given.steps * BATCH)
     steps = -(-rows // BATCH)
@@ -108,16 +111,25 @@ def main() -> None:
         X = session.secret(lambda: images(given.data, "train", rows), owner=0, shape=(rows, 1, 28, 28), format=pixels)
         y = session.labels(lambda: labels(given.data, "train", rows), classes=10, owner=1, shape=(rows,))
         test = given.test
-        test_X = session.secret(lambda: images(given.data, "t10k", test), owner=0, shape=(test, 1, 28, 28), format=pixels)
+        test_X = session.secret(
+            lambda: images(given.data, "t10k", test), owner=0, shape=(test, 1, 28, 28), format=pixels
+        )
         test_y = session.labels(lambda: labels(given.data, "t10k", test), classes=10, owner=1, shape=(test,))
         model = session.share(network(given.net, given.activation))
 
+        trying = []
+
         def tried(model: nn.Module) -> Any:
             """Still a secret: it is computed now, and revealed at the end."""
+            start = time.perf_counter()
             parts = session.batches(test_X, test_y, size=4 * BATCH, shuffle=False)
-            return sum(session.computed(correct(model, [part])) for part in parts)
+            found = sum(session.computed(correct(model, [part])) for part in parts)
+            trying.append(time.perf_counter() - start)
+            return found
 
+        start = time.perf_counter()
         curve = session.reveal(train(model, session.batches(X, y, size=BATCH, progress=True), marks, tried))
+        seconds = time.perf_counter() - start
         if session.me == 0:
             clear = in_the_clear(given, rows, marks)
             print(f"{'step':>6} {'private':>9} {'clear':>9}   accuracy on {test} test images")
@@ -125,6 +137,7 @@ def main() -> None:
                 print(f"{step:6} {float(private) / test:9.2%} {plain / test:9.2%}")
             print(f"accuracy of the private model:          {float(curve[-1]) / test:.2%}")
             print(f"accuracy of the same run in the clear:  {clear[-1] / test:.2%}")
+            print(f"seconds of training: {seconds - sum(trying):.0f}, and of trying test images: {sum(trying):.0f}")
             print(session.report())
 
 
