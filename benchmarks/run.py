@@ -81,7 +81,7 @@ def epoch(line: list[str]) -> list[Result]:
     print("\n".join(lines[start_of_curve : start_of_curve + 13]))
     final = [text.split(":")[-1].strip() for text in lines if "accuracy of the" in text]
     spent = next(text for text in lines if "seconds of training" in text).split("seconds of training: ")[1]
-    note = f"accuracy {final[0]}, in the clear {final[1]}; training alone, trying 10 x 10,000 test images took{spent.split(':')[1]} s"
+    note = f"accuracy {final[0]}, in the clear {final[1]}; training alone, 10 x 10,000 test images took{spent.split(':')[1]} s"
     seconds = float(spent.split(",")[0])
     return [{"name": "cnn_shallow_epoch", "value": seconds, "unit": "s", "parties": 2, "note": note}]
 
