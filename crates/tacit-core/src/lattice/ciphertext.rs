@@ -6,8 +6,10 @@
 use super::encoding::{Operand, Plaintext};
 use super::keys::expand;
 use super::parameters::Parameters;
+use super::random::Secret;
 use crate::error::{same_length, BadShape};
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// (b, a).
 #[derive(Clone)]
@@ -25,11 +27,11 @@ pub struct SeededCiphertext {
     pub(crate) b: Vec<u64>,
 }
 
-/// sum_k c_k w_k.
+/// sum_k c_k w_k; wiped when it is dropped, since a_k and a_k w_k give w_k.
 pub struct Sum {
     pub(crate) parameters: Arc<Parameters>,
-    pub(crate) b: Vec<u64>,
-    pub(crate) a: Vec<u64>,
+    pub(crate) b: Secret,
+    pub(crate) a: Secret,
     pub(crate) terms: u32,
 }
 
@@ -37,9 +39,9 @@ impl Parameters {
     /// x += (q/p) m; coefficients of every prime.
     pub(crate) fn add_message(&self, x: &mut [u64], message: &Plaintext) -> Result<(), BadShape> {
         same_length("the plaintext", self.degree(), message.coefficients.len())?;
-        for (i, (limb, x)) in self.ring.limbs().iter().zip(x.chunks_exact_mut(self.degree())).enumerate() {
-            let pairs = x.iter_mut().zip(message.coefficients());
-            pairs.for_each(|(x, &m)| *x = limb.modulus.add(*x, self.scaled(m, i)));
+        let remainders: Secret = Zeroizing::new(message.coefficients().iter().map(|&m| self.remainder(m)).collect());
+        for (i, x) in x.chunks_exact_mut(self.degree()).enumerate() {
+            x.iter_mut().zip(&*remainders).for_each(|(x, &r)| *x = self.add_scaled(*x, r, i));
         }
         Ok(())
     }
@@ -100,7 +102,7 @@ impl Ciphertext {
 impl Sum {
     /// 0.
     pub fn new(parameters: &Arc<Parameters>) -> Sum {
-        let zero = parameters.ring.zero();
+        let zero = Zeroizing::new(parameters.ring.zero());
         Sum { parameters: parameters.clone(), b: zero.clone(), a: zero, terms: 0 }
     }
 
@@ -135,7 +137,7 @@ mod tests {
         sum.add(&x, &w).unwrap();
         sum.add(&y, &Operand::new(&parameters, &m[2]).unwrap()).unwrap();
         let slots = |c: &Ciphertext| secret.decrypt(c).unwrap().slots(&parameters).unwrap().to_vec();
-        let product = Ciphertext { parameters: parameters.clone(), b: sum.b.clone(), a: sum.a.clone(), terms: 1 };
+        let product = Ciphertext { parameters: parameters.clone(), b: sum.b.to_vec(), a: sum.a.to_vec(), terms: 1 };
         let expected = |f: &dyn Fn(usize) -> u64| (0..n).map(f).collect::<Vec<_>>();
         assert_eq!(
             slots(&product),

@@ -172,19 +172,19 @@ impl Parameters {
         self.digest
     }
 
-    /// (q/p) m, rounded, modulo a prime of this number: q m = p Q + r gives Q = -r / p mod every prime of q, so neither q nor
-    /// Q is ever made.
-    #[inline(always)]
-    pub(crate) fn scaled(&self, m: u64, prime: usize) -> u64 {
-        let modulus = &self.ring.limbs()[prime].modulus;
-        let (p, inverse) = self.p[prime];
-        modulus.times(modulus.centred(self.remainder(m), p), inverse)
-    }
-
-    /// -q m mod p.
+    /// M = -q m mod p. With q m = p Q - M, M in (-p/2, p/2), the rounded (q/p) m is Q = M / p mod every prime of q: neither q
+    /// nor Q is ever made.
     #[inline(always)]
     pub(crate) fn remainder(&self, m: u64) -> u64 {
         field::mul(m, self.minus_q)
+    }
+
+    /// x + M / p modulo the prime of this number.
+    #[inline(always)]
+    pub(crate) fn add_scaled(&self, x: u64, remainder: u64, prime: usize) -> u64 {
+        let modulus = &self.ring.limbs()[prime].modulus;
+        let (p, inverse) = self.p[prime];
+        modulus.add(x, modulus.times(modulus.centred(remainder, p), inverse))
     }
 
     /// x /= p.

@@ -8,7 +8,7 @@ use super::ring::Ring;
 use crate::error::BadShape;
 use crate::Prg;
 use sha2::{Digest, Sha256};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 /// The largest |e|.
 pub const NOISE: u64 = 21;
@@ -100,11 +100,6 @@ pub fn drown(ring: &Ring, x: &mut [u64], columns: usize, bits: u32, prg: &mut Pr
 
 /// Wipes when dropped: for secret elements of a ring.
 pub type Secret = Zeroizing<Vec<u64>>;
-
-/// Wipes now.
-pub fn wipe(x: &mut [u64]) {
-    x.zeroize();
-}
 
 #[cfg(test)]
 mod tests {

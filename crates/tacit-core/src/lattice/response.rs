@@ -11,9 +11,10 @@ use super::encoding::canonical;
 use super::fork_each;
 use super::keys::PublicKey;
 use super::parameters::Parameters;
-use super::random::{drown, wipe, Entropy};
+use super::random::{drown, Entropy, Secret};
 use crate::error::{same_length, BadShape};
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// What goes back to the owner of the key.
 pub struct Response {
@@ -79,19 +80,20 @@ impl PublicKey {
         parameters.check_positions(positions)?;
         same_length("the masks", positions.len(), masks.len())?;
         canonical("the mask", masks)?;
-        let (mut b, mut a, _) = self.zero(entropy)?;
-        for (x, part) in [(&mut b, &sum.b), (&mut a, &sum.a)] {
+        let (b, mut a, _) = self.zero(entropy)?;
+        // What of b is not sent shows partial sums.
+        let mut b = Zeroizing::new(b);
+        for (x, part) in [(&mut *b, &sum.b), (&mut a, &sum.a)] {
             ring.scale(x, 2);
             ring.add(x, part);
         }
         ring.inverse(&mut b);
         ring.inverse(&mut a);
         let mut outputs = Vec::with_capacity(ring.limbs().len() * positions.len());
-        for (i, (limb, b)) in ring.limbs().iter().zip(b.chunks_exact(n)).enumerate() {
-            let pairs = positions.iter().zip(masks);
-            outputs.extend(pairs.map(|(&k, &r)| limb.modulus.add(b[k], parameters.scaled(r, i))));
+        let masks: Secret = Zeroizing::new(masks.iter().map(|&r| parameters.remainder(r)).collect());
+        for (i, b) in b.chunks_exact(n).enumerate() {
+            outputs.extend(positions.iter().zip(&*masks).map(|(&k, &r)| parameters.add_scaled(b[k], r, i)));
         }
-        wipe(&mut b);
         drown(ring, &mut outputs, positions.len(), parameters.budget.drowning_bits, &mut entropy.prg()?)?;
         Ok((outputs, a))
     }

@@ -119,11 +119,11 @@ impl Ring {
         self.each(sum, |limb, at, sum| limb.transform.multiply_add(sum, &x[at..at + n], &y[at..at + n]));
     }
 
-    /// x += the integers v - offset, v and offset below 2^40; coefficients.
+    /// x += the integers v - offset, both below every prime; coefficients.
     pub fn add_small(&self, x: &mut [u64], v: &[u64], offset: u64) {
-        let term = |m: &Modulus, v: u64| m.sub(m.reduce(v), m.reduce(offset));
         self.each(x, |limb, _, x| {
-            x.iter_mut().zip(v).for_each(|(x, &v)| *x = limb.modulus.add(*x, term(&limb.modulus, v)));
+            let m = &limb.modulus;
+            x.iter_mut().zip(v).for_each(|(x, &v)| *x = m.add(*x, m.sub(v, offset)));
         });
     }
 
