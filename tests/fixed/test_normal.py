@@ -251,3 +251,28 @@ def test_what_was_found_of_fewer_bits_does_not_serve_a_number_of_more():
 
     for found in tacit.run(script, 2, tensors=False):
         np.testing.assert_allclose(found, 1 / values, rtol=1e-3, atol=2**-16)
+
+
+@pytest.mark.parametrize("protocol", ["clear", "spdz"])
+def test_bits(protocol):
+    """Numbers of one bit, as comparisons give them."""
+    x, bit = np.array([3.0, -2.0, 0.25]), np.array([1.0, 0.0, 1.0])
+
+    def script(s):
+        a, n = s.arithmetic, s.secret(x, owner=0)
+        found = (n >= 0).number
+        made = [normal.divide(a, n.number, found), *(f(a, found) for f in (normal.reciprocal, normal.sqrt, normal.log))]
+        return s.reveal([SecretArray(a, m) for m in made])
+
+    quotient, inverse, root, logarithm = tacit.run(script, 2, protocol=protocol, tensors=False, debug=True)[0]
+    top = largest(FORMATS[0])
+    close(quotient, np.where(bit > 0, x, -top))
+    close(inverse, np.where(bit > 0, 1, top))
+    close(root, bit)
+    close(logarithm, 0 * bit)
+
+
+def test_numbers_whose_inverse_root_never_fits():
+    f, values = tacit.Format(16, 0), np.array([2.0**-16, 0.01, 0.07, 0.5, 1 - 2.0**-16, -0.5, 0.0])
+    got, _ = work(normal.rsqrt, values, format=f, debug=True)
+    np.testing.assert_array_equal(got, largest(f))

@@ -116,7 +116,7 @@ def reciprocal(a: Arithmetic, x: Number, least: float | None = None) -> Number:
     if least is None and _key((1,), OCTAVES, True, True) in x.wire.companions:  # x was a denominator
         return divide(a, a.constant(np.ones(())), x)
     x, integer = _narrow(a, x, WIDEST), a.format.integer
-    low = max(1, math.ceil(math.ldexp(1 + MARGIN, x.scale - integer)))
+    low = min(max(1, math.ceil(math.ldexp(1 + MARGIN, x.scale - integer))), (1 << x.bits) + 1)
     normal = _normal(a, x, (low,), OCTAVES, True, least)
     fitting, inverse = _fitting(normal, -integer), _reciprocals(a, normal)
     values = tuple(value if v in fitting else 0.0 for v, value in zip(normal.factors, inverse.values, strict=True))
@@ -229,7 +229,7 @@ def rsqrt(a: Arithmetic, x: Number, least: float | None = None, factor: float = 
     normal, integer = _unsigned(a, x, OCTAVES_OF_ROOTS, least), a.format.integer
     fitting = _fitting(normal, -2 * integer)
     values = {v: factor / math.sqrt(normal.magnitude(v)) for v in fitting}
-    scale = min(PRECISE - math.frexp(min(values.values()))[1], LARGE - FINE - integer)
+    scale = min(PRECISE - math.frexp(min(values.values(), default=1.0))[1], LARGE - FINE - integer)
     looked_up = normal.lookup(a, lambda v, s: values.get(v, 0.0), scale)
     m = _opened(a, normal, _rsqrt, "rsqrt")
     product = a.multiply(looked_up, m, "rsqrt", bits=scale + FINE + integer)
@@ -318,7 +318,7 @@ def _narrow(a: Arithmetic, x: Number, bits: int) -> Number:
 def _unsigned(a: Arithmetic, x: Number, octaves: float, least: float | None) -> Normal:
     """For roots and logarithms; with a threshold where 1 / sqrt(x) begins to fit."""
     x = _narrow(a, x, WIDEST)
-    fits = math.ceil(math.ldexp(1 + 4 * MARGIN, x.scale - 2 * a.format.integer))
+    fits = min(math.ceil(math.ldexp(1 + 4 * MARGIN, x.scale - 2 * a.format.integer)), (1 << x.bits) + 1)
     return _normal(a, x, (fits, 1) if fits > 1 else (1,), octaves, False, least)
 
 
@@ -341,7 +341,7 @@ def _key(cuts: tuple[int, ...], octaves: float, signed: bool, dead: bool) -> str
 
 
 def _normalised(a: Arithmetic, x: Number, cuts: tuple[int, ...], octaves: float, signed: bool, dead: bool) -> Normal:
-    width = max(x.bits, cuts[0].bit_length())
+    width = max(x.bits, cuts[0].bit_length() + 1)  # the intervals on both sides of a cut have factors of their own
     levels = _levels(width, cuts, octaves)
     factors = [(1 << width) // (above - 1) for above in (*levels[1:], 1 << width)]
     lowest = min(t * v for t, v in zip(levels, factors, strict=True)) / (1 << width)
