@@ -122,7 +122,7 @@ def main() -> None:
         def tried(model: nn.Module) -> Any:
             """Still a secret: it is computed now, and revealed at the end."""
             start = time.perf_counter()
-            parts = session.batches(test_X, test_y, size=4 * BATCH, shuffle=False)
+            parts = session.batches(test_X, test_y, size=BATCH, shuffle=False)
             found = sum(session.computed(correct(model, [part])) for part in parts)
             trying.append(time.perf_counter() - start)
             return found
