@@ -132,6 +132,24 @@ def test_quotients_where_they_fit_and_where_they_do_not(format, protocol):
     close(got, right, absolute=2.0 ** -min(12, format.fraction))
 
 
+@pytest.mark.parametrize("factor", [1e-6, 1e-8, 2.0**-24])
+@pytest.mark.parametrize("whole", [False, True])
+def test_quotients_by_what_is_known_to_be_small(whole, factor):
+    x, y = quotients(FORMATS[0], 500)
+    x, y = np.sign(x) if whole else np.rint(x * 2.0**7) * 2.0**-16, np.where(np.abs(y) < 16, 0, y)
+
+    def script(s):
+        a, numerator = s.arithmetic, s.secret(x, owner=0)
+        upper = (numerator > 0).number if whole else numerator.number
+        return s.reveal(SecretArray(a, normal.divide(a, upper, (s.secret(y, owner=1) * factor).number)))
+
+    got = tacit.run(script, 2, protocol="clear", tensors=False, debug=True)[0]
+    top, x = largest(FORMATS[0]), (np.where(x > 0, 1.0, 0.0) if whole else x)
+    with np.errstate(all="ignore"):
+        right = np.where(x == 0, 0, np.where(y == 0, np.sign(x) * top, np.clip(x / (y * factor), -top, top)))
+    close(got, right, relative=2.0**-9)  # 16 significant bits of the factor
+
+
 def test_no_quotient_leaves_its_bits():
     x, y = quotients(FORMATS[0], 500)
     work(normal.divide, x, y, debug=True)

@@ -133,12 +133,17 @@ def divide(a: Arithmetic, x: Number, y: Number, least: float | None = None, boun
     """
     shape, integer = np.broadcast_shapes(x.shape, y.shape), a.format.integer
     extra = max(0, CLOSE - integer)
-    y = _narrow(a, y, WIDEST if bounded else LARGE - integer - extra)
+    finest = (
+        LARGE - extra - max(x.bits - x.scale, y.bits - y.scale + integer)
+    )  # so that x and 2^integer y can be compared
+    y = _narrow(a, y, WIDEST) if bounded else a.truncate(y, y.scale - finest)
     inverse = _inverse(a, y, least)
-    fits = LARGE - integer - inverse.scale
-    if not bounded:
-        fits = min(fits, LARGE - integer - extra - y.bits + y.scale)
+    fits = LARGE - integer - inverse.scale if bounded else min(LARGE - integer - inverse.scale, finest)
     x = a.expand(a.truncate(x, x.scale - fits), shape)
+    if x.scale < (
+        enough := a.format.fraction - FINE - inverse.scale
+    ):  # that of the quotient would not show the largest number
+        x = a.lift(x, min(enough, fits))
     outside: Number | None = None
     factor = inverse.lookup(a, bounded)
     if not bounded:
@@ -148,7 +153,8 @@ def divide(a: Arithmetic, x: Number, y: Number, least: float | None = None, boun
         outside = a.combine([(1.0, above), (1.0, below)], -1.0, 0, 1, "divide")
         if len(set(inverse.normal.signs)) > 1:
             outside = a.multiply(outside, inverse.normal.lookup(a, lambda v, s: s, 0), "divide", bits=1)
-    scaled = a.multiply(x, factor, "divide", bits=min(x.bits + factor.bits, x.scale + factor.scale + integer))
+    bits = max(1, min(x.bits + factor.bits, x.scale + factor.scale + integer))
+    scaled = a.multiply(x, factor, "divide", bits=bits)
     scaled = a.truncate(scaled, scaled.scale - (LARGE - integer - FINE))
     quotient = a.multiply(scaled, inverse.m, "divide", bits=scaled.scale + FINE + integer)
     if outside is None:
