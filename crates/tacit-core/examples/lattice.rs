@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 use tacit_core::conv::Conv;
+use tacit_core::lattice::ring::Ring;
 use tacit_core::lattice::{Demand, Entropy, Operand, Packing, Parameters, Plaintext, SecretKey, Side, Statement, Sum};
 use tacit_core::BadShape;
 
@@ -55,7 +56,14 @@ fn steps(name: &str, demand: Demand) -> Result<(), BadShape> {
     })?;
     let response = public.respond(sum, &all, &v, &mut entropy)?;
     let bytes = ciphertext.to_bytes()?;
+    let ring = Ring::new(n, &parameters.primes())?;
+    let mut x = ring.zero();
+    let transform = time(|| {
+        ring.forward(&mut x);
+        Ok(())
+    })?;
     let times = [
+        ("transform, one prime", transform / bits.len() as f64),
         ("slots to polynomial", time(|| Plaintext::from_slots(&parameters, &v))?),
         ("operand: lift and transform", time(|| Operand::new(&parameters, &message))?),
         ("encrypt, secret key", time(|| secret.encrypt(&message, &mut entropy))?),

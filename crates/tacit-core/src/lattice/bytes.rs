@@ -21,15 +21,13 @@ fn pack(out: &mut Vec<u8>, v: &[u64], bits: u32) {
     for &v in v {
         held |= (v as u128) << count;
         count += bits;
-        while count >= 8 {
-            out.push(held as u8);
-            held >>= 8;
-            count -= 8;
+        if count >= 64 {
+            out.extend((held as u64).to_le_bytes());
+            held >>= 64;
+            count -= 64;
         }
     }
-    if count > 0 {
-        out.push(held as u8);
-    }
+    out.extend(&held.to_le_bytes()[..count.div_ceil(8) as usize]);
 }
 
 /// Bytes of `count` numbers of `bits` bits.
@@ -39,13 +37,18 @@ pub(crate) fn packed(count: usize, bits: u32) -> usize {
 
 /// Reads what [`pack`] wrote; padding must be zero.
 fn unpack(bytes: &[u8], count: usize, bits: u32) -> Result<Vec<u64>, BadShape> {
-    let (mut held, mut have, mut bytes) = (0u128, 0, bytes.iter());
+    same_length("packed numbers, in bytes,", packed(count, bits), bytes.len())?;
+    let mask = u64::MAX.checked_shr(64 - bits).unwrap_or(0);
+    let (mut held, mut have, mut words) = (0u128, 0, bytes.chunks(8));
     let numbers = (0..count).map(|_| {
-        while have < bits {
-            held |= (bytes.next().copied().unwrap_or(0) as u128) << have;
-            have += 8;
+        if have < bits {
+            let mut word = [0; 8];
+            let next = words.next().unwrap_or(&[]);
+            word[..next.len()].copy_from_slice(next);
+            held |= (u64::from_le_bytes(word) as u128) << have;
+            have += 64;
         }
-        let v = held as u64 & (u64::MAX.checked_shr(64 - bits).unwrap_or(0));
+        let v = held as u64 & mask;
         held >>= bits;
         have -= bits;
         v

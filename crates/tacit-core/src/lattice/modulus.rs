@@ -150,6 +150,9 @@ pub fn is_prime(n: u64) -> bool {
 /// The `count` largest primes of at most `bits` bits that are 1 mod 2N and not in `taken`.
 pub fn primes(bits: u32, degree: usize, count: usize, taken: &[u64]) -> Result<Vec<u64>, BadShape> {
     let step = 2 * degree as u64;
+    if count == 0 {
+        return Ok(vec![]);
+    }
     if bits > 50 || 1 << bits <= 4 * step {
         return Err(BadShape(format!("primes of {bits} bits are not offered for degree {degree}")));
     }
@@ -201,6 +204,7 @@ mod tests {
         let found = primes(40, 1 << 14, 3, &[]).unwrap();
         assert!(found.iter().all(|q| q % (1 << 15) == 1 && q.ilog2() == 39));
         assert_eq!(primes(40, 1 << 14, 1, &found[..1]).unwrap(), found[1..2]);
+        assert_eq!(primes(51, 1 << 14, 0, &[]), Ok(vec![]));
         assert!(primes(51, 1 << 14, 1, &[]).is_err() && primes(16, 1 << 14, 1, &[]).is_err());
         assert!(Modulus::new(1 << 40).is_err() && Modulus::new(P).is_err());
     }

@@ -149,6 +149,8 @@ impl Relation<'_> {
     fn verify(&self, context: &[u8], images: &[Vec<u64>], proof: &Proof) -> Result<(), BadShape> {
         let n = self.parameters().degree();
         same_length("the proof", self.statement.rows(n), proof.z.len())?;
+        // A proof of another statement may have as many rows, of fewer parts.
+        proof.z.iter().try_for_each(|z| same_length("a proof's response", self.statement.parts() * n, z.len()))?;
         if !proof.z.iter().all(|z| self.inside(z)) {
             return Err(BadShape("a proof's response is out of its range".into()));
         }

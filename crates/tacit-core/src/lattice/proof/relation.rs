@@ -48,7 +48,7 @@ impl Statement {
     }
 
     /// Polynomials of a witness.
-    fn parts(self) -> usize {
+    pub(crate) fn parts(self) -> usize {
         match self {
             Statement::Key => 2,
             _ => 3,

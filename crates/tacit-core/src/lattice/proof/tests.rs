@@ -131,6 +131,9 @@ fn a_key_is_proven_and_a_false_one_refused() {
     let bytes = proof.to_bytes(&parameters, Statement::Key, 1).unwrap();
     let proof = Proof::from_bytes(&parameters, Statement::Key, 1, &bytes).unwrap();
     public.verify(b"party 0", &proof).unwrap();
+    let c = public.encrypt(&messages(&parameters)[0], &mut entropy).unwrap();
+    let refusal = public.accept(Statement::Ciphertexts, b"party 0", vec![c], &proof).err().unwrap();
+    assert!(refusal.0.contains("response has"), "{refusal}");
     assert!(public.verify(b"party 1", &proof).is_err());
     let mut other = PublicKey::from_bytes(&parameters, b"other", &public.to_bytes()).unwrap();
     assert!(other.verify(b"party 0", &proof).is_err());
