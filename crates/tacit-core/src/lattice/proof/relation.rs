@@ -194,10 +194,58 @@ impl Relation<'_> {
             let limit = ((1 << k) - bound as i128) * unit;
             for (at, &z) in z.iter().enumerate() {
                 let remainder = if constant { Self::remainder(z) } else { 0 };
-                outside |= (z - remainder < -limit || z - remainder >= limit) as u8;
-                outside |= (constant && at > 0 && remainder != 0) as u8;
+                let quotient = z - remainder;
+                outside |= (quotient < -limit) as u8 | (quotient >= limit) as u8;
+                outside |= (constant && at > 0) as u8 & (remainder != 0) as u8;
             }
         }
         outside == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn twice_an_inverse_of_challenges_is_short() {
+        // 2 / (1 - X^d) = 1 + X^d + ... + X^(d (m - 1)) with X^(d m) = -1: at most n coefficients, of 1 or -1.
+        let n = 32usize;
+        for d in 1..2 * n {
+            let m = n >> d.trailing_zeros();
+            let mut inverse = vec![0i64; n];
+            let mut add = |e: usize| inverse[e % n] += if e % (2 * n) < n { 1 } else { -1 };
+            (0..m.max(1)).for_each(|k| add(d * k));
+            let mut product = inverse.clone();
+            for (i, &v) in inverse.iter().enumerate() {
+                product[(i + d) % n] -= if (i + d) % (2 * n) < n { v } else { -v };
+            }
+            assert!(inverse.iter().all(|v| v.abs() <= 1) && inverse.iter().any(|&v| v != 0));
+            assert_eq!(product[0], 2);
+            assert!(product[1..].iter().all(|&v| v == 0));
+        }
+    }
+
+    #[test]
+    fn remainders_are_centred() {
+        let p = P as i128;
+        for x in [
+            0,
+            1,
+            -1,
+            p / 2,
+            p / 2 + 1,
+            -p / 2,
+            -p / 2 - 1,
+            p * (1 << 40) + 5,
+            -p * (1 << 40) - 5,
+            1 << 100,
+            -(1 << 100),
+        ] {
+            let expected = (x + p / 2).rem_euclid(p) - p / 2;
+            assert_eq!(Relation::remainder(x), expected);
+        }
+        let slack = |count| Statement::Ciphertexts.slack(1 << 14, count);
+        assert!(slack(16) >= 8.0 * slack(1) && slack(16) < 2f64.powi(40));
     }
 }
