@@ -47,6 +47,32 @@ def test_near_zero_a_relu_is_off_by_its_resolution_at_most():
     assert (together(work, 2, "spdz") - F.relu(values)).abs().max() <= 2**-8
 
 
+@pytest.mark.parametrize("protocol", ["clear", "spdz"])
+def test_absolute_values_and_signs_are_exact(protocol):
+    """An absolute value is never negative, nor the sign of a small gradient a guess: nothing that is divided by it would hold."""
+    values = torch.cat([torch.linspace(-(2**-7), 2**-7, 201), torch.tensor([-1.0, 3.0])])
+    values = (values * 2**16).round() / 2**16
+
+    def work(s):
+        x = s.secret(values, owner=0)
+        return s.reveal([x.abs(), x.sign(), F.l1_loss(x, torch.zeros_like(x), reduction="none"), x.norm(p=1)])
+
+    for got, right in zip(
+        together(work, 2, protocol), (values.abs(), values.sign(), values.abs(), values.norm(p=1)), strict=True
+    ):
+        torch.testing.assert_close(got, right, atol=0, rtol=1e-6)
+
+
+def test_an_absolute_value_is_compared_once_for_both_passes():
+    def work(s):
+        x = s.secret(draw((5, 3))[0], owner=0).requires_grad_()
+        x.abs().sum().backward()
+        s.reveal([x.abs(), x.grad])
+        return [r.kind for r in s.engine.protocol.ledger].count("comparison")
+
+    assert together(work, 2, "spdz") == 1
+
+
 def test_a_relu_is_compared_once_for_both_passes():
     def work(s):
         model = s.share(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1)))

@@ -112,8 +112,11 @@ def gate(a: Arithmetic, x: Number) -> Number:
 
 
 def absolute(a: Arithmetic, x: Number) -> Number:
-    """|x| = 2 relu(x) - x"""
-    return a.add(a.times(relu(a, x), 2.0), x, -1, "abs")
+    """|x| = 2 x [x >= 0] - x, exact: what is divided by it, or its root, must not meet a negative number."""
+    if x.bits + a.format.bits > CAPACITY:
+        x = a.round(x)
+    positive = a.multiply(x, non_negative(a, x, exact=True), "abs", bits=x.bits)
+    return a.add(a.times(positive, 2.0), x, -1, "abs")
 
 
 def complement(a: Arithmetic, bit: Number) -> Number:

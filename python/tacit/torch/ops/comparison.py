@@ -77,8 +77,11 @@ def absolute(a: Arithmetic, x: Number) -> Number:
 
 @implements(aten.sgn.default, aten.sign.default)
 def sign(a: Arithmetic, x: Number) -> Number:
-    """2 [x >= 0] - 1: 1 at zero, unlike torch's."""
-    return a.add_public(a.times(comparison.non_negative(a, x), 2.0), comparison.MINUS_ONE)
+    """[x > 0] + [x >= 0] - 1, exact. As the gradient of abs 2 [x >= 0] - 1, from what abs compared: 1 at zero."""
+    if in_backward():
+        return a.add_public(a.times(comparison.non_negative(a, x, exact=True), 2.0), comparison.MINUS_ONE)
+    low, high = selection.reached(a, x, [0, 1])
+    return a.add_public(a.add(low, high), comparison.MINUS_ONE, "sign")
 
 
 def _gated(a: Arithmetic, g: Operand, bit: Number) -> Number:
