@@ -136,6 +136,29 @@ def test_integers_stay_integers():
     assert torch.equal(changed, torch.tensor([7, 1, 2, 3, 2])) and torch.equal(same, Y)
 
 
+def test_integers_between_real_ends_are_real():
+    def work(s):
+        y = s.labels(Y, 3, owner=0)
+        low, ends = s.secret([0.5] * 5), torch.full((5,), 1.5)
+        shown = [y.clamp(0.5, 1.5), y.clamp(1, 2), y.clamp(max=ends), y.clamp_min(0.5), y.clamp(low)]
+        return s.reveal(shown)
+
+    low, ends = torch.full((5,), 0.5), torch.full((5,), 1.5)
+    right = [Y.clamp(0.5, 1.5), Y.clamp(1, 2), Y.clamp(max=ends), Y.clamp_min(0.5), Y.clamp(low)]
+    for got, expected in zip(together(work, 1), right, strict=True):
+        torch.testing.assert_close(got, expected, atol=0, rtol=0)
+
+
+def test_labels_come_out_of_a_data_loader():
+    def work(s):
+        table = torch.utils.data.TensorDataset(s.secret(X, owner=0), s.labels(Y, 3))
+        return s.reveal([F.cross_entropy(x[:, :3], y) for x, y in torch.utils.data.DataLoader(table, batch_size=2)])
+
+    right = [F.cross_entropy(X[i : i + 2, :3], Y[i : i + 2]) for i in (0, 2, 4)]
+    for got, expected in zip(together(work, 2, "spdz"), right, strict=True):
+        torch.testing.assert_close(got, expected, atol=1e-3, rtol=1e-3)
+
+
 def test_indices_that_are_refused():
     def work(s):
         y, x, t = s.labels(Y, 3, owner=0), s.secret(X, owner=0), s.secret(TABLE, owner=0)

@@ -57,7 +57,7 @@ def unknown(func: Any) -> str:
     name, base = _names_of(func)
     called = f"{func} on a secret tensor"
     if name in _SHOWS or base in _SHOWS:
-        return showing(called)
+        return showing(str(func))
     if name in _COMPARES or base in _COMPARES:
         return (
             f"{called} compares secret numbers in a way that is not there yet: >, ==, clamp, max, argmax, max-pooling in two "

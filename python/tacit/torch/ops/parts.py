@@ -148,7 +148,7 @@ def stack(a: Arithmetic, tensors: Sequence[Operand], dim: int = 0) -> Number:
     shape = shape_of(tensors[0])
     at = dim % (len(shape) + 1)
     numbers = [t if isinstance(t, Number) else a.public(array(t)) for t in tensors]
-    return a.concat([a.reshape(n, (*shape[:at], 1, *shape[at:])) for n in numbers], at)
+    return labels.joined(a, [a.reshape(n, (*shape[:at], 1, *shape[at:])) for n in numbers], at)
 
 
 @implements(aten.repeat.default, integers=first)

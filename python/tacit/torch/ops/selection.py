@@ -1,6 +1,7 @@
 """Ranges, the largest and the least, whole parts: exact, compared once for both passes."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,15 @@ aten = torch.ops.aten
 # Ranges. Activations compare at the resolution of a ReLU, and their gradients find the same bits.
 
 
-@implements(aten.clamp.default, aten.clamp.Tensor, integers=first)
+def _with_ends(args: tuple[Any, ...]) -> torch.dtype:
+    """Of integers between real numbers: real."""
+    dtype = first(args)
+    for end in args[1:]:
+        dtype = dtype if end is None else torch.promote_types(dtype, torch.result_type(args[0], end))
+    return dtype
+
+
+@implements(aten.clamp.default, aten.clamp.Tensor, integers=_with_ends)
 def clamp(a: Arithmetic, x: Operand, low: Operand | None = None, high: Operand | None = None) -> Operand:
     """Numbers as ends: one opening for both. Tensors, secret or public, element by element."""
     ends = [None if e is None or isinstance(e, Number) else scalar(e) for e in (low, high)]
@@ -29,12 +38,12 @@ def clamp(a: Arithmetic, x: Operand, low: Operand | None = None, high: Operand |
     return above if high is None else smaller(a, above, high)
 
 
-@implements(aten.clamp_min.default, aten.clamp_min.Tensor, integers=first)
+@implements(aten.clamp_min.default, aten.clamp_min.Tensor, integers=_with_ends)
 def clamp_min(a: Arithmetic, x: Operand, low: Operand) -> Operand:
     return clamp(a, x, low)
 
 
-@implements(aten.clamp_max.default, aten.clamp_max.Tensor, integers=first)
+@implements(aten.clamp_max.default, aten.clamp_max.Tensor, integers=_with_ends)
 def clamp_max(a: Arithmetic, x: Operand, high: Operand) -> Operand:
     return clamp(a, x, None, high)
 
