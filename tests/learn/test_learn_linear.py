@@ -51,6 +51,14 @@ def test_breast_cancer(protocol):
     beside(Ridge(), sk.Ridge(), X, y, protocol, 1e-5)
 
 
+def test_columns_far_from_zero():
+    X, y = data("diabetes", 60)
+    X = entered(X + 1000)
+    coef = fitted(LinearRegression(), X, entered(y / 50))[0]
+    right = sk.LinearRegression().fit(X, entered(y / 50)).coef_
+    assert np.abs(coef - right).max() < 5e-5 * np.std(y / 50)
+
+
 def test_without_intercept():
     X, y = data("diabetes", 100)
     y = entered(y / 50)

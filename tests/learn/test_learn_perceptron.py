@@ -100,6 +100,12 @@ def test_regression(flat):
     assert abs(score - right.score(X, y)) < 1e-2
 
 
+def test_sizes_of_numpy():
+    assert MLPRegressor(np.int64(5)).hidden_layer_sizes == 5
+    with pytest.raises(ValueError, match="hidden_layer_sizes"):
+        MLPRegressor(np.int64(0))
+
+
 def test_the_module_trains_on():
     X, y = data("iris", 40)
 

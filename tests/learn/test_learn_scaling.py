@@ -47,3 +47,17 @@ def test_parts_of_it(mean, std):
     np.testing.assert_allclose(z, reference.transform(X), atol=1e-3)
     np.testing.assert_allclose(again, reference.transform(X), atol=1e-3)
     np.testing.assert_allclose(back, X, atol=2e-3)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_means_far_from_zero(protocol):
+    """Both ways to transform take off the same mean, though 1 / rows is a public constant of 16 bits."""
+    X = entered(np.random.default_rng(0).normal(size=(60, 3)) + np.array([1000.0, -2000, 30]))
+
+    def work(s):
+        x, scaler = s.secret(X), StandardScaler()
+        z = scaler.fit_transform(x)
+        return s.reveal([z, scaler.transform(x)])
+
+    for z in together(work, protocol):
+        np.testing.assert_allclose(z, sk.StandardScaler().fit_transform(X), atol=1e-3)

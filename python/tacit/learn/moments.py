@@ -57,7 +57,7 @@ def average(a: Arithmetic, x: Number) -> Number:
 class Centred:
     """x = values + mean + rest, for x (n, d): values and mean at the scale of x, so that values are no wider than x.
 
-    `rest` is what mean is off by: 2^-16, and 1 part in 2^17, for 1 / n is a public constant. It is free, and small.
+    `rest` is what mean is off by, about 2^-16. It is free.
     """
 
     values: Number
@@ -67,6 +67,8 @@ class Centred:
 
 def centred(a: Arithmetic, x: Number) -> Centred:
     mean = at_scale(a, a.mean(x, (0,), keepdims=True), x.scale)
+    off = a.mean(less(a, x, mean), (0,), keepdims=True)  # 1 part in 2^17 of mean, for 1 / n is a public constant
+    mean = a.add(mean, at_scale(a, off, x.scale))
     values = less(a, x, mean)
     rest = at_scale(a, a.mean(values, (0,), keepdims=True), REST)
     return Centred(values, mean, bounded(rest, REST - a.format.fraction + a.format.integer))

@@ -216,7 +216,7 @@ class MLPRegressor(Perceptron):
 
 
 def _sizes(given: int | Sequence[int]) -> list[int]:
-    return [given] if isinstance(given, int) else list(given)
+    return [int(given)] if isinstance(given, int | np.integer) else list(given)
 
 
 def _module(sizes: Sequence[int], activation: str, generator: np.random.RandomState) -> Any:
