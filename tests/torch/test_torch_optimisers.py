@@ -86,9 +86,9 @@ def follow(optimiser, x):
 @pytest.mark.parametrize("protocol", ["clear", "spdz"])
 @pytest.mark.parametrize("name", ["adam", "amsgrad", "adamw", "rmsprop", "adagrad"])
 def test_small_gradients_make_steps_of_the_same_size(name, protocol):
-    """At a gradient of 3e-5 Adam's v is 1e-12 after a step; below 1e-5 there may be no step, but never a large one."""
-    gradients = torch.tensor([0.1, 1e-2, 1e-3, -1e-3, 3e-4, 1e-4, -1e-4, 3e-5])
-    tiny = torch.tensor([1e-5, -1e-5, 1e-6, 1e-7, 0.0])
+    """At a gradient of 5e-5 Adam's v is 2.5e-12 after a step; from 3e-5 down there may be no step, but never a large one."""
+    gradients = torch.tensor([0.1, 1e-2, 1e-3, -1e-3, 3e-4, 1e-4, -1e-4, 5e-5])
+    tiny = torch.tensor([3e-5, 1e-5, -1e-5, 1e-6, 1e-7, 0.0])
 
     def work(s):
         x = s.secret(torch.cat([gradients, tiny]) * 2**8, owner=0, format=tacit.Format(24, 5)) * 2**-8

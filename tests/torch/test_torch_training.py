@@ -292,3 +292,26 @@ def test_an_error_inside_a_layer_leaves_no_scope():
         return s.engine.scope
 
     assert together(work) == []
+
+
+def test_a_gradient_that_something_still_holds_is_recorded_alike():
+    """Autograd then keeps a clone instead of the gradient itself; one party's garbage must not make the graphs differ."""
+    x0, y0 = draw((4, 3), (4, 2))
+    base = nn.Linear(3, 2)
+
+    def work(s):
+        model = s.share(fresh(base))
+        held = []
+        if s.me == 0:
+            for p in model.parameters():
+                p.register_hook(lambda g: held.append(g))
+        optimiser = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=0.01)
+        x, y = secrets(s, [x0, y0])
+        for _ in range(3):
+            optimiser.zero_grad()
+            F.mse_loss(model(x), y).backward()
+            optimiser.step()
+            s.engine.step()
+        return shown(s, list(model.parameters()))
+
+    together(work, 2, "spdz")

@@ -31,6 +31,7 @@ from tacit.sharing.source import Source
 from tacit.sharing.wires import Wire
 from tacit.transport.channel import Channel
 
+LABEL = ", recorded at "
 LISTING = 1 << 16
 """Bytes of a graph's listing that are sent to find where two parties differ."""
 
@@ -172,7 +173,7 @@ class Engine:
             for request in plan.requests:
                 plan.release(request)
             return Prepared(pending, plan, b"")
-        target = f"{where()} {purpose}: {', '.join(f'{w.label} #{w.serial}' for w in wires)}" if purpose else ""
+        target = f"{where()} {purpose}: {_serials(wires)}" if purpose else ""
         digest = self._agree(pending, plan.requests, target)
         if plan.requests:
             assert self.source is not None
@@ -256,20 +257,25 @@ class Engine:
         return result[0]
 
     def _agree(self, wires: Sequence[Wire], requests: Sequence[Request], purpose: str) -> bytes:
-        """All parties record the same graph, or `Mismatch` names the first operation in which two of them differ."""
+        """All parties record the same graph, or `Mismatch` names the first operation in which two of them differ.
+
+        Labels are for people: what autograd does lazily may be recorded at one line or another.
+        """
         assert self.channel is not None
         lines = [f"graph {self.costs.graphs}, after {self._numbered - len(requests)} requests"]
         for w in wires:
             assert w.operation is not None
-            lines.append(f"{w.label}: {w.operation.describe()} of ({_serials(w.inputs)}), shape {w.shape}")
+            lines.append(f"{w.operation.describe()} of ({_serials(w.inputs)}), shape {w.shape}")
         lines += [purpose] if purpose else []
-        text = "\n".join(lines).encode()
-        digest = hashlib.blake2b(text, key=self.session[:64], person=b"tacit graph", digest_size=32).digest()
+        agreed = "\n".join(lines).encode()
+        digest = hashlib.blake2b(agreed, key=self.session[:64], person=b"tacit graph", digest_size=32).digest()
         peers = self.channel.peers
         came = self.channel.exchange({i: [digest] for i in peers}, dict.fromkeys(peers, LISTING), label="agree")
         differing = [i for i in peers if came[i] != digest]
         if differing:
-            mine = text[: LISTING - 1]
+            labels = ["", *(LABEL + w.label for w in wires), ""]
+            lines = [line + label for line, label in zip(lines, labels, strict=False)]
+            mine = "\n".join(lines).encode()[: LISTING - 1]
             listings = self.channel.exchange(
                 {i: [mine] for i in differing}, dict.fromkeys(differing, LISTING), label="agree"
             )
@@ -387,7 +393,7 @@ def _joined(pending: Sequence[Wire]) -> dict[int, Wire]:
 
 def _difference(me: int, lines: Sequence[str], peer: int, text: str) -> str:
     for mine, theirs in zip(lines, text.split("\n"), strict=False):
-        if mine != theirs:
+        if mine.partition(LABEL)[0] != theirs.partition(LABEL)[0]:
             shown = "".join(c if c.isprintable() else " " for c in theirs[:400])  # a peer's text, for a terminal
             return f"party {me} and party {peer} run different programs: here «{mine}», there «{shown}»"
     return f"party {me} and party {peer} run different programs: {len(lines) - 1} operations here, another number there"

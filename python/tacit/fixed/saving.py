@@ -83,7 +83,7 @@ def restore(a: Arithmetic, saved: Sequence[Saved]) -> list[Number]:
     values = [_together(engine, s, s.values, fp.size(s.shape)) for s in saved]
     tags = [_together(engine, s, s.tags, fp.size(s.shape)) for s in saved]
     keys = [_together(engine, s, s.key, 1) for s in saved]
-    engine.force(*values, *tags, *keys, purpose="restore")  # before chi is known
+    engine.force(*values, *tags, *keys, purpose=f"restore {', '.join(map(_what, saved))}")  # before chi is known
     (drawn,) = engine.reveal([engine.record(RandomBits((SEED,)), (), (SEED,), "random numbers of a check")])
     assert drawn is not None
     prg = _core.Prg(np.packbits(drawn.astype(np.uint8)).tobytes(), 0)
@@ -121,6 +121,11 @@ def _check(engine: Engine, s: Saved) -> None:
         raise BadInput("a saved share is damaged: its length is not that of its shape")
 
 
+def _what(s: Saved) -> str:
+    """What all parties have to restore alike."""
+    return f"{s.origin} of shape {s.shape}, scale {s.scale}, {s.bits} bits"
+
+
 def _together(engine: Engine, s: Saved, part: bytes, count: int) -> Wire:
     """The sum of what all parties enter."""
     mine = np.frombuffer(part, "<u8").astype(np.uint64)
@@ -130,10 +135,9 @@ def _together(engine: Engine, s: Saved, part: bytes, count: int) -> Wire:
     def give() -> Field:
         return mine
 
-    label = f"share of {s.origin}, scale {s.scale}, bits {s.bits}"
     inputs = []
     for owner in range(s.parties):
-        inputs.append(engine.record(Input(owner, give if owner == s.party else None), (), (count,), label))
+        inputs.append(engine.record(Input(owner, give if owner == s.party else None), (), (count,), "restore"))
     return _linear(engine, Combine((1,) * s.parties), *inputs)
 
 

@@ -61,7 +61,10 @@ class Cell:
         return self._value
 
     def write(self, value: Value, steps: tuple[Step, ...] = (), loose: bool = False) -> None:
-        """Replace the value of the place that `steps` lead to. `loose`: bring it home only when it is read."""
+        """Replace the value of the place that `steps` lead to. `loose`: bring it home only when it is read.
+
+        An empty place takes its first value as it is: autograd keeps a gradient, or copies it to a place, as it finds better.
+        """
         if steps:
             value = self._through(steps, value)
         self.version += 1
@@ -72,7 +75,7 @@ class Cell:
             return
         if self.home is None:
             self.home = self._home_of(value)
-        if loose and value.scale != self.home:
+        elif loose and value.scale != self.home:
             self._loose = True
             self.arithmetic.engine.keep(self._key, value.wire)
         else:

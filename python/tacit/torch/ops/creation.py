@@ -78,6 +78,9 @@ def name_gradient(cell: Cell) -> None:
 def clone(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SecretTensor:
     x: SecretTensor = args[0]
     copy = SecretTensor(Cell(x._cell.arithmetic, x.read(), x._cell.name), (), tuple(x.shape), x.dtype)
+    # Autograd keeps a gradient as it is, or clones it if something else still holds it, which may be so at one party only:
+    # both have to look alike.
+    name_gradient(copy._cell)
     if not torch.is_grad_enabled() and torch._C._current_autograd_node() is None:
         copy._cell.narrow()  # an optimiser's state, to be updated at every step
     return copy
