@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from tacit import field as fp
 from tacit.field import CAPACITY
 from tacit.fixed.arithmetic import Arithmetic, Number
+from tacit.fixed.format import constant
 from tacit.fixed.functions import normal
 
 DIGITS = 24
@@ -39,37 +40,53 @@ class Standard:
 def standardise(a: Arithmetic, x: Number, axes: Sequence[int], eps: float) -> Standard:
     """|z| is at most sqrt(n)."""
     count = fp.size([x.shape[i] for i in axes])
-    difference, squares, share = spread(a, x, axes)
+    difference, squares, share = spread(a, x, axes, eps)
     grow = max(0, (count - 1).bit_length())
     addend = count * share * share * eps
-    shifted = a.combine([(1.0, squares)], addend, squares.scale, min(squares.bits + 1, CAPACITY), "variance")
-    scaled = Number(shifted.wire, shifted.scale + grow, shifted.bits)
-    least = math.ldexp(addend, -grow)
-    known = least if math.ldexp(least, scaled.scale) >= 2 else None
-    root = normal.rsqrt(a, scaled, known, math.sqrt(share))
-    root = a.truncate(root, root.scale - DIGITS)
-    largest = math.ceil(-math.log2(share * share * eps) / 2) if known is not None else a.format.integer
+    bits = max(squares.bits, squares.scale + math.frexp(addend)[1]) + 1
+    shifted = a.combine([(1.0, squares)], addend, squares.scale, min(bits, CAPACITY), "variance")
+    scale, least = shifted.scale + grow, math.ldexp(addend, -grow)
+    known = math.ldexp(least, scale) >= 2
+    largest = math.ceil((0.01 - math.log2(least) if known else scale) / 2)  # the root is below 2^largest
+    more = max(0, largest - a.format.integer)  # sqrt(variance + eps) is multiplied by 2^more, so that its inverse fits
+    scaled = Number(shifted.wire, scale - 2 * more, shifted.bits)
+    root = normal.rsqrt(a, scaled, math.ldexp(least, 2 * more) if known else None, math.sqrt(share))
+    root = Number(root.wire, root.scale - more, root.bits)
+    root = a.truncate(root, root.scale - min(DIGITS, CAPACITY - 1 - grow // 2 - difference.scale))
     root = Number(root.wire, root.scale, min(root.bits, root.scale + largest + 1))
     z = a.multiply(difference, root, "standardise", bits=difference.scale + root.scale + grow // 2 + 1)
-    return Standard(z, a.mean(x, axes, True), a.times(root, share), squares, share, count)
+    return Standard(z, a.mean(x, axes, True), _part(a, root, share), squares, share, count)
 
 
-def spread(a: Arithmetic, x: Number, axes: Sequence[int]) -> tuple[Number, Number, float]:
-    """D, S and c. The axes of S stay, as 1. S / n is below 2^(integer + HEADROOM)."""
+def _part(a: Arithmetic, x: Number, share: float) -> Number:
+    """share x, for a share of at most 1: unlike `times`, also where x is above what the format holds."""
+    places = min(constant(share)[1], CAPACITY - x.bits)
+    return a.combine([(share, x)], 0.0, x.scale + places, x.bits + places, "standardise") if places else x
+
+
+def spread(a: Arithmetic, x: Number, axes: Sequence[int], eps: float = 0.0) -> tuple[Number, Number, float]:
+    """D, S and c. The axes of S stay, as 1. S / n is below 2^(integer + HEADROOM). S has room for n c^2 `eps`."""
     count = fp.size([x.shape[i] for i in axes])
     grow = max(0, (count - 1).bit_length())
     x = a.truncate(x, x.bits + grow + 1 - CAPACITY)
     total = a.expand(a.sum(x, axes, True, x.bits + grow), x.shape)
     whole = a.combine([(float(count), x), (-1.0, total)], 0.0, x.scale, x.bits + grow + 1, "mean")
     difference = Number(whole.wire, x.scale + grow, whole.bits)
-    difference, squares = sum_of_squares(a, difference, axes, a.format.integer + HEADROOM + grow)
-    return difference, squares, math.ldexp(count, -grow)
+    share = math.ldexp(count, -grow)
+    most, addend = a.format.integer + HEADROOM + grow, count * share * share * eps
+    return *sum_of_squares(a, difference, axes, most, addend), share
 
 
-def sum_of_squares(a: Arithmetic, x: Number, axes: Sequence[int], most: int) -> tuple[Number, Number]:
-    """x as it was squared, and the sum, known to be below 2^most, at the highest scale that fits. The axes stay, as 1."""
+def sum_of_squares(
+    a: Arithmetic, x: Number, axes: Sequence[int], most: int, addend: float = 0.0
+) -> tuple[Number, Number]:
+    """x as it was squared, and the sum, known to be below 2^most, at the highest scale that fits. The axes stay, as 1.
+
+    With `addend`, a sum with that fits as well.
+    """
     grow = max(0, (fp.size([x.shape[i] for i in axes]) - 1).bit_length())
-    most = min(most, 2 * (x.bits - x.scale) + grow)
+    own = 2 * (x.bits - x.scale) + grow
+    most = min(most, max(own, math.frexp(addend)[1]) + 1 if addend else own)
     x = a.truncate(x, x.scale - (CAPACITY - most) // 2)
     bits = min(2 * x.bits + grow, 2 * x.scale + most)
     return x, a.sum(a.multiply(x, x, "squares", bits=bits), axes, True, bits)
