@@ -162,3 +162,11 @@ def test_rounds_and_bytes_are_those_of_the_documentation(n, format, rounds, sent
         return costs.rounds - before[0], round((costs.sends - before[1]) / (128 * n))
 
     assert tacit.run(work, parties=2, protocol="spdz", format=tacit.Format(*format), tensors=False)[0] == (rounds, sent)
+
+
+@pytest.mark.parametrize("lift", [0, 30])
+def test_logsumexp_of_the_largest_numbers_has_a_bit_more_than_the_format(lift):
+    f = tacit.Format()
+    x = np.full((3, 50), 2.0**f.integer - 2.0**-f.fraction)
+    right = x[:, :1] + np.log(50)
+    np.testing.assert_allclose(computed(logsumexp, x, lift=lift, debug=True), right, atol=2e-3)

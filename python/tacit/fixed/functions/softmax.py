@@ -100,7 +100,9 @@ def logsumexp(a: Arithmetic, x: Number) -> Number:
     if not x.shape or x.shape[-1] <= 1:
         return x
     found = _exponentials(a, x)
-    return a.add(found.largest, _log(a, found.s), name="logsumexp")
+    m, log_s = (Number(n.wire, n.scale + 1, n.bits) for n in (found.largest, _log(a, found.s)))
+    half = a.add(m, log_s, name="logsumexp")  # perhaps twice what the format holds
+    return Number(half.wire, half.scale - 1, half.bits)
 
 
 def _log(a: Arithmetic, s: Number) -> Number:
