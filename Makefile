@@ -23,12 +23,12 @@ test: install
 
 check: install
 	cargo fmt --all --check
-	cargo clippy --all-targets -- -D warnings
+	cargo clippy --all-targets --all-features -- -D warnings
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	cargo test --release --quiet -p tacit-core
+	cargo test --release --quiet -p tacit-core --all-features
 	$(BIN)/python -m pytest
 
 check-full: check
