@@ -1,5 +1,7 @@
 """Comparisons, ranges, the largest, and max-pooling equal torch's, forward and backward, ties included."""
 
+import gc
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,6 +9,7 @@ from secretly import draw, together
 from torch import nn
 
 import tacit
+from tacit.sharing.wires import Wire
 
 X = (draw((2, 3, 6, 7))[0] * 2).round() / 2  # many ties
 PROTOCOLS = [("clear", 2), ("spdz", 2)]
@@ -295,3 +298,26 @@ def test_the_gradient_compares_nothing_again(name, values):
     some, again = together(work, 2, "spdz")
     assert again == []
     assert some
+
+
+@pytest.mark.parametrize("kind", ["secrets", "public values", "thresholds", "ranges"])
+def test_what_data_are_compared_with_in_each_step_is_forgotten(kind):
+    def work(s):
+        x = s.secret(draw((4, 3))[0], owner=0)
+        counts = []
+        for i in s.steps(60):
+            new = torch.full((4, 3), i / 100) + torch.arange(3)
+            compared = {
+                "secrets": lambda new=new: torch.maximum(x, x[:1] + new),
+                "public values": lambda new=new: torch.maximum(x, new),
+                "thresholds": lambda i=i: x > i / 100,
+                "ranges": lambda i=i: x.clamp(-i / 100 - 0.01, i / 100),
+            }[kind]
+            s.reveal(compared())
+            if i in (29, 59):
+                gc.collect()
+                counts.append(sum(type(w) is Wire for w in gc.get_objects()))
+        return counts
+
+    early, late = together(work, 1)
+    assert late <= early

@@ -8,6 +8,7 @@ A product with a sign opens nothing. Costs are for a source with bits over GF(2)
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,16 @@ from tacit.sharing.operations import AtLeast, Operation, Public, Truncate, Winne
 ONE, MINUS_ONE = np.asarray(1.0), np.asarray(-1.0)
 RESOLUTION = 8
 """Comparisons that are not exact are right for |x - t| >= 2^-RESOLUTION."""
+RECENT = 16
+"""So many comparisons of a value are kept: data may be compared with something new in every step."""
+
+
+def remember(known: dict[Any, Any], key: Any, value: Any) -> Any:
+    """`value`, kept under `key`; the oldest of more than `RECENT` is forgotten."""
+    known[key] = value
+    if len(known) > RECENT:
+        del known[next(iter(known))]
+    return value
 
 
 def non_negative(a: Arithmetic, x: Number, exact: bool = False) -> Number:
@@ -53,7 +64,7 @@ def at_least(a: Arithmetic, x: Number, thresholds: Sequence[float], exact: bool 
         shape = (len(levels), *x.shape)
         wire = a.engine.record(AtLeast(levels, magnitude, bits), (x.wire,), shape, "comparison")
         wire.bound = 1
-        known = x.wire.compared[levels] = wire, unit, magnitude
+        known = remember(x.wire.compared, levels, (wire, unit, magnitude))
     return Number(known[0], 0, 1)
 
 

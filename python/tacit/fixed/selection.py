@@ -18,7 +18,7 @@ from tacit import field as fp
 from tacit.errors import OutOfRange
 from tacit.field import CAPACITY
 from tacit.fixed.arithmetic import Arithmetic, Number
-from tacit.fixed.comparison import RESOLUTION, at_least, complement, winners
+from tacit.fixed.comparison import RESOLUTION, at_least, complement, remember, winners
 from tacit.sharing.forms import MatMul, With
 from tacit.sharing.maps import Sum
 from tacit.sharing.operations import Linear
@@ -75,11 +75,11 @@ def difference(a: Arithmetic, x: Number, y: Number | NDArray[np.float64]) -> Num
     if isinstance(y, Number):
         key: Any = (id(y.wire), x.scale, y.scale)
         if key not in known:
-            known[key] = a.add(x, y, -1, "compare"), y.wire  # kept, or another might take its id
+            remember(known, key, (a.add(x, y, -1, "compare"), y.wire))  # y is kept, or another might take its id
     else:
         key = (hashlib.blake2b(y.tobytes(), digest_size=16).digest(), y.shape, x.scale)
         if key not in known:
-            known[key] = a.add_public(x, -y, "compare"), None
+            remember(known, key, (a.add_public(x, -y, "compare"), None))
     found: Number = known[key][0]
     return found
 
@@ -92,16 +92,17 @@ def differed(x: Number, y: Number) -> bool:
 def reached(a: Arithmetic, x: Number, levels: Sequence[int]) -> list[Number]:
     """[X >= T] for each level, in units of the last place of x. One opening for those that were not asked for before."""
     known = _known(x)
+    bits = {t: known[t] for t in levels if t in known}
     most = 1 << x.bits
-    if missing := [t for t in dict.fromkeys(levels) if t not in known and -most < t < most]:
+    if missing := [t for t in dict.fromkeys(levels) if t not in bits and -most < t < most]:
         found = at_least(a, x, [math.ldexp(t, -x.scale) for t in missing], exact=True)
         for i, t in enumerate(missing):
-            known[t] = a.reshape(a.slice(found, 0, i, i + 1), x.shape)
+            bits[t] = remember(known, t, a.reshape(a.slice(found, 0, i, i + 1), x.shape))
     for t in levels:
-        if t not in known:  # no number of so many bits reaches it, or every one
+        if t not in bits:  # no number of so many bits reaches it, or every one
             never = Number(a.times(x, 0.0).wire, 0, 1)
-            known[t] = never if t > 0 else complemented(a, never)
-    return [known[t] for t in levels]
+            bits[t] = remember(known, t, never if t > 0 else complemented(a, never))
+    return [bits[t] for t in levels]
 
 
 def _known(x: Number) -> dict[int, Number]:
@@ -205,6 +206,7 @@ def clamp(a: Arithmetic, x: Number, low: float | None, high: float | None, exact
     ends = [e for e in (low, high) if e is not None]
     if len(ends) == 2 and _level(a, x, ends[0], False) >= _level(a, x, ends[1], False):
         return a.add_public(a.times(x, 0.0), np.asarray(ends[1]))  # as NumPy and torch have it
+    x = a.truncate(x, x.scale + math.frexp(max(map(abs, ends)))[1] + 1 - CAPACITY)  # finer, the field does not hold the ends
     steps = edges(a, x, low, high, exact)
     scale = x.scale if all(math.ldexp(e, x.scale).is_integer() for e in ends) else max(x.scale, a.format.fraction)
     values = [*([] if low is None else [low]), 0.0, *([] if high is None else [high])]
@@ -342,13 +344,14 @@ def floor_shift(a: Arithmetic, x: Number, drop: int) -> Number:
     if drop >= x.bits:
         (sign,) = reached(a, x, [0])
         return bounded(_plus(a, Number(sign.wire, x.scale - drop, 1), -1), 1)
-    x = a.truncate(x, x.bits + 2 - CAPACITY)  # at most two bits, where x fills the field
-    drop = drop - max(0, x.bits + 2 - CAPACITY)
+    excess = max(0, x.bits + 2 - CAPACITY)  # at most two bits, where x fills the field
+    x, drop = a.truncate(x, excess), drop - excess
     y = a.truncate(x, drop)
     rest = bounded(a.add(x, y, -1, "rest"), drop + 1)
     steps = at_least(a, rest, [math.ldexp(k, drop - rest.scale) for k in (-1, 0, 1)], exact=True)
-    mended = a.add(y, Number(_sum(a, steps, (0,), False, 2).wire, y.scale, 2), name="floor")
-    return bounded(_plus(a, mended, -2), min(mended.bits, y.bits + 1))
+    more = Number(_sum(a, steps, (0,), False, 2).wire, y.scale, 2)
+    bits = min(y.bits + 1, max(1, y.scale + a.format.integer), CAPACITY)
+    return a.combine([(1.0, y), (1.0, more)], -math.ldexp(2, -y.scale), y.scale, bits, "floor")
 
 
 def _plus(a: Arithmetic, x: Number, units: int) -> Number:
@@ -363,6 +366,8 @@ def trunc(a: Arithmetic, x: Number) -> Number:
     """The whole part, towards zero: the floor of x + [x < 0] (1 - one unit of its last place)."""
     if x.scale <= 0:
         return x
+    if x.bits < x.scale:
+        return Number(a.times(x, 0.0).wire, 0, 1)
     almost = a.lookup(a.reshape(compare(a, x, ">="), (1, *x.shape)), [1 - math.ldexp(1, -x.scale), 0.0], x.scale)
     return floor(a, _wide_as(a.add(x, almost), x, almost))
 
