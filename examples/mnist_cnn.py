@@ -60,8 +60,8 @@ def labels(folder: Path, part: str, count: int) -> np.ndarray:
     return read(folder / f"{part}-labels-idx1-ubyte.gz", 8)[:count].astype(np.int64)
 
 
-def train(model: nn.Module, batches: Iterable[Any], marks: set[int], correct: Any) -> list[Any]:
-    """An ordinary training loop: it does not know whether its numbers are secret. `correct` is called after these steps."""
+def train(model: nn.Module, batches: Iterable[Any], marks: set[int], tried: Any) -> list[Any]:
+    """An ordinary training loop: it does not know whether its numbers are secret. `tried(model)` is asked after the steps `marks`."""
     optimiser = torch.optim.SGD(model.parameters(), lr=0.01)
     curve = []
     for step, (x, y) in enumerate(batches, 1):
@@ -70,14 +70,13 @@ def train(model: nn.Module, batches: Iterable[Any], marks: set[int], correct: An
         loss.backward()
         optimiser.step()
         if step in marks:
-            curve.append(correct(model))
+            curve.append(tried(model))
     return curve
 
 
-def correct(model: nn.Module, batches: Iterable[Any]) -> torch.Tensor:
-    """How many are right."""
+def accuracy(model: nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
-        return sum((model(x).argmax(1) == y).float().sum() for x, y in batches)
+        return (model(x).argmax(1) == y).float().mean()
 
 
 def in_the_clear(given: argparse.Namespace, rows: int, marks: set[int]) -> list[float]:
@@ -88,7 +87,7 @@ def in_the_clear(given: argparse.Namespace, rows: int, marks: set[int]) -> list[
     order = np.random.default_rng(0).permutation(rows)
     batches = ((x[order[s : s + BATCH]], y[order[s : s + BATCH]]) for s in range(0, rows, BATCH))
     model = network(given.net, given.activation)
-    return [float(c) for c in train(model, batches, marks, lambda m: correct(m, [(test_x, test_y)]))]
+    return [float(c) for c in train(model, batches, marks, lambda m: accuracy(m, test_x, test_y))]
 
 
 def main() -> None:
@@ -123,7 +122,7 @@ def main() -> None:
             """Still a secret: it is computed now, and revealed at the end."""
             start = time.perf_counter()
             parts = session.batches(test_X, test_y, size=BATCH, shuffle=False)
-            found = sum(session.computed(correct(model, [part])) for part in parts)
+            found = sum(session.computed(accuracy(model, x, y)) * (len(x) / test) for x, y in parts)
             trying.append(time.perf_counter() - start)
             return found
 
@@ -134,9 +133,9 @@ def main() -> None:
             clear = in_the_clear(given, rows, marks)
             print(f"{'step':>6} {'private':>9} {'clear':>9}   accuracy on {test} test images")
             for step, private, plain in zip(sorted(marks), curve, clear, strict=True):
-                print(f"{step:6} {float(private) / test:9.2%} {plain / test:9.2%}")
-            print(f"accuracy of the private model:          {float(curve[-1]) / test:.2%}")
-            print(f"accuracy of the same run in the clear:  {clear[-1] / test:.2%}")
+                print(f"{step:6} {float(private):9.2%} {plain:9.2%}")
+            print(f"accuracy of the private model:          {float(curve[-1]):.2%}")
+            print(f"accuracy of the same run in the clear:  {clear[-1]:.2%}")
             print(f"seconds of training: {seconds - sum(trying):.0f}, and of trying test images: {sum(trying):.0f}")
             print(session.report())
 
