@@ -61,7 +61,7 @@ def labels(folder: Path, part: str, count: int) -> np.ndarray:
 
 
 def train(model: nn.Module, batches: Iterable[Any], marks: set[int], tried: Any) -> list[Any]:
-    """An ordinary training loop: it does not know whether its numbers are secret. `tried(model)` is asked after the steps `marks`."""
+    """An ordinary training loop: it does not know whether its numbers are secret. `tried(model)` after the steps `marks`."""
     optimiser = torch.optim.SGD(model.parameters(), lr=0.01)
     curve = []
     for step, (x, y) in enumerate(batches, 1):
