@@ -8,12 +8,14 @@ import pytest
 import tacit
 from tacit import SecretArray
 from tacit.fixed import selection
+from tacit.fixed.functions.splines import elu, sigmoid
 
 UNIT = 2.0**-16
 X = np.round(np.random.default_rng(0).normal(size=(3, 17)) * 4 / UNIT) * UNIT
 X[0, :9] = [0, 1, -1, 2.5, -2.5, 1 - UNIT, UNIT, -UNIT, 50.5]
 X[1] = X[1, 0]  # ties
 Y = X[:, ::-1]
+HIGHEST = np.asarray(4096 - UNIT)
 
 
 def one_hot(places, axis):
@@ -41,6 +43,11 @@ OPERATIONS = {
         lambda a, x, y: selection.clamp(a, selection.floor(a, x), -0.5, 1.5),
         np.clip(np.floor(X), -0.5, 1.5),
     ),
+    "clamp of whole numbers between two": (
+        lambda a, x, y: selection.clamp(a, selection.floor(a, x), 0.25, 0.75),
+        np.clip(np.floor(X), 0.25, 0.75),
+    ),
+    "floor of the largest": (lambda a, x, y: selection.floor(a, a.add_public(a.times(x, 0.0), HIGHEST)), 4095 + 0 * X),
     "maximum": (lambda a, x, y: selection.maximum(a, x, y), np.maximum(X, Y)),
     "minimum": (lambda a, x, y: selection.minimum(a, x, y), np.minimum(X, Y)),
     "largest": (lambda a, x, y: selection.largest(a, x, (1,)), X.max(1)),
@@ -187,3 +194,36 @@ def test_what_was_found_of_fewer_bits_does_not_serve_a_number_of_more():
     for reached, best in tacit.run(work, 2, tensors=False):
         np.testing.assert_array_equal(reached, [1, 0])
         np.testing.assert_array_equal(best, [1, 0])
+
+
+@pytest.mark.parametrize("protocol", ["clear", "spdz"])
+@pytest.mark.parametrize("lift", [13, 14, 29, 30])
+def test_whole_parts_of_numbers_that_fill_the_field(lift, protocol):
+    x = X.copy()
+    x[0, :2] = 4096 - UNIT, UNIT - 4096
+
+    def script(s):
+        a, n = s.arithmetic, s.secret(x, owner=0).number
+        n = a.lift(n, 16 + lift)
+        whole = [f(a, n) for f in (selection.floor, selection.ceil, selection.trunc)]
+        return s.reveal([SecretArray(a, w) for w in whole])
+
+    floor, ceil, trunc = tacit.run(script, 2, protocol=protocol, tensors=False, debug=True)[0]
+    np.testing.assert_array_equal(floor, np.floor(x))
+    np.testing.assert_array_equal(ceil, np.ceil(x))
+    np.testing.assert_array_equal(trunc, np.trunc(x))
+
+
+@pytest.mark.parametrize("protocol", ["clear", "spdz"])
+def test_small_numbers_at_scales_above_the_field(protocol):
+    """A public factor of 1e-12 leaves a scale at which 1 is not in the field."""
+
+    def script(s):
+        a, n = s.arithmetic, (s.secret(X, owner=0) * 1e-12).number
+        found = [selection.clamp(a, n, -1.0, 1.0, exact) for exact in (True, False)]
+        found += [selection.clamp(a, n, 0.5, None), selection.trunc(a, n), sigmoid(a, n), elu(a, n)]
+        return s.reveal([SecretArray(a, f) for f in found])
+
+    results = tacit.run(script, 2, protocol=protocol, tensors=False, debug=True)[0]
+    for got, right in zip(results, (0, 0, 0.5, 0, 0.5, 0), strict=True):
+        np.testing.assert_allclose(got, np.full(X.shape, right), atol=2.0**-12)

@@ -204,9 +204,9 @@ def clamp(a: Arithmetic, x: Number, low: float | None, high: float | None, exact
     if low is None and high is None:
         return x
     ends = [e for e in (low, high) if e is not None]
-    if len(ends) == 2 and _level(a, x, ends[0], False) >= _level(a, x, ends[1], False):
+    if len(ends) == 2 and _level(a, x, ends[0], True) > _level(a, x, ends[1], False):
         return a.add_public(a.times(x, 0.0), np.asarray(ends[1]))  # as NumPy and torch have it
-    x = a.truncate(x, x.scale + math.frexp(max(map(abs, ends)))[1] + 1 - CAPACITY)  # finer, the field does not hold the ends
+    x = a.truncate(x, x.scale + math.frexp(max(map(abs, ends)))[1] + 1 - CAPACITY)  # so that the field holds the ends
     steps = edges(a, x, low, high, exact)
     scale = x.scale if all(math.ldexp(e, x.scale).is_integer() for e in ends) else max(x.scale, a.format.fraction)
     values = [*([] if low is None else [low]), 0.0, *([] if high is None else [high])]
@@ -368,6 +368,7 @@ def trunc(a: Arithmetic, x: Number) -> Number:
         return x
     if x.bits < x.scale:
         return Number(a.times(x, 0.0).wire, 0, 1)
+    x = a.truncate(x, x.bits + 2 - CAPACITY)  # as the floor has it
     almost = a.lookup(a.reshape(compare(a, x, ">="), (1, *x.shape)), [1 - math.ldexp(1, -x.scale), 0.0], x.scale)
     return floor(a, _wide_as(a.add(x, almost), x, almost))
 

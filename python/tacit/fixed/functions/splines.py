@@ -30,6 +30,8 @@ from tacit.sharing.wires import Wire
 
 COARSEST, FINEST = 16, 24
 """Scales at which x is taken to its powers."""
+TOO_FINE = 52
+"""Above this scale the field does not hold the knots."""
 POWERS = (21, 18, 15, 12)
 """Scales of x^2 ... x^5: no product on the way leaves the field for |x| < 11, beyond which curves are lines."""
 SCALE = 45
@@ -128,6 +130,7 @@ def evaluate(a: Arithmetic, x: Number, curve: Curve) -> Number:
 
 def compared(a: Arithmetic, x: Number, curve: Curve, knots: tuple[float, ...]) -> Number:
     """[x >= t] for the curve's knots t; once for all curves that have them."""
+    x = a.truncate(x, x.scale - FINEST) if x.scale > TOO_FINE else x
     return comparison.at_least(a, x, knots, curve.exact or x.bits - x.scale > RESOLVED)
 
 
