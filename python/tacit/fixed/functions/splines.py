@@ -30,7 +30,7 @@ from tacit.sharing.wires import Wire
 
 COARSEST, FINEST = 16, 24
 """Scales at which x is taken to its powers."""
-TOO_FINE = 52
+TOO_FINE = 53
 """Above this scale the field does not hold the knots."""
 POWERS = (21, 18, 15, 12)
 """Scales of x^2 ... x^5: no product on the way leaves the field for |x| < 11, beyond which curves are lines."""
