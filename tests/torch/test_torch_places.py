@@ -185,3 +185,35 @@ def test_data_takes_another_secret():
         return shown(s, x)
 
     same(together(work), 0 * X)
+
+
+WHOLE = {
+    "a mask is scaled": lambda x: (x > 0).float().mul_(0.5),
+    "a mask is shifted": lambda x: (x > 0).double().sub_(0.1),
+    "a part of a mask": lambda x: (x > 0).float().index_fill_(0, torch.tensor([0]), 0.25),
+    "some of a mask": lambda x: (x > 0).float().index_put((torch.tensor([0, 2]),), x[:2]),
+    "a view of a mask": lambda x: _filled((x > 0).float()),
+    "a mask is filled": lambda x: ((x > 0) * 1.0).masked_fill_(x < 0, 0.3),
+    "a count is divided": lambda x: (x > 0).sum(1).float().div_(6),
+    "whole parts": lambda x: x.floor().add_(0.5).mul_(0.3),
+    "signs": lambda x: x.sign().clamp_(-0.7, 0.2),
+    "zeros that take a mask": lambda x: torch.zeros_like(x).add_(x > 0).mul_(0.3),
+    "large numbers": lambda x: (x * 1024).mul_(1 / 1024).add_(0.01),
+    "smoothed labels": lambda x: torch.nn.functional.one_hot(x.argmax(1), 3).float().mul_(0.9).add_(0.1 / 3),
+}
+
+
+def _filled(z):
+    z.view(-1)[3:5] = 0.7
+    return z
+
+
+@pytest.mark.parametrize("protocol", ["clear", "spdz"])
+@pytest.mark.parametrize("name", WHOLE)
+def test_places_of_real_numbers_keep_fractions_though_they_began_whole(name, protocol):
+    values = draw((4, 3))[0]
+
+    def work(s):
+        return s.reveal(WHOLE[name](s.secret(values, owner=0)))
+
+    torch.testing.assert_close(together(work, 2, protocol), WHOLE[name](values), atol=1e-3, rtol=1e-3)

@@ -88,6 +88,12 @@ class Cell:
             self.home = value.scale - (value.bits - width)
             self._loose = True
 
+    def refine(self) -> None:
+        """Keep the fraction of the format from now on: for real numbers whose first values were whole, like those of a mask."""
+        if self.home is not None and self.home < self.arithmetic.format.fraction:
+            self.home = self.arithmetic.format.fraction
+            self._loose = isinstance(self._value, Number)
+
     def _home_of(self, value: Number) -> int:
         """A scale at which the field holds all that the format allows."""
         return min(value.scale, CAPACITY - self.arithmetic.format.integer)
@@ -165,6 +171,8 @@ class SecretTensor(torch.Tensor):
         return self._seen[1]
 
     def write(self, value: Value, loose: bool = False) -> None:
+        if self.dtype.is_floating_point:
+            self._cell.refine()
         self._cell.write(value, self._steps, loose)
 
     def again(self, dtype: torch.dtype | None = None) -> "SecretTensor":

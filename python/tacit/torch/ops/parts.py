@@ -57,8 +57,16 @@ def index_put(a: Arithmetic, x: Operand, indices: Sequence[Any], values: Operand
         raise Unsupported(
             "aten.index_put of secret values at indices that repeat: use accumulate=True, or distinct indices"
         )
-    base = a.reshape(x if isinstance(x, Number) else a.public(array(x)), (size(shape),))
-    return a.reshape(put_rows(a, base, 0, flat.tolist(), a.like(part, base.scale)), shape)
+    base = _fine(a, x if isinstance(x, Number) else a.public(array(x)), values)
+    part = a.like(part, base.scale)
+    return a.reshape(put_rows(a, a.reshape(base, (size(shape),)), 0, flat.tolist(), part), shape)
+
+
+def _fine(a: Arithmetic, x: Number, values: Operand) -> Number:
+    """x, with the fraction of the format if it is whole, like a mask, and the values put into it are not."""
+    fraction = a.format.fraction
+    whole = values.scale <= x.scale if isinstance(values, Number) else not torch.as_tensor(values).is_floating_point()
+    return x if whole or x.scale >= fraction else a.like(x, fraction)
 
 
 def _accumulated(
@@ -129,7 +137,7 @@ def index_fill(a: Arithmetic, x: Operand, dim: int, chosen: torch.Tensor, value:
     shape = shape_of(x)
     axis = dim % len(shape)
     rows = sorted({i % shape[axis] for i in chosen.reshape(-1).tolist()})
-    base = x if isinstance(x, Number) else a.public(array(x))
+    base = _fine(a, x if isinstance(x, Number) else a.public(array(x)), value)
     part = value if isinstance(value, Number) else a.public(array(value))
     part = a.expand(a.like(part, base.scale), (*shape[:axis], len(rows), *shape[axis + 1 :]))
     return put_rows(a, base, axis, rows, part)
