@@ -31,6 +31,9 @@ OPTIMISERS = {
     "rmsprop, centred": lambda p: torch.optim.RMSprop(p, lr=0.02, centered=True),
     "adagrad": lambda p: torch.optim.Adagrad(p, lr=0.1),
     "adagrad, each": lambda p: torch.optim.Adagrad(p, lr=0.1, foreach=True),
+    "rprop": lambda p: torch.optim.Rprop(p, lr=0.01),
+    "rprop, each": lambda p: torch.optim.Rprop(p, lr=0.01, foreach=True),
+    "adamax": lambda p: torch.optim.Adamax(p, lr=0.05),
     "large eps": lambda p: torch.optim.Adam(p, lr=0.05, eps=0.1),
 }
 

@@ -217,3 +217,15 @@ def test_places_of_real_numbers_keep_fractions_though_they_began_whole(name, pro
         return s.reveal(WHOLE[name](s.secret(values, owner=0)))
 
     torch.testing.assert_close(together(work, 2, protocol), WHOLE[name](values), atol=1e-3, rtol=1e-3)
+
+
+def test_a_gradient_that_began_as_a_mask_takes_fractions():
+    def work(x):
+        torch.relu(x).sum().backward()
+        (x * 0.3).sum().backward()
+        x.grad.mul_(0.5)
+        return x.grad
+
+    values = draw((4, 3))[0]
+    got = together(lambda s: s.reveal(work(s.secret(values, owner=0).requires_grad_())))
+    torch.testing.assert_close(got, work(values.clone().requires_grad_()), atol=1e-3, rtol=1e-3)
