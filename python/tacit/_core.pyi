@@ -94,6 +94,12 @@ def conv2d_weight(
 def and_open(d: Words, y: Words, x: Words, e: Words, k: int, c: Words) -> Words:
     """d & y ^ x & e ^ d & e & k ^ c, for masks d, e of zeros and all ones: the local part of an AND of masked bits."""
 
+def compare_leaves(q: Words, digits: list[Words], both: list[Words], k: int) -> Words:
+    """(g, e) = ([R > q], [R = q]) of pairs of neighbouring bits: rows of g, then of e but for the lowest, each of q's shape.
+
+    `digits` are the shared bits of R, `both` the products of neighbours, k the share of 1.
+    """
+
 def pack_bits(words: Words) -> bytes:
     """The lowest bits of the words, eight to a byte."""
 
@@ -150,6 +156,9 @@ class Prg:
 
     def bytes(self, n: int) -> builtins.bytes:
         """n uniform bytes."""
+
+    def combine_bits(self, masks: Words, words: Words, backend: str | None = None) -> tuple[int, int]:
+        """(sum chi_j d_j, sum chi_j w_j) in GF(2^64) for masks d, chi the words of `bytes`."""
 
     def combine(self, arrays: Sequence[Words], backend: str | None = None) -> list[int]:
         """sum_j chi_j a_j mod p for each array, flat and of one length, with chi = what `field` would have returned."""

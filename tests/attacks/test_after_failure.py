@@ -97,7 +97,7 @@ def shifted(value, by):
 
 
 def run_another_script(session):
-    session.engine.scope.append("another")  # part of every label from here on
+    session.engine.costs.graphs += 1  # as if it had computed something more
 
 
 def silent(peer, number, payload, label):

@@ -291,6 +291,20 @@ def test_generator_is_uniform() -> None:
 
 
 @every_backend
+@pytest.mark.parametrize("n", [0, 1, 255, 256, 5000])
+def test_combine_bits(backend: str, n: int) -> None:
+    rng = np.random.default_rng(n)
+    masks, w = -rng.integers(0, 2, n, np.uint64), rng.integers(0, 1 << 63, n, np.uint64)
+    prg, again = _core.Prg(b"k" * 16, 3), _core.Prg(b"k" * 16, 3)
+    prg.field(10)
+    again.field(10)
+    chi = np.frombuffer(again.bytes(8 * n), np.uint64)
+    right = (_core.gf64_dot(chi, masks & np.uint64(1)), _core.gf64_dot(chi, w))
+    assert prg.combine_bits(masks, w, backend=backend) == right
+    assert prg.bytes(16) == again.bytes(16)  # both stand at the same place
+
+
+@every_backend
 @pytest.mark.parametrize("n", [0, 1, 4095, 4096, 4097, 50_000])
 def test_combine(backend: str, n: int) -> None:
     a, b = words(n), words(n, seed=1)

@@ -4,11 +4,13 @@
 //!
 //! ```text
 //! and_open: z = d & y ^ x & e ^ d & e & k ^ c
+//! leaves:   g = n1 & R1 ^ n1 & n0 & R0 ^ n0 & R1R0,   e = n1 & n0 & k ^ n1 & R0 ^ n0 & R1 ^ R1R0,   n = not q
 //! gf64_dot: sum_j a_j b_j in GF(2^64) = GF(2)[X] / (X^64 + X^4 + X^3 + X + 1)
 //! ```
 
 use crate::backend::Backend;
 use crate::error::BadShape;
+use crate::threads::for_rows;
 
 fn same(a: usize, b: usize) -> Result<(), BadShape> {
     if a == b {
@@ -36,6 +38,54 @@ pub fn and_open(
         *z = (d[i] & (y[i] ^ (e[i] & k))) ^ (x[i] & e[i]) ^ c[i];
     }
     Ok(())
+}
+
+/// (g, e) = ([R > q], [R = q]) of pairs of neighbouring bits, for shared bits R and public q: g of each pair, then e of all but the
+/// lowest; a last bit without a neighbour is a pair by itself.
+///
+/// `digits` are the bits of R, `both` the products of neighbours, `k` the share of 1; `q` holds as many numbers for each R as there are.
+pub fn leaves(out: &mut [u64], q: &[u64], digits: &[&[u64]], both: &[&[u64]], k: u64) -> Result<(), BadShape> {
+    let n = digits.first().map_or(0, |d| d.len());
+    for part in digits.iter().chain(both) {
+        same(n, part.len())?;
+    }
+    let pairs = digits.len().div_ceil(2);
+    same(both.len(), digits.len() / 2)?;
+    if pairs == 0 || (n == 0 && !q.is_empty()) || (n > 0 && !q.len().is_multiple_of(n)) {
+        return Err(BadShape(format!("{} numbers for {n} times {} bits", q.len(), digits.len())));
+    }
+    same(out.len(), (2 * pairs - 1) * q.len())?;
+    for_rows(out, q.len(), 1, |first, rows| {
+        for (row, at) in rows.chunks_mut(q.len()).zip(first..) {
+            let (pair, equal) = if at < pairs { (at, false) } else { (at - pairs + 1, true) };
+            for (row, q) in row.chunks_mut(n).zip(q.chunks(n)) {
+                let low = digits[2 * pair];
+                match (digits.get(2 * pair + 1), equal) {
+                    (Some(high), false) => greater(row, q, 2 * pair, low, high, both[pair]),
+                    (Some(high), true) => same_digits(row, q, 2 * pair, low, high, both[pair], k),
+                    (None, false) => each(row, q, 2 * pair, |i, n0, _| n0 & low[i]),
+                    (None, true) => each(row, q, 2 * pair, |i, n0, _| (n0 & k) ^ low[i]),
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+fn greater(row: &mut [u64], q: &[u64], j: usize, low: &[u64], high: &[u64], both: &[u64]) {
+    each(row, q, j, |i, n0, n1| (n1 & high[i]) ^ (n1 & n0 & low[i]) ^ (n0 & both[i]));
+}
+
+fn same_digits(row: &mut [u64], q: &[u64], j: usize, low: &[u64], high: &[u64], both: &[u64], k: u64) {
+    each(row, q, j, |i, n0, n1| (n1 & n0 & k) ^ (n1 & low[i]) ^ (n0 & high[i]) ^ both[i]);
+}
+
+/// row_i = value(i, not q_j, not q_(j+1)), these as masks.
+fn each(row: &mut [u64], q: &[u64], j: usize, value: impl Fn(usize, u64, u64) -> u64) {
+    let mask = |q: u64, j: usize| ((q >> j) & 1).wrapping_sub(1);
+    for (i, (out, &q)) in row.iter_mut().zip(q).enumerate() {
+        *out = value(i, mask(q, j), mask(q, j + 1));
+    }
 }
 
 /// The lowest bits of the words, eight to a byte, the first in the lowest place.
@@ -142,6 +192,38 @@ mod tests {
             }
         }
         assert!(gf64_dot(Backend::Portable, &[1], &[]).is_err());
+    }
+
+    #[test]
+    fn leaves_compare_pairs_of_digits() {
+        let k = 0x8000_0000_0000_0001u64;
+        let word = |bit: u64| bit.wrapping_neg() & k;
+        for low in 1..6usize {
+            let numbers: Vec<u64> = (0..1 << low).collect();
+            // Each R with two q.
+            let q: Vec<u64> =
+                numbers.iter().map(|r| r.wrapping_mul(3) % (1 << low)).chain(numbers.iter().map(|r| r ^ 1)).collect();
+            let digits: Vec<Vec<u64>> =
+                (0..low).map(|j| numbers.iter().map(|r| word((r >> j) & 1)).collect()).collect();
+            let both: Vec<Vec<u64>> = (0..low / 2)
+                .map(|p| digits[2 * p].iter().zip(&digits[2 * p + 1]).map(|(a, b)| a & b).collect())
+                .collect();
+            let (digits, both): (Vec<_>, Vec<_>) =
+                (digits.iter().map(|d| &d[..]).collect(), both.iter().map(|b| &b[..]).collect());
+            let pairs = low.div_ceil(2);
+            let mut out = vec![0; (2 * pairs - 1) * q.len()];
+            leaves(&mut out, &q, &digits, &both, k).unwrap();
+            for (at, row) in out.chunks(q.len()).enumerate() {
+                let pair = if at < pairs { at } else { at - pairs + 1 };
+                let two = |v: u64| (v >> (2 * pair)) & 3;
+                for (i, &found) in row.iter().enumerate() {
+                    let (r, q) = (two(numbers[i % numbers.len()]), two(q[i]));
+                    assert_eq!(found, word(if at < pairs { r > q } else { r == q } as u64), "low {low} at {at} i {i}");
+                }
+            }
+            assert!(leaves(&mut out[1..], &q, &digits, &both, k).is_err());
+        }
+        assert!(leaves(&mut [], &[], &[], &[], k).is_err());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! rejected until below it; only rejected words, which nobody uses, influence the time.
 
 use crate::backend::Backend;
+use crate::binary::gf64_dot;
 use crate::error::{same_length, BadShape};
 use crate::field::{self, P};
 use crate::kernel::kernels;
@@ -177,6 +178,25 @@ impl Prg {
             sums.iter_mut().zip(part).for_each(|(s, v)| *s = field::add(*s, v));
         }
         Ok(sums)
+    }
+
+    /// (sum_j chi_j d_j, sum_j chi_j w_j) in GF(2^64) for masks d, 0 or all ones, with chi the words of [`Prg::bytes`].
+    pub fn combine_bits(&mut self, be: Backend, masks: &[u64], words: &[u64]) -> Result<(u64, u64), BadShape> {
+        same_length("words", masks.len(), words.len())?;
+        let first = self.take(masks.len().div_ceil(CHUNK))?;
+        let parts = map_ranges(masks.len().div_ceil(CHUNK), MIN_CHUNKS, |range| {
+            let (mut a, mut gamma) = (0, 0);
+            let mut chi = vec![0; CHUNK.min(masks.len())];
+            for chunk in range {
+                let at = chunk * CHUNK;
+                let chi = &mut chi[..CHUNK.min(masks.len() - at)];
+                self.words(chi, first + chunk as u64, 0);
+                a ^= chi.iter().zip(&masks[at..]).fold(0, |sum, (c, d)| sum ^ (c & d));
+                gamma ^= gf64_dot(be, chi, &words[at..at + chi.len()]).expect("of one length");
+            }
+            (a, gamma)
+        });
+        Ok(parts.into_iter().fold((0, 0), |(a, g), (b, h)| (a ^ b, g ^ h)))
     }
 
     /// Calls `work(self, part, chunk)` for each chunk of `out`, over threads.

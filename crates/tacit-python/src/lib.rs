@@ -245,6 +245,22 @@ fn and_open<'py>(
 }
 
 #[pyfunction]
+fn compare_leaves<'py>(
+    py: Python<'py>,
+    q: Words<'py>,
+    digits: Vec<Words<'py>>,
+    both: Vec<Words<'py>>,
+    k: u64,
+) -> Out<'py> {
+    let rows = (2 * digits.len().div_ceil(2)).saturating_sub(1);
+    let shape: Vec<usize> = [rows].iter().chain(q.shape()).copied().collect();
+    let q = q.slice();
+    let (digits, both): (Vec<_>, Vec<_>) =
+        (digits.iter().map(In::slice).collect(), both.iter().map(In::slice).collect());
+    fill(py, &shape, |out| binary::leaves(out, q, &digits, &both, k))
+}
+
+#[pyfunction]
 fn pack_bits<'py>(py: Python<'py>, words: Words<'py>) -> Bound<'py, PyBytes> {
     let words = words.slice();
     PyBytes::new(py, &py.detach(|| binary::pack(words)))
@@ -376,6 +392,18 @@ impl Prg {
         PyBytes::new_with(py, n, |out| py.detach(|| self.0.bytes(out)).map_err(value))
     }
 
+    #[pyo3(signature = (masks, words, backend=None))]
+    fn combine_bits(
+        &mut self,
+        py: Python<'_>,
+        masks: Words<'_>,
+        words: Words<'_>,
+        backend: Option<&str>,
+    ) -> PyResult<(u64, u64)> {
+        let (be, masks, words) = (choose(backend)?, masks.slice(), words.slice());
+        py.detach(|| self.0.combine_bits(be, masks, words)).map_err(|e: BadShape| value(e))
+    }
+
     #[pyo3(signature = (arrays, backend=None))]
     fn combine(&mut self, py: Python<'_>, arrays: Vec<Words<'_>>, backend: Option<&str>) -> PyResult<Vec<u64>> {
         let (be, slices) = (choose(backend)?, arrays.iter().map(In::slice).collect::<Vec<_>>());
@@ -406,6 +434,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(conv2d_input, m)?)?;
     m.add_function(wrap_pyfunction!(conv2d_weight, m)?)?;
     m.add_function(wrap_pyfunction!(and_open, m)?)?;
+    m.add_function(wrap_pyfunction!(compare_leaves, m)?)?;
     m.add_function(wrap_pyfunction!(pack_bits, m)?)?;
     m.add_function(wrap_pyfunction!(unpack_bits, m)?)?;
     m.add_function(wrap_pyfunction!(gf64_dot, m)?)?;

@@ -8,6 +8,7 @@ Masked values serve both: x = D + A gives x y = D y + x E + D E + A B.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,6 +57,26 @@ class BitRing(ABC):
     @abstractmethod
     def product(self, d: Field, y: Share, x: Share, e: Field, c: Share) -> Share:
         """D y + x E - D E + [A B]"""
+
+    def leaves(self, q: Field, digits: Sequence[Share], both: Sequence[Share]) -> tuple[Share, Share]:
+        """([R > q], [R = q]) of pairs of neighbouring bits of R, of the second all but the lowest; shapes (pairs, ...).
+
+        `digits`: the bits of R, lowest first, which may lack leading axes of q; `both`: the products of the pairs' bits.
+        """
+        g: list[Share] = []
+        e: list[Share] = []
+        for j in range(0, len(digits) - 1, 2):
+            # With n_j = 1 - q_j: e_j = n_j + b_j R_j with b_j = 1 - 2 n_j, and g_j = n_j R_j.
+            n0, n1 = 1 - digit(q, j), 1 - digit(q, j + 1)
+            b0, b1 = 1 - 2 * n0, 1 - 2 * n1
+            low, high, product = digits[j], digits[j + 1], both[j // 2]
+            g.append(self.affine(None, (n1, high), (n0 * n1, low), (n0 * b1, product)))
+            e.append(self.affine(n0 * n1, (n0 * b1, high), (n1 * b0, low), (b0 * b1, product)))
+        if len(digits) % 2:
+            n0 = 1 - digit(q, len(digits) - 1)
+            g.append(self.affine(None, (n0, digits[-1])))
+            e.append(self.affine(n0, (1 - 2 * n0, digits[-1])))
+        return _stacked(g), _stacked(e[1:] or e)
 
     def affine(self, constant: Any, *terms: tuple[Any, Share]) -> Share:
         """constant + sum of public times shared."""
@@ -119,9 +140,23 @@ class WordBits(BitRing):
     def cost(self, count: int) -> tuple[int, int]:
         return self.protocol.bit_opening_cost(count)
 
+    def leaves(self, q: Field, digits: Sequence[Share], both: Sequence[Share]) -> tuple[Share, Share]:
+        flat_digits, flat_both = ([field.contiguous(s[0]).reshape(-1) for s in shares] for shares in (digits, both))
+        rows = _core.compare_leaves(field.contiguous(q), flat_digits, flat_both, self.protocol.binary_unit)
+        pairs = (len(digits) + 1) // 2
+        return (rows[:pairs],), (rows[pairs:],)
+
     def product(self, d: Field, y: Share, x: Share, e: Field, c: Share) -> Share:
         d, y0, x0, e, c0 = (np.ascontiguousarray(part) for part in (d, y[0], x[0], e, c[0]))
         return (_core.and_open(d, y0, x0, e, self.protocol.binary_unit, c0),)
+
+
+def digit(q: Field, j: int) -> Any:
+    return ((q >> np.uint64(j)) & np.uint64(1)).astype(np.int64)
+
+
+def _stacked(shares: list[Share]) -> Share:
+    return tuple(np.stack(parts) for parts in zip(*shares, strict=True))
 
 
 def _mask(public: Any) -> Field:

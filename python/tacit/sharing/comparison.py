@@ -24,13 +24,13 @@ import numpy as np
 from tacit import _core, field
 from tacit.field import CAPACITY, Field, P, size
 from tacit.sharing import truncation
-from tacit.sharing.bits import PRODUCT, BitRing, FieldBits, WordBits
+from tacit.sharing.bits import PRODUCT, BitRing, FieldBits, WordBits, digit
 from tacit.sharing.maps import Combine, Expand
 from tacit.sharing.masks import Late, Mask, Masked, Opening
 from tacit.sharing.operations import AtLeast, Truncate
 from tacit.sharing.plan import Plan, Rounds, Task
 from tacit.sharing.requests import LENGTH, Share
-from tacit.sharing.trees import Tree, digit
+from tacit.sharing.trees import Tree
 from tacit.sharing.wires import Wire
 
 if TYPE_CHECKING:

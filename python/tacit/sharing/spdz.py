@@ -143,9 +143,8 @@ class Spdz(MaskedProtocol):
         """sum chi_j w_ij + alpha_i sum chi_j D_j in GF(2^64)"""
         a = gamma = 0
         for masks, words in zip(self._bits, self._words, strict=True):
-            chi = np.frombuffer(prg.bytes(8 * words.size), np.uint64)
-            a ^= _core.gf64_dot(chi, masks.reshape(-1) & np.uint64(1))
-            gamma ^= _core.gf64_dot(chi, words.reshape(-1))
+            da, dg = prg.combine_bits(masks.reshape(-1), words.reshape(-1))
+            a, gamma = a ^ da, gamma ^ dg
         return gamma ^ _core.gf64_dot(np.array([a], np.uint64), np.array([self.binary_unit], np.uint64))
 
     def _checked(self) -> None:

@@ -1,6 +1,6 @@
 """Trees over shared bits of either kind (`sharing.bits`): [R > q] for a public q, and the product of many bits.
 
-q is public, so each bit of R gives (g, e) = ([R_j > q_j], [R_j = q_j]) as a public affine map of R_j, and
+q is public, so each bit of R gives (g, e) = ([R_j > q_j], [R_j = q_j]) as a public affine map of R_j (`BitRing.leaves`), and
     (g, e) of two neighbours = (g_1 + e_1 g_0, e_1 e_0)
 makes a tree: its first level takes [R_1 R_0] from the source and opens nothing; every further one opens e_1, g_0, e_0 once each.
 """
@@ -60,28 +60,10 @@ class Tree:
         return Level(h, mask, material, carried, equal)
 
     def climb(self, q: Field, digits: tuple[Share, ...]) -> Any:
-        g, e = self._leaves(q, digits)
+        g, e = self.ring.leaves(q, digits, [both().shares[0] for both in self.neighbours])
         for level in self.levels:
             g, e = yield from self._up(level, g, e)
         return tuple(part[0] for part in g)
-
-    def _leaves(self, q: Field, digits: tuple[Share, ...]) -> tuple[Share, Share]:
-        """g of all nodes of the first level, lowest first, and e of all but the lowest; shapes (nodes, ...)."""
-        ring, low = self.ring, len(digits)
-        g: list[Share] = []
-        e: list[Share] = []
-        for j in range(0, low - 1, 2):
-            # With n_j = 1 - q_j: e_j = n_j + b_j R_j with b_j = 1 - 2 n_j, and g_j = n_j R_j.
-            n0, n1 = 1 - digit(q, j), 1 - digit(q, j + 1)
-            b0, b1 = 1 - 2 * n0, 1 - 2 * n1
-            both = self.neighbours[j // 2]().shares[0]
-            g.append(ring.affine(None, (n1, digits[j + 1]), (n0 * n1, digits[j]), (n0 * b1, both)))
-            e.append(ring.affine(n0 * n1, (n0 * b1, digits[j + 1]), (n1 * b0, digits[j]), (b0 * b1, both)))
-        if low % 2:
-            n0 = 1 - digit(q, low - 1)
-            g.append(ring.affine(None, (n0, digits[low - 1])))
-            e.append(ring.affine(n0, (1 - 2 * n0, digits[low - 1])))
-        return stacked(g), stacked(e[1:] or e)
 
     def _up(self, level: Level, g: Share, e: Share) -> Any:
         """One level: (g_1 + e_1 g_0, e_1 e_0); a highest node without a partner stays as it is."""
@@ -128,20 +110,12 @@ class Conjunction:
         return tuple(b[0] for b in bits)
 
 
-def digit(q: Field, j: int) -> Any:
-    return ((q >> np.uint64(j)) & np.uint64(1)).astype(np.int64)
-
-
 def part(share: Share, start: int, stop: int | None) -> Share:
     return tuple(s[start:stop] for s in share)
 
 
 def joined(x: Share, y: Share) -> Share:
     return tuple(np.concatenate(parts) for parts in zip(x, y, strict=True))
-
-
-def stacked(shares: list[Share]) -> Share:
-    return tuple(np.stack(parts) for parts in zip(*shares, strict=True))
 
 
 def _masked(mask: Mask, start: int, stop: int) -> Masked:
