@@ -233,10 +233,10 @@ def test_encoding() -> None:
 def test_truncation_local(backend: str, f: int, k: int) -> None:
     c, top, high = words(77), words(77, seed=1), words(77, seed=2)
     c[:3] = (P - 1) // 2 - 1, (P - 1) // 2, (P - 1) // 2 + 1
-    constant, wrap = (P - 1) // 8 >> f, (2 * P + 2**f) // 2 ** (f + 1)
+    constant = (P - 1) // 8 >> f
     C, T, H = exact(c), exact(top), exact(high)
     below = np.array([v < (P - 1) // 2 for v in c.tolist()]).astype(object)
-    expected = k * ((C >> f) - constant) + below * wrap * T - H
+    expected = k * ((C >> f) - constant) + below * ((C + P >> f) - (C >> f)) * T - H
     assert same(_core.truncation_local(c, top, high, k, f, constant, backend=backend), expected)
 
 

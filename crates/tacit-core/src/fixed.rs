@@ -84,7 +84,7 @@ pub struct Truncation<'a> {
     pub constant: u64,
 }
 
-/// out = k ((c >> f) - constant) + [c < (p-1)/2] round(p / 2^f) top - high.
+/// out = k ((c >> f) - constant) + [c < (p-1)/2] (((c + p) >> f) - (c >> f)) top - high.
 pub fn truncation_local(be: Backend, out: &mut [u64], v: Truncation) -> Result<(), BadShape> {
     for (name, part) in [("c", v.c), ("top", v.top), ("high", v.high)] {
         same_length(name, out.len(), part.len())?;
@@ -92,25 +92,20 @@ pub fn truncation_local(be: Backend, out: &mut [u64], v: Truncation) -> Result<(
     if v.f > 60 {
         return Err(BadShape(format!("f is {}, more than 60", v.f)));
     }
-    let wrap = wrap_constant(v.f);
     let offset = field::neg(field::mul(v.k, v.constant));
     for_rows(out, 1, MIN, |at, out| {
         #[cfg(target_arch = "x86_64")]
         if be.checked() == Backend::Avx512Ifma {
-            return crate::ifma::truncation_local(out, v, wrap, offset, at);
+            return crate::ifma::truncation_local(out, v, offset, at);
         }
         let here = at..at + out.len();
         let parts = v.c[here.clone()].iter().zip(&v.top[here.clone()]).zip(&v.high[here]);
         for (o, ((&c, &top), &high)) in out.iter_mut().zip(parts) {
             let below = ((c < (P - 1) / 2) as u64).wrapping_neg();
+            let wrap = ((c + P) >> v.f) - (c >> v.f);
             let wide = v.k as u128 * (c >> v.f) as u128 + (wrap & below) as u128 * top as u128;
             *o = reduce128(wide + offset as u128 + (P - high) as u128);
         }
     });
     Ok(())
-}
-
-/// round(p / 2^f) mod p.
-pub fn wrap_constant(f: u32) -> u64 {
-    reduce128((2 * P as u128 + (1u128 << f)) >> (f + 1))
 }

@@ -354,25 +354,27 @@ pub(crate) fn multiply_open(out: &mut [u64], v: MaskedProduct, at: usize) {
     unsafe { run(out, v, at) }
 }
 
-/// out_i = k (c_i >> f) + [c_i < (p-1)/2] wrap top_i + offset - high_i for the elements from `at`.
-pub(crate) fn truncation_local(out: &mut [u64], v: Truncation, wrap: u64, offset: u64, at: usize) {
+/// out_i = k (c_i >> f) + [c_i < (p-1)/2] (((c_i + p) >> f) - (c_i >> f)) top_i + offset - high_i for the elements from `at`.
+pub(crate) fn truncation_local(out: &mut [u64], v: Truncation, offset: u64, at: usize) {
     #[target_feature(enable = "avx512f,avx512ifma")]
-    fn run(out: &mut [u64], v: Truncation, wrap: u64, offset: u64, at: usize) {
-        let (k, wrap, base) = (split(splat(v.k)), splat(wrap), splat(offset + P));
+    fn run(out: &mut [u64], v: Truncation, offset: u64, at: usize) {
+        let (k, base) = (split(splat(v.k)), splat(offset + P));
         let count = _mm_cvtsi32_si128(v.f as i32);
         for (i, o) in out.chunks_mut(LANES).enumerate() {
             let here = at + i * LANES..at + i * LANES + o.len();
             let c = load(&v.c[here.clone()]);
             let below = _mm512_cmplt_epu64_mask(c, splat((P - 1) / 2));
+            let shifted = _mm512_srl_epi64(c, count);
+            let wrap = _mm512_sub_epi64(_mm512_srl_epi64(_mm512_add_epi64(c, splat(P)), count), shifted);
             let wrap = split(_mm512_maskz_mov_epi64(below, wrap));
-            let s = accumulate(zero(), split(_mm512_srl_epi64(c, count)), k);
+            let s = accumulate(zero(), split(shifted), k);
             let mut s = accumulate(s, split(load(&v.top[here.clone()])), wrap);
             s[0] = _mm512_add_epi64(s[0], _mm512_sub_epi64(base, load(&v.high[here])));
             store(o, reduce(s));
         }
     }
     // SAFETY: `fixed` found the instructions.
-    unsafe { run(out, v, wrap, offset, at) }
+    unsafe { run(out, v, offset, at) }
 }
 
 /// C and `field` are the scalar forms of what this file does in lanes.

@@ -245,10 +245,9 @@ fn truncation() {
             let mut out = vec![0; n];
             let v = Truncation { c: &c, top: &top, high: &high, k, f, constant };
             fixed::truncation_local(be, &mut out, v).unwrap();
-            // round(p / 2^f); p is odd, so there are no ties but at f = 1, which round up.
-            let wrap = ((2 * P as u128 + (1u128 << f)) >> (f + 1)) % P as u128;
             for i in 0..n {
                 let p = P as u128;
+                let wrap = ((c[i] as u128 + p) >> f) - (c[i] >> f) as u128;
                 let e = if c[i] < (P - 1) / 2 { wrap } else { 0 };
                 let shifted = ((c[i] >> f) as u128 + p - constant as u128) % p;
                 let expected = (k as u128 * shifted % p + e * top[i] as u128 % p + p - high[i] as u128) % p;

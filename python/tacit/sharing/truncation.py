@@ -2,11 +2,11 @@
 
     M = (p - 1) / 2,  r = b M + rho,  rho uniform in [0, M)          r is uniform on [0, p - 1), at distance 2^-61 from F_p
     c = open(x + 2^58 + r),     e = [c < M]                           the sum wraps exactly when b = 1 and e = 1
-    y = (c >> f) - 2^(58 - f) + e b round(p / 2^f) - h,   h = r >> f
+    y = (c >> f) - 2^(58 - f) + e b (((c + p) >> f) - (c >> f)) - h,   h = r >> f
 
 For |x| < 2^58: 0 < x + 2^58 < 2^59, so x + 2^58 + rho < p and only b = 1 can wrap; then c < 2^59 < M, and without a wrap
-c >= M. So e b counts the wraps, y = floor(x / 2^f) + [x mod 2^f + r mod 2^f >= 2^f], up to the rounding of p / 2^f where it
-wraps (one value of eight): 2^-f for f <= 21, at most 1/2 above. But for that the mean is x / 2^f and the error below 1.
+c >= M. So e b counts the wraps and y = ((x + r) >> f) - (r >> f): the error is below 1, the mean x / 2^f. (The published form adds a
+rounded p / 2^f where the sum wraps; c + p is as public as c, so nothing needs to be rounded.)
 
 This is the case of one dealer's rho; parties that make r themselves add one rho each, and two or more shared bits.
 """
@@ -29,9 +29,10 @@ M = (P - 1) // 2
 OFFSET = 1 << CAPACITY
 
 
-def wrap(bits: int) -> int:
-    """round(p / 2^f)"""
-    return (P + (1 << (bits - 1))) >> bits
+def wrap(c: Field, bits: int) -> Field:
+    """What a wrap has taken from y: ((c + p) >> f) - (c >> f) if c < M, where there may have been one, else 0."""
+    f = np.uint64(bits)
+    return np.asarray((c < np.uint64(M)) * (((c + np.uint64(P)) >> f) - (c >> f)))
 
 
 def constant(bits: int) -> int:
@@ -51,7 +52,4 @@ def opening(c: Callable[[], Field], top: Mask, high: Mask, bits: int, task: "Tas
     def public() -> Field:
         return _core.add_scalar(np.asarray(c() >> np.uint64(bits)), -constant(bits) % P)
 
-    def wrapped() -> Field:
-        return np.asarray((c() < np.uint64(M)) * np.uint64(wrap(bits)))
-
-    return Opening(Masked(Combine((-1,)), (high,)), (Late(wrapped, top),), public, (task,))
+    return Opening(Masked(Combine((-1,)), (high,)), (Late(lambda: wrap(c(), bits), top),), public, (task,))
