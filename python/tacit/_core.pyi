@@ -14,6 +14,83 @@ from numpy.typing import NDArray
 
 Words = NDArray[np.uint64]
 
+@final
+class LatticeLayout:
+    """Where the elements of one product stand in polynomials, and which of its operands is encrypted."""
+
+@final
+class Ciphertexts:
+    """What another party encrypted and proved."""
+
+@final
+class LatticeParty:
+    """One party's keys of a preparation by lattices, and those of the parties that it has met (Rust: `lattice::party`).
+
+    ValueError for whatever came that is malformed, unproven, replayed or of another session.
+    """
+
+    slots: int
+    """Elements of one polynomial."""
+
+    def __init__(self, session: bytes, me: int, parties: int, alpha: int, seed: bytes) -> None:
+        """Keys from a seed of 32 bytes, and alpha encrypted under them; with proofs."""
+
+    def hello(self) -> bytes:
+        """Public key and encrypted alpha: to every other party, once. All parties' have the same length."""
+
+    def meet(self, peer: int, hello: bytes | bytearray | memoryview) -> None:
+        """Check another party's hello."""
+
+    @staticmethod
+    def elementwise(count: int) -> LatticeLayout:
+        """x * y of so many elements; x is encrypted."""
+
+    def matrix(self, m: int, k: int, n: int, left: bool) -> LatticeLayout:
+        """An m x k matrix times a k x n matrix; the left one is encrypted, or the right one."""
+
+    def convolution(
+        self,
+        kind: str,
+        image: Sequence[int],
+        filter: Sequence[int],
+        stride: tuple[int, int],
+        padding: tuple[int, int],
+        left: bool,
+    ) -> LatticeLayout:
+        """Of x [N, C, H, W] and w [O, C, kh, kw], y the output. "output": x, w; "input": grad y, w; "weight": x, grad y."""
+
+    def encrypted_bytes(self, layout: LatticeLayout) -> int:
+        """Bytes of `encrypt`."""
+
+    def response_bytes(self, layout: LatticeLayout) -> int:
+        """Bytes of `respond`."""
+
+    def products(self, layout: LatticeLayout) -> int:
+        """Products of ciphertexts by polynomials."""
+
+    def encrypt(self, layout: LatticeLayout, values: Words) -> bytes:
+        """The encrypted operand, with proofs: the same bytes to every other party."""
+
+    def accept(self, peer: int, layout: LatticeLayout, data: bytes | bytearray | memoryview) -> Ciphertexts:
+        """What `peer` encrypted, checked; batches are taken in the order in which they were made."""
+
+    def respond(
+        self, peer: int, layout: LatticeLayout, encrypted: Ciphertexts, operand: Words, masks: Words
+    ) -> bytes:
+        """The product of what `peer` encrypted and `operand`, plus `masks`, for `peer` to open."""
+
+    def open(self, layout: LatticeLayout, count: int, data: bytes | bytearray | memoryview) -> Words:
+        """The product plus the other party's masks, `count` elements."""
+
+    def scaled_bytes(self, count: int) -> int:
+        """Bytes of `scale`."""
+
+    def scale(self, peer: int, values: Words, masks: Words) -> bytes:
+        """alpha x + masks, for `peer` to open, alpha its own."""
+
+    def open_scaled(self, count: int, data: bytes | bytearray | memoryview) -> Words:
+        """alpha x + the other party's masks, `count` elements."""
+
 P: int
 """2^61 - 2^21 + 1."""
 

@@ -14,7 +14,6 @@ pub mod fixed;
 #[cfg(target_arch = "x86_64")]
 mod ifma;
 mod kernel;
-#[cfg(feature = "lattice")]
 pub mod lattice;
 pub mod matmul;
 pub mod prg;

@@ -1,6 +1,7 @@
 //! The module `tacit._core`: bindings that check shapes, release the GIL, and delegate to tacit-core.
 
 mod arrays;
+mod lattice;
 
 use arrays::{cast, fill, value, In};
 use numpy::{PyArrayDyn, PyArrayMethods};
@@ -419,6 +420,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     }
     m.add("P", P)?;
     m.add_class::<Prg>()?;
+    lattice::register(m)?;
     m.add_function(wrap_pyfunction!(backends, m)?)?;
     m.add_function(wrap_pyfunction!(backend, m)?)?;
     m.add_function(wrap_pyfunction!(threads, m)?)?;

@@ -1,0 +1,323 @@
+//! One party of a preparation, message by message: it takes what came and gives what to send. No sockets, no order of rounds.
+//!
+//!  encrypted product:  Enc_i(A_i) -> j;   j -> i: Enc_i(A_i B_j + r);   i holds A_i B_j + r, j holds -r
+//!  MAC (a VOLE):       Enc_i(alpha_i) once;   j -> i: alpha_i x_j + r
+//!
+//! Every ciphertext comes with a proof, bound to session, sender and place in the order of what that sender has sent: a
+//! replayed or reordered batch is refused.
+
+use super::layout::Layout;
+use super::parameters::{Demand, Parameters};
+use super::proof::{Proof, Statement, FACTOR};
+use super::random::{hash, Entropy, Secret};
+use super::response::Response;
+use super::{each, Ciphertext, Operand, Plaintext, PublicKey, SecretKey, Sum};
+use crate::error::{same_length, BadShape};
+use std::sync::{Arc, Mutex, PoisonError};
+use zeroize::Zeroizing;
+
+/// N.
+const DEGREE: usize = 1 << 14;
+/// Ciphertexts of one proof at most.
+pub const BATCH: usize = 32;
+/// Proven ciphertexts in one sum at most.
+pub const DEPTH: u32 = 64;
+/// 40 + log2 of the coefficients that a session sends.
+const DROWNING: u32 = 72;
+
+/// Another party's keys.
+struct Peer {
+    public: PublicKey,
+    alpha: Ciphertext,
+    accepted: u64,
+}
+
+/// A party's keys, and those of the others that it has met.
+pub struct Party {
+    session: Vec<u8>,
+    me: u32,
+    alpha: u64,
+    secret: SecretKey,
+    public: PublicKey,
+    hello: Vec<u8>,
+    peers: Vec<Option<Peer>>,
+    proven: u64,
+    entropy: Mutex<Entropy>,
+}
+
+/// The parameters that all parties of tacit use.
+pub fn parameters() -> Result<Arc<Parameters>, BadShape> {
+    let (slack, key_slack) = (Statement::Ciphertexts.slack(DEGREE, BATCH), Statement::Key.slack(DEGREE, 1));
+    let products = DEPTH * FACTOR;
+    Parameters::new(Demand { security: 128, degree: Some(DEGREE), products, drowning: DROWNING, slack, key_slack })
+}
+
+/// What a proof is bound to.
+fn context(session: &[u8], sender: u32, what: &[u8], count: u64) -> [u8; 32] {
+    hash("tacit lattice batch", &[session, &sender.to_le_bytes(), what, &count.to_le_bytes()])
+}
+
+impl Party {
+    /// Keys from a seed, and alpha, encrypted and proven, for `parties` of which this is `me`.
+    pub fn new(session: &[u8], me: u32, parties: u32, alpha: u64, seed: [u8; 32]) -> Result<Party, BadShape> {
+        if me >= parties || parties < 2 {
+            return Err(BadShape(format!("party {me} of {parties}: there are two or more, numbered from 0")));
+        }
+        let (p, mut entropy) = (parameters()?, Entropy::from_key(seed));
+        let secret = SecretKey::generate(&p, &mut entropy)?;
+        let (public, key_proof) = secret.prove_public(session, &context(session, me, b"key", 0), &mut entropy)?;
+        let constant = [Plaintext::from_coefficients(&p, &[alpha])?];
+        let about = context(session, me, b"alpha", 0);
+        let (encrypted, proof) = public.prove(Statement::Constant, &about, &constant, &mut entropy)?;
+        let mut hello = public.to_bytes();
+        hello.extend(key_proof.to_bytes(&p, Statement::Key, 1)?);
+        hello.extend(encrypted[0].to_bytes()?);
+        hello.extend(proof.to_bytes(&p, Statement::Constant, 1)?);
+        let peers = (0..parties).map(|_| None).collect();
+        let (session, entropy) = (session.to_vec(), Mutex::new(entropy));
+        Ok(Party { session, me, alpha, secret, public, hello, peers, proven: 0, entropy })
+    }
+
+    /// What this party works with.
+    pub fn parameters(&self) -> &Arc<Parameters> {
+        self.secret.parameters()
+    }
+
+    /// Public key and encrypted alpha with their proofs: to all others, once.
+    pub fn hello(&self) -> &[u8] {
+        &self.hello
+    }
+
+    /// Checks what another party's `hello` gave.
+    pub fn meet(&mut self, peer: u32, hello: &[u8]) -> Result<(), BadShape> {
+        let p = self.parameters().clone();
+        same_length("the keys, in bytes,", self.hello.len(), hello.len())?;
+        if peer == self.me || self.peers.get(peer as usize).is_none_or(Option::is_some) {
+            return Err(BadShape(format!("party {peer} is no other party, or was met before")));
+        }
+        let (key, rest) = hello.split_at(self.public.to_bytes().len());
+        let (key_proof, rest) = rest.split_at(Statement::Key.proof_bytes(&p, 1));
+        let (alpha, proof) = rest.split_at(p.ciphertext_bytes());
+        let public = PublicKey::from_bytes(&p, &self.session, key)?;
+        let key_proof = Proof::from_bytes(&p, Statement::Key, 1, key_proof)?;
+        public.verify(&context(&self.session, peer, b"key", 0), &key_proof)?;
+        let proof = Proof::from_bytes(&p, Statement::Constant, 1, proof)?;
+        let (about, alpha) = (context(&self.session, peer, b"alpha", 0), Ciphertext::from_bytes(&p, alpha)?);
+        let alpha = public.accept(Statement::Constant, &about, vec![alpha], &proof)?.swap_remove(0);
+        self.peers[peer as usize] = Some(Peer { public, alpha, accepted: 0 });
+        Ok(())
+    }
+
+    fn peer(&self, peer: u32) -> Result<&Peer, BadShape> {
+        let found = self.peers.get(peer as usize).and_then(Option::as_ref);
+        found.ok_or_else(|| BadShape(format!("party {peer} was not met")))
+    }
+
+    /// A generator of this call's own.
+    fn fork(&self) -> Result<Entropy, BadShape> {
+        let mut entropy = self.entropy.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(entropy.fork(1)?.swap_remove(0))
+    }
+
+    /// Bytes of [`Party::encrypt`].
+    pub fn encrypted_bytes(&self, layout: &Layout) -> usize {
+        let (p, count) = (self.parameters(), layout.ciphertexts(self.parameters()));
+        let proofs = (0..count).step_by(BATCH).map(|i| Statement::Ciphertexts.proof_bytes(p, BATCH.min(count - i)));
+        count * p.ciphertext_bytes() + proofs.sum::<usize>()
+    }
+
+    /// An operand encrypted and proven: the same bytes to all others.
+    pub fn encrypt(&mut self, layout: &Layout, v: &[u64]) -> Result<Vec<u8>, BadShape> {
+        let (p, mut entropy) = (self.parameters().clone(), self.fork()?);
+        let mut out = Vec::with_capacity(self.encrypted_bytes(layout));
+        for messages in layout.pack(&p, v)?.chunks(BATCH) {
+            let about = context(&self.session, self.me, b"batch", self.proven);
+            self.proven += 1;
+            let (ciphertexts, proof) = self.public.prove(Statement::Ciphertexts, &about, messages, &mut entropy)?;
+            out.extend(proof.to_bytes(&p, Statement::Ciphertexts, messages.len())?);
+            each(&ciphertexts, Ciphertext::to_bytes)?.iter().for_each(|c| out.extend(c));
+        }
+        Ok(out)
+    }
+
+    /// Another party's encrypted operand, checked.
+    pub fn accept(&mut self, peer: u32, layout: &Layout, bytes: &[u8]) -> Result<Vec<Ciphertext>, BadShape> {
+        same_length("the ciphertexts, in bytes,", self.encrypted_bytes(layout), bytes.len())?;
+        let (p, count, mut rest) = (self.parameters().clone(), layout.ciphertexts(self.parameters()), bytes);
+        let first = self.peer(peer)?.accepted;
+        let mut all = Vec::with_capacity(count);
+        for (batch, at) in (0..count).step_by(BATCH).enumerate() {
+            let size = BATCH.min(count - at);
+            let (proof, after) = rest.split_at(Statement::Ciphertexts.proof_bytes(&p, size));
+            let (bytes, after) = after.split_at(size * p.ciphertext_bytes());
+            rest = after;
+            let proof = Proof::from_bytes(&p, Statement::Ciphertexts, size, proof)?;
+            let parts: Vec<&[u8]> = bytes.chunks_exact(p.ciphertext_bytes()).collect();
+            let ciphertexts = each(&parts, |bytes| Ciphertext::from_bytes(&p, bytes))?;
+            let about = context(&self.session, peer, b"batch", first + batch as u64);
+            all.extend(self.peer(peer)?.public.accept(Statement::Ciphertexts, &about, ciphertexts, &proof)?);
+        }
+        if let Some(peer) = &mut self.peers[peer as usize] {
+            peer.accepted += count.div_ceil(BATCH) as u64;
+        }
+        Ok(all)
+    }
+
+    /// The answer to what `peer` encrypted: it will hold the form + `masks`.
+    pub fn respond(
+        &self,
+        peer: u32,
+        layout: &Layout,
+        encrypted: &[Ciphertext],
+        operand: &[u64],
+        masks: &[u64],
+    ) -> Result<Vec<u8>, BadShape> {
+        let responses = layout.answer(&self.peer(peer)?.public, encrypted, operand, masks, &mut self.fork()?)?;
+        Ok(joined(responses))
+    }
+
+    /// The form + the other's masks, of an answer to what this party encrypted.
+    pub fn open(&self, layout: &Layout, bytes: &[u8]) -> Result<Secret, BadShape> {
+        layout.open(&self.secret, &layout.read(&self.secret, bytes)?)
+    }
+
+    /// (polynomials, outputs of each) of `count` products with alpha.
+    fn scaled(&self, count: usize) -> Vec<usize> {
+        (0..count).step_by(DEGREE).map(|at| DEGREE.min(count - at)).collect()
+    }
+
+    /// Bytes of [`Party::scale`].
+    pub fn scaled_bytes(&self, count: usize) -> usize {
+        self.scaled(count).into_iter().map(|outputs| self.parameters().response_bytes(outputs)).sum()
+    }
+
+    /// `peer` will hold alpha x + `masks` for its own alpha.
+    pub fn scale(&self, peer: u32, x: &[u64], masks: &[u64]) -> Result<Vec<u8>, BadShape> {
+        same_length("the masks", x.len(), masks.len())?;
+        let (p, peer) = (self.parameters(), self.peer(peer)?);
+        let work: Vec<_> = x.chunks(DEGREE).zip(masks.chunks(DEGREE)).collect();
+        let responses = super::fork_each(&work, &mut self.fork()?, |(x, masks), entropy| {
+            let mut sum = Sum::new(p);
+            sum.add(&peer.alpha, &Operand::new(p, &Plaintext::from_coefficients(p, x)?)?)?;
+            peer.public.respond(sum, &(0..x.len()).collect::<Vec<_>>(), masks, entropy)
+        })?;
+        Ok(joined(responses))
+    }
+
+    /// alpha x + masks, of another party's [`Party::scale`] of `count` elements.
+    pub fn open_scaled(&self, count: usize, bytes: &[u8]) -> Result<Secret, BadShape> {
+        same_length("the responses, in bytes,", self.scaled_bytes(count), bytes.len())?;
+        let (p, mut rest) = (self.parameters(), bytes);
+        let cut: Vec<_> = self
+            .scaled(count)
+            .into_iter()
+            .map(|outputs| {
+                let (this, after) = rest.split_at(p.response_bytes(outputs));
+                rest = after;
+                (outputs, this)
+            })
+            .collect();
+        let parts = each(&cut, |(outputs, bytes)| {
+            self.secret.open(&Response::from_bytes(p, *outputs, bytes)?, &(0..*outputs).collect::<Vec<_>>())
+        })?;
+        let mut out = Zeroizing::new(vec![0; count]);
+        out.chunks_mut(DEGREE).zip(parts).for_each(|(o, v)| o.copy_from_slice(&v));
+        Ok(out)
+    }
+
+    /// This party's share of the MAC key.
+    pub fn alpha(&self) -> u64 {
+        self.alpha
+    }
+}
+
+fn joined(responses: Vec<Response>) -> Vec<u8> {
+    responses.iter().flat_map(Response::to_bytes).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::field::{self, tests::sample};
+    use crate::lattice::{Packing, Side};
+    use crate::matmul::{matmul, Matrix};
+    use crate::{Backend, P};
+
+    fn pair() -> [Party; 2] {
+        let mut made = [0u32, 1].map(|me| Party::new(b"session", me, 2, 1000 + me as u64, [me as u8 + 1; 32]).unwrap());
+        let [a, b] = &mut made;
+        let hellos = [a.hello().to_vec(), b.hello().to_vec()];
+        a.meet(1, &hellos[1]).unwrap();
+        b.meet(0, &hellos[0]).unwrap();
+        made
+    }
+
+    fn less(x: &[u64], y: &[u64]) -> Vec<u64> {
+        x.iter().zip(y).map(|(&x, &y)| field::sub(x, y)).collect()
+    }
+
+    #[test]
+    fn products_and_macs_from_bytes() {
+        let [mut a, mut b] = pair();
+        // Elementwise, with a part of the ciphertexts, too.
+        let n = 3 * DEGREE / 2;
+        let (x, y, r) = (sample(n, 1), sample(n, 2), sample(n, 3));
+        let layout = Layout::Slots(n);
+        let sent = a.encrypt(&layout, &x).unwrap();
+        let encrypted = b.accept(0, &layout, &sent).unwrap();
+        for count in [n, 100] {
+            let part = Layout::Slots(count);
+            let answer = b.respond(0, &part, &encrypted, &y[..count], &r[..count]).unwrap();
+            let product: Vec<u64> = x.iter().zip(&y[..count]).map(|(&x, &y)| field::mul(x, y)).collect();
+            assert_eq!(less(&a.open(&part, &answer).unwrap(), &r[..count]), product);
+            assert!(a.open(&part, &answer[1..]).is_err());
+        }
+        assert!(b
+            .respond(0, &Layout::Slots(DEGREE * 3), &encrypted, &vec![1; DEGREE * 3], &vec![1; DEGREE * 3])
+            .is_err());
+        // A batch is taken once, from its sender, whole.
+        assert!(b.accept(0, &layout, &sent).is_err());
+        assert!(a.accept(0, &layout, &sent).is_err() && a.accept(1, &layout, &sent).is_err());
+        // A form.
+        let (m, k, j) = (6, 70, 5);
+        let p = a.parameters().clone();
+        for side in [Side::Left, Side::Right] {
+            let layout = Layout::Blocks(Packing::matrix(&p, (m, k, j), side, DEPTH as usize).unwrap(), side);
+            let (left, right, r) = (sample(m * k, 4), sample(k * j, 5), sample(m * j, 6));
+            let (mine, theirs) = if side == Side::Left { (&left, &right) } else { (&right, &left) };
+            let sent = a.encrypt(&layout, mine).unwrap();
+            let encrypted = b.accept(0, &layout, &sent).unwrap();
+            let answer = b.respond(0, &layout, &encrypted, theirs, &r).unwrap();
+            assert_eq!(answer.len(), layout.response_bytes(&p));
+            let mut out = vec![0; m * j];
+            let (x, y) = (Matrix::new(&left, m, k, false).unwrap(), Matrix::new(&right, k, j, false).unwrap());
+            matmul(Backend::best(), &mut out, x, y).unwrap();
+            assert_eq!(less(&a.open(&layout, &answer).unwrap(), &r), out);
+        }
+        // MACs.
+        for count in [1, DEGREE + 5] {
+            let (x, r) = (sample(count, 7), sample(count, 8));
+            let answer = a.scale(1, &x, &r).unwrap();
+            assert_eq!(answer.len(), b.scaled_bytes(count));
+            let expected: Vec<u64> = x.iter().map(|&x| field::mul(x, b.alpha())).collect();
+            assert_eq!(less(&b.open_scaled(count, &answer).unwrap(), &r), expected);
+        }
+    }
+
+    #[test]
+    fn a_stranger_or_altered_keys_are_refused() {
+        let [mut a, b] = pair();
+        assert!(a.meet(1, b.hello()).is_err() && a.meet(0, b.hello()).is_err() && a.meet(7, b.hello()).is_err());
+        let mut fresh = Party::new(b"session", 0, 2, P - 1, [9; 32]).unwrap();
+        for at in [0, 30, b.hello().len() / 2, b.hello().len() - 1] {
+            let mut altered = b.hello().to_vec();
+            altered[at] ^= 1;
+            assert!(fresh.meet(1, &altered).is_err(), "{at}");
+        }
+        assert!(fresh.scale(1, &[1], &[2]).is_err());
+        let other = Party::new(b"another session", 1, 2, 5, [9; 32]).unwrap();
+        assert!(fresh.meet(1, other.hello()).is_err());
+        fresh.meet(1, b.hello()).unwrap();
+        assert!(Party::new(b"session", 2, 2, 5, [9; 32]).is_err());
+    }
+}

@@ -1,0 +1,169 @@
+//! Lattices: a party's keys, layouts of products, ciphertexts of others.
+
+use crate::arrays::{fill, value};
+use crate::{Out, Words};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use tacit_core::conv::Conv;
+use tacit_core::lattice::{party, Ciphertext, Layout, Packing, Party, Side};
+use tacit_core::BadShape;
+
+/// How one product is laid out.
+#[pyclass(frozen, module = "tacit._core")]
+pub struct LatticeLayout(Layout);
+
+/// What another party encrypted, checked.
+#[pyclass(frozen, module = "tacit._core")]
+pub struct Ciphertexts(Vec<Ciphertext>);
+
+/// A party's keys.
+#[pyclass(module = "tacit._core")]
+pub struct LatticeParty(Party);
+
+fn side(left: bool) -> Side {
+    if left {
+        Side::Left
+    } else {
+        Side::Right
+    }
+}
+
+fn bytes<'py>(
+    py: Python<'py>,
+    work: impl FnOnce() -> Result<Vec<u8>, BadShape> + Send,
+) -> PyResult<Bound<'py, PyBytes>> {
+    Ok(PyBytes::new(py, &py.detach(work).map_err(value)?))
+}
+
+fn array<'py>(py: Python<'py>, count: usize, work: impl FnOnce(&mut [u64]) -> Result<(), BadShape> + Send) -> Out<'py> {
+    fill(py, &[count], work)
+}
+
+#[pymethods]
+impl LatticeParty {
+    #[new]
+    fn new(py: Python<'_>, session: &[u8], me: u32, parties: u32, alpha: u64, seed: [u8; 32]) -> PyResult<Self> {
+        py.detach(|| Party::new(session, me, parties, alpha, seed)).map(Self).map_err(value)
+    }
+
+    #[getter]
+    fn slots(&self) -> usize {
+        self.0.parameters().degree()
+    }
+
+    fn hello<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.0.hello())
+    }
+
+    fn meet(&mut self, py: Python<'_>, peer: u32, hello: &[u8]) -> PyResult<()> {
+        py.detach(|| self.0.meet(peer, hello)).map_err(value)
+    }
+
+    #[staticmethod]
+    fn elementwise(count: usize) -> LatticeLayout {
+        LatticeLayout(Layout::Slots(count))
+    }
+
+    fn matrix(&self, m: usize, k: usize, n: usize, left: bool) -> PyResult<LatticeLayout> {
+        let packing = Packing::matrix(self.0.parameters(), (m, k, n), side(left), party::DEPTH as usize);
+        Ok(LatticeLayout(Layout::Blocks(packing.map_err(value)?, side(left))))
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn convolution(
+        &self,
+        kind: &str,
+        image: [usize; 4],
+        filter: [usize; 4],
+        stride: (usize, usize),
+        padding: (usize, usize),
+        left: bool,
+    ) -> PyResult<LatticeLayout> {
+        let ([batch, channels, height, width], [filters, _, rows, columns]) = (image, filter);
+        let (size, kernel) = ((height, width), (rows, columns));
+        let s = Conv { batch, channels, size, filters, kernel, stride, padding };
+        let (p, side, most) = (self.0.parameters(), side(left), party::DEPTH as usize);
+        let packing = match kind {
+            "output" => Packing::conv2d(p, s, side, most),
+            "input" => Packing::conv2d_input(p, s, side, most),
+            "weight" => Packing::conv2d_weight(p, s, side, most),
+            _ => return Err(value(format!("{kind:?} is no convolution: output, input or weight"))),
+        };
+        Ok(LatticeLayout(Layout::Blocks(packing.map_err(value)?, side)))
+    }
+
+    fn encrypted_bytes(&self, layout: &LatticeLayout) -> usize {
+        self.0.encrypted_bytes(&layout.0)
+    }
+
+    fn response_bytes(&self, layout: &LatticeLayout) -> usize {
+        layout.0.response_bytes(self.0.parameters())
+    }
+
+    fn products(&self, layout: &LatticeLayout) -> usize {
+        layout.0.products(self.0.parameters())
+    }
+
+    fn encrypt<'py>(
+        &mut self,
+        py: Python<'py>,
+        layout: &LatticeLayout,
+        values: Words<'py>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let v = values.slice();
+        bytes(py, || self.0.encrypt(&layout.0, v))
+    }
+
+    fn accept(&mut self, py: Python<'_>, peer: u32, layout: &LatticeLayout, data: &[u8]) -> PyResult<Ciphertexts> {
+        py.detach(|| self.0.accept(peer, &layout.0, data)).map(Ciphertexts).map_err(value)
+    }
+
+    fn respond<'py>(
+        &self,
+        py: Python<'py>,
+        peer: u32,
+        layout: &LatticeLayout,
+        encrypted: &Ciphertexts,
+        operand: Words<'py>,
+        masks: Words<'py>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let (operand, masks) = (operand.slice(), masks.slice());
+        bytes(py, || self.0.respond(peer, &layout.0, &encrypted.0, operand, masks))
+    }
+
+    fn open<'py>(&self, py: Python<'py>, layout: &LatticeLayout, count: usize, data: &[u8]) -> Out<'py> {
+        array(py, count, |out| copy(out, &self.0.open(&layout.0, data)?))
+    }
+
+    fn scaled_bytes(&self, count: usize) -> usize {
+        self.0.scaled_bytes(count)
+    }
+
+    fn scale<'py>(
+        &self,
+        py: Python<'py>,
+        peer: u32,
+        values: Words<'py>,
+        masks: Words<'py>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let (values, masks) = (values.slice(), masks.slice());
+        bytes(py, || self.0.scale(peer, values, masks))
+    }
+
+    fn open_scaled<'py>(&self, py: Python<'py>, count: usize, data: &[u8]) -> Out<'py> {
+        array(py, count, |out| copy(out, &self.0.open_scaled(count, data)?))
+    }
+}
+
+fn copy(out: &mut [u64], v: &[u64]) -> Result<(), BadShape> {
+    tacit_core::error::same_length("the result", v.len(), out.len())?;
+    out.copy_from_slice(v);
+    Ok(())
+}
+
+/// Adds this file's classes.
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_class::<LatticeParty>()?;
+    m.add_class::<LatticeLayout>()?;
+    m.add_class::<Ciphertexts>()
+}
