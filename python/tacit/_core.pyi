@@ -74,9 +74,7 @@ class LatticeParty:
     def accept(self, peer: int, layout: LatticeLayout, data: bytes | bytearray | memoryview) -> Ciphertexts:
         """What `peer` encrypted, checked; batches are taken in the order in which they were made."""
 
-    def respond(
-        self, peer: int, layout: LatticeLayout, encrypted: Ciphertexts, operand: Words, masks: Words
-    ) -> bytes:
+    def respond(self, peer: int, layout: LatticeLayout, encrypted: Ciphertexts, operand: Words, masks: Words) -> bytes:
         """The product of what `peer` encrypted and `operand`, plus `masks`, for `peer` to open."""
 
     def open(self, layout: LatticeLayout, count: int, data: bytes | bytearray | memoryview) -> Words:

@@ -158,7 +158,7 @@ class Engine:
         pending = _truncations_first(_ordered(wires))
         if not pending and not purpose:
             return None
-        plan = Plan(self._numbered, joined=_joined(pending))
+        plan = Plan(self._numbered, joined=_joined(pending, self.protocol.leading))
         for wire in pending:
             assert wire.operation is not None
             wire.serial, self._forced = self._forced, self._forced + 1
@@ -375,7 +375,7 @@ def _truncations_first(order: Sequence[Wire]) -> list[Wire]:
     return result
 
 
-def _joined(pending: Sequence[Wire]) -> dict[int, Wire]:
+def _joined(pending: Sequence[Wire], leading: int) -> dict[int, Wire]:
     """By id of a truncation's wire: a comparison of the same value in the same graph, which can open it for both."""
     truncations: dict[int, Wire] = {}
     for w in pending:
@@ -386,7 +386,7 @@ def _joined(pending: Sequence[Wire]) -> dict[int, Wire]:
         if not isinstance(w.operation, AtLeast) or (found := truncations.get(id(w.inputs[0]))) is None:
             continue
         assert isinstance(found.operation, Truncate)
-        if joins(w.operation, found.operation):
+        if joins(w.operation, found.operation, leading):
             joined.setdefault(id(found), w)
     return joined
 

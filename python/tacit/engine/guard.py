@@ -11,7 +11,7 @@ import numpy as np
 
 from tacit import field as fp
 from tacit.engine.engine import Engine
-from tacit.sharing.comparison import FILL, LEADING
+from tacit.sharing.comparison import FILL
 from tacit.sharing.maps import Combine, Concat, LinearMap, Reshape, Slice, Sum
 from tacit.sharing.operations import AtLeast, Linear, Shift
 from tacit.sharing.wires import Wire
@@ -47,7 +47,8 @@ def _count(engine: Engine, wires: list[Wire], bound: int) -> Wire:
 
     joined = linear(Concat(0), *(linear(Reshape((fp.size(w.shape),)), w) for w in wires))
     edge = (1 << bound) + max((1 << bound) >> 3, 2)
-    bits = engine.record(AtLeast((edge, -edge), min(bound + BEYOND, FILL), LEADING), (joined,), (2, size), "guard")
+    compare = AtLeast((edge, -edge), min(bound + BEYOND, FILL), engine.protocol.leading)
+    bits = engine.record(compare, (joined,), (2, size), "guard")
     counted = linear(Sum((1,)), bits)
     outside = linear(Combine((1, -1)), linear(Slice(0, 0, 1), counted), linear(Slice(0, 1, 2), counted))
     return engine.record(Shift(np.array([size], np.uint64)), (outside,), (1,), "guard")

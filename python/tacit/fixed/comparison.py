@@ -2,7 +2,8 @@
 
 A sign is exact (20 bytes and 7 rounds in the default format), or right for |x| >= 2^-RESOLUTION and either nearer to zero (11
 bytes, 6 rounds; fewer where the format has fewer integer bits). ReLU and its kin take the second: they are off by at most
-2^-RESOLUTION there, and never elsewhere. (With more than 12 integer bits in the format the resolution is 2^(integer - 20).)
+2^-RESOLUTION there, and never elsewhere. (With more than 12 integer bits in the format the resolution is 2^(integer - 20); where
+n parties make the correlated randomness themselves, 2^(integer - 20 + ceil(log2 n)) with more than 12 - log2 n.)
 A product with a sign opens nothing. Costs are for a source with bits over GF(2).
 """
 
@@ -15,7 +16,7 @@ import numpy as np
 from tacit.errors import OutOfRange
 from tacit.field import CAPACITY
 from tacit.fixed.arithmetic import Arithmetic, Number
-from tacit.sharing.comparison import FILL, LEADING
+from tacit.sharing.comparison import FILL
 from tacit.sharing.operations import AtLeast, Operation, Public, Truncate, Winners
 
 ONE, MINUS_ONE = np.asarray(1.0), np.asarray(-1.0)
@@ -56,8 +57,9 @@ def at_least(a: Arithmetic, x: Number, thresholds: Sequence[float], exact: bool 
         raise OutOfRange(
             f"a comparison of {x.bits} bits with {max(map(abs, thresholds)):.3g}: numbers of {FILL} bits at most can be compared"
         )
-    bits = magnitude + 2 if exact else max(2, min(LEADING, magnitude + 1 - x.scale + RESOLUTION))
-    bits = bits if bits <= LEADING else 0 if exact else LEADING
+    leading = a.engine.protocol.leading
+    bits = magnitude + 2 if exact else max(2, min(leading, magnitude + 1 - x.scale + RESOLUTION))
+    bits = bits if bits <= leading else 0 if exact else leading
     unit = 0 if bits == 0 or bits >= magnitude + 2 else 1 << (magnitude + 1 - bits)
     known = x.wire.compared.get(levels)
     if known is None or known[1] > unit or known[2] < magnitude:

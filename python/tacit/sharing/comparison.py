@@ -5,7 +5,8 @@ By the leading T bits, for |x|, |x - t| < 2^k:
     c = open(2^s x - M / 2 + r);   q = floor((c - 2^s t) / M);   [x >= t] = 1 - top bit of (q - R mod 2^T)
 (q - R mod 2^T) = floor((2^s (x - t) - M / 2 + rho) / M), so the bit is right unless |x - t| < 2^(k + 1 - T): a resolution, which
 a ReLU does not notice. (For T >= k + 2, half a unit more makes it exact, t included.) c is uniform, whatever x. The top bit is
-q_{T-1} + R_{T-1} + [R' > q'] mod 2, for the low T - 1 bits R' of R and q' of q.
+q_{T-1} + R_{T-1} + [R' > q'] mod 2, for the low T - 1 bits R' of R and q' of q. Where rho is a sum of n numbers below M, n M / 2
+stands for M / 2, and r has ceil(log2 n) bits more for the same resolution.
 
 Exactly (Rabbit, Makri et al. 2021): r uniform over F_p, its top k + 3 bits shared; z = 2^s x + 2^(s-1) + B with B = 2^60,
     c = open(z + r),   B_t = B + 2^s t,   c_t = c - B_t mod p:     [x < t] = [z < B_t] = [r > c_t] - [r > c] + [c < B_t]
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 FILL = 59
 """Bits of magnitude that 2^s x may have: one less than the field."""
 MIDDLE = 1 << 60
-LEADING = 21
-"""Leading bits at most: p - 1 is divisible by 2^21."""
 
 
 def resolution(magnitude: int, bits: int) -> int:
@@ -63,23 +62,24 @@ def lower_both(protocol: "MaskedProtocol", operation: Truncate, wire: Wire, sign
     (x,) = wire.inputs
     assert isinstance(sign.operation, AtLeast)
     compared = Compared(protocol, sign.operation, x.shape, plan, operation.bits)
-    drop = compared.drop
+    rounding = compared.method.rounding
+    assert rounding is not None
     *_, top_mask, high_mask = compared.method.masks
 
     def truncate() -> None:
         top, high = compared.spare
-        wire.share = truncation.result(compared.c(), top, high, protocol.unit, drop)
+        wire.share = truncation.result(compared.c(), top, high, protocol.unit, rounding)
 
     opened = compared.opened(x, plan, wire.label)
     task = plan.task(truncate, (opened,), wire.label)
-    wire.decomposed = truncation.opening(compared.c, top_mask, high_mask, drop, task)
+    wire.decomposed = truncation.opening(compared.c, top_mask, high_mask, rounding, task)
     sign.task = _climbing(compared, sign, opened, plan)
     return task
 
 
-def joins(operation: AtLeast, truncation: Truncate) -> bool:
+def joins(operation: AtLeast, truncation: Truncate, leading: int) -> bool:
     """Whether one opening can serve both: 2^s x is truncated by s bits more, below 58 in all."""
-    return 0 < operation.bits < LEADING and truncation.bits < operation.magnitude <= CAPACITY
+    return 0 < operation.bits < leading and truncation.bits < operation.magnitude <= CAPACITY
 
 
 def _climbing(compared: "Compared", wire: Wire, opened: Task, plan: Plan) -> Task:
@@ -110,7 +110,7 @@ class Compared:
             self.method = Leading(self.ring, operation, shape, plan, drop)
         else:
             self.method = Exact(self.ring, operation, shape, plan)
-        self.drop = drop + self.method.shift if drop else 0
+        self.drop = drop > 0
         self.opens = self.method.opens
         self.spare: tuple[Share, ...] = ()
         """[R_{T-1}] and [r >> drop], if x is truncated."""
@@ -136,7 +136,7 @@ class Compared:
 
     def open(self, x: Share) -> Rounds:
         r, *digits = self.method.material().shares
-        known = len(digits) - 2 * (self.drop > 0)
+        known = len(digits) - 2 * self.drop
         self._digits, self.spare = tuple(digits[:known]), tuple(digits[known:])
         for mask in self.method.masks:
             mask.seal()
@@ -155,13 +155,16 @@ class Leading:
     """By the leading T bits of 2^s x + offset + r."""
 
     def __init__(self, ring: BitRing, operation: AtLeast, shape: tuple[int, ...], plan: Plan, drop: int) -> None:
-        # A truncation needs a bit of the field: the same resolution takes one bit more of r.
-        self.ring, self.bits, self.shift = ring, operation.bits + (drop > 0), FILL - operation.magnitude - (drop > 0)
+        # A truncation needs a bit of the field: the same resolution takes one bit more of r. So does a sum of two numbers.
+        summands = ring.protocol.summands
+        self.ring, self.bits = ring, operation.bits + (drop > 0) + (summands - 1).bit_length()
+        self.shift = FILL - operation.magnitude - (drop > 0)
         self.unit = (P - 1) >> self.bits
         # Half a unit more makes equality positive, where the bits resolve it; else it would only move the resolution.
         half = (1 << self.shift) >> 1 if operation.bits >= operation.magnitude + 2 else 0
-        centre = half - self.unit // 2
-        self.offset = truncation.OFFSET if drop else centre % P
+        centre = half - summands * self.unit // 2
+        self.rounding = truncation.Rounding(drop + self.shift, self.bits, summands) if drop else None
+        self.offset = self.rounding.offset if self.rounding else centre % P
         self.steps = [(centre - self.offset - (t << self.shift)) % P for t in operation.thresholds]
         self.masks, self.material = plan.comparison(shape, self.bits, ring.binary, drop and drop + self.shift)
         stacked = (len(self.steps), *shape)
@@ -182,6 +185,8 @@ class Leading:
 
 class Exact:
     """By all bits that matter: public numbers are compared with r, one for each threshold and one more."""
+
+    rounding = None
 
     def __init__(self, ring: BitRing, operation: AtLeast, shape: tuple[int, ...], plan: Plan) -> None:
         self.ring, self.shift = ring, FILL - operation.magnitude

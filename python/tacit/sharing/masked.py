@@ -130,13 +130,14 @@ class MaskedProtocol(Protocol):
         return base, late
 
     def truncate(self, operation: Truncate, wire: Wire, plan: Plan) -> Task:
-        """Section `sharing.truncation`. c - 2^58 also opens x under -r; y has an opening with the wrap bit as a late term."""
+        """Section `sharing.truncation`. c also opens x under -r; y has an opening with the wrap bit as a late term."""
         if (sign := plan.joined.get(id(wire))) is not None:
             return comparison.lower_both(self, operation, wire, sign, plan)
         (x,) = wire.inputs
         f = operation.bits
         (r, top, high), material = plan.truncation(wire.shape, f)
-        offset = np.full(wire.shape, truncation.OFFSET, np.uint64)
+        rounding = truncation.Rounding.alone(f, self.summands)
+        offset = np.full(wire.shape, rounding.offset, np.uint64)
         opened: dict[str, Field] = {}
 
         def run() -> Rounds:
@@ -145,13 +146,13 @@ class MaskedProtocol(Protocol):
                 mask.seal()
             c = yield from self.open(_sum(self.shifted(x.value(), offset), share_r))
             opened["c"] = c
-            wire.share = truncation.result(c, share_top, share_high, self.unit, f)
+            wire.share = truncation.result(c, share_top, share_high, self.unit, rounding)
 
         rounds, sends = self.opening_cost(size(wire.shape))
         task = plan.task(run, (x.task,), wire.label, rounds, sends)
         if x.known(False) is None:
             x.plain = Opening(Masked(NEGATE, (r,)), (), lambda: field.sub(opened["c"], offset), (task,))
-        wire.decomposed = truncation.opening(lambda: opened["c"], top, high, f, task)
+        wire.decomposed = truncation.opening(lambda: opened["c"], top, high, rounding, task)
         self.noted(wire, "truncation")
         return task
 

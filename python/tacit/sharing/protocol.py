@@ -24,7 +24,7 @@ from tacit.sharing.operations import (
     Winners,
 )
 from tacit.sharing.plan import OpeningRecord, Plan, Rounds, Task
-from tacit.sharing.requests import Share
+from tacit.sharing.requests import LEADING, Share
 from tacit.sharing.wires import Wire
 
 REMEMBERED = 1 << 16
@@ -41,8 +41,15 @@ class Protocol(ABC):
     """The openings made, in order: which value, how many elements, under which kind of mask. The last `REMEMBERED` at least."""
     openings: int
     """Elements opened in all."""
+    summands: int = 1
+    """See `Source.summands`."""
     checks: int = 0
     """How often everything opened was checked, each time with a chance of 2^-60 to miss a cheat."""
+
+    @property
+    def leading(self) -> int:
+        """Bits that a comparison by leading bits may have: a sum of several numbers blurs the last of them."""
+        return LEADING - (self.summands - 1).bit_length()
 
     def note(self, record: OpeningRecord) -> None:
         self.openings += size(record.shape)

@@ -20,6 +20,8 @@ Share = tuple[Field, ...]
 
 LENGTH = 61
 """Bits of a field element."""
+LEADING = 21
+"""Digits of r at most that can be known: p - 1 is divisible by 2^21."""
 LARGEST = 1 << 31
 """Elements of one request at most: a longer one is refused before memory is taken."""
 
@@ -75,7 +77,7 @@ class BitsRequest(Request):
 
 @dataclass(frozen=True, eq=False)
 class TruncationRequest(Request):
-    """[r], [b], [h] for a truncation by f = `bits`: r = b M + rho, h = r >> f (`sharing.truncation`)."""
+    """[r], [b], [h] for a truncation by f = `bits`: r = b (p - 1) / 2 + ..., h its high part (`sharing.truncation`)."""
 
     bits: int
     count: ClassVar[int] = 3
@@ -83,9 +85,10 @@ class TruncationRequest(Request):
 
 @dataclass(frozen=True, eq=False)
 class ComparisonRequest(Request):
-    """[r], [R_0] ... [R_{T-1}], T = `bits`: r = R M + rho, M = (p - 1) / 2^T, rho uniform in [0, M) (`sharing.comparison`).
+    """[r], [R_0] ... [R_{T-1}], T = `bits`: r = R M + rho, M = (p - 1) / 2^T (`sharing.comparison`).
 
-    The bits R_j are field elements; if `words`, over GF(2). With `drop`, followed by [R_{T-1}] over F_p and [r >> drop].
+    rho is uniform in [0, M), or the sum of a number of each party, each uniform there (`Source.summands`). The bits R_j are
+    field elements; if `words`, over GF(2). With `drop`, followed by [R_{T-1}] over F_p and r's high part (`sharing.truncation`).
     """
 
     bits: int

@@ -27,6 +27,9 @@ class Source(ABC):
     """This party's share of the key of bits over GF(2); the lowest bit of the whole key is 1."""
     binary: bool
     """Whether bits come over GF(2); if not, they are field elements."""
+    summands: int = 1
+    """Private numbers that rho, in the r of a truncation or comparison, is the sum of: 1 from a dealer, who knows rho; else
+    one of each party."""
     sealed_products: bool
     """Whether a product of two sealed masks can be made. If not, one operand is masked anew before."""
 

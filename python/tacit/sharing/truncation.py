@@ -5,13 +5,20 @@
     y = (c >> f) - 2^(58 - f) + e b (((c + p) >> f) - (c >> f)) - h,   h = r >> f
 
 For |x| < 2^58: 0 < x + 2^58 < 2^59, so x + 2^58 + rho < p and only b = 1 can wrap; then c < 2^59 < M, and without a wrap
-c >= M. So e b counts the wraps and y = ((x + r) >> f) - (r >> f): the error is below 1, the mean x / 2^f. (The published form adds a
-rounded p / 2^f where the sum wraps; c + p is as public as c, so nothing needs to be rounded.)
+c >= M. So e b counts the wraps and y = ((x + r) >> f) - (r >> f): the error is below 1, the mean x / 2^f. (The published form
+adds a rounded p / 2^f where the sum wraps; c + p is as public as c, so nothing needs to be rounded.)
 
-This is the case of one dealer's rho; parties that make r themselves add one rho each, and two or more shared bits.
+That is the case of a dealer, who knows rho. n parties add a rho_i each, known to its owner, and t = 3 + ceil(log2(n - 1)) bits:
+    M_t = (p - 1) / 2^t,   r = sum_j b_j 2^j M_t + sum_i rho_i,   rho_i uniform in [0, M_t)
+    h = sum_j b_j round(2^j M_t / 2^f) + sum_i (rho_i >> f),   2^58 becomes 3 2^57 less a centre that makes the mean x / 2^f
+One honest rho_i makes r uniform on [0, p - 1) but for a shift. The top bit's weight is (p - 1) / 2 as before, the rest of r below
+(p - 1) / 2 + 2^58, and |x| + centre below 3 2^57: so it wraps as before. The low parts' carries are lost: the error is at most
+(n + 1) / 2 units, and as much more as cheaters may add by their rho_i >> f, one unit each.
+(One bit more than needed for |x| < 2^58 less the centre: the whole range is kept.)
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,21 +42,56 @@ def wrap(c: Field, bits: int) -> Field:
     return np.asarray((c < np.uint64(M)) * (((c + np.uint64(P)) >> f) - (c >> f)))
 
 
-def constant(bits: int) -> int:
-    """2^(58 - f): what the offset has become."""
-    return OFFSET >> bits
+@dataclass(frozen=True)
+class Rounding:
+    """A truncation by `bits` with an r of `digits` known bits and `summands` private numbers."""
+
+    bits: int
+    digits: int
+    summands: int
+
+    @classmethod
+    def alone(cls, bits: int, summands: int) -> "Rounding":
+        """With as many digits as a truncation by itself needs."""
+        return cls(bits, 1 if summands == 1 else 3 + (summands - 2).bit_length(), summands)
+
+    @property
+    def base(self) -> int:
+        return OFFSET if self.summands == 1 else 3 << (CAPACITY - 1)
+
+    @property
+    def weights(self) -> list[int]:
+        """round(2^j M / 2^f): what each digit is in the high part."""
+        unit = (P - 1) >> self.digits
+        return [((unit << j) + (1 << (self.bits - 1))) >> self.bits for j in range(self.digits)]
+
+    @property
+    def offset(self) -> int:
+        """What is added to x: the base, less what the parts of r that h lacks have on average beyond one carry."""
+        if self.summands == 1:
+            return self.base
+        unit = (P - 1) >> self.digits
+        low = self.summands * (min(unit, 1 << self.bits) - 1)
+        digits = sum((unit << j) - (w << self.bits) for j, w in enumerate(self.weights))
+        return self.base - (low + digits - ((1 << self.bits) - 1)) // 2
+
+    @property
+    def constant(self) -> int:
+        """What the base has become."""
+        return self.base >> self.bits
 
 
-def result(c: Field, top: Share, high: Share, unit: tuple[int, ...], bits: int) -> Share:
+def result(c: Field, top: Share, high: Share, unit: tuple[int, ...], rounding: Rounding) -> Share:
     """[y] from the opened c, [b] and [h]."""
     parts = zip(top, high, unit, strict=True)
-    return tuple(_core.truncation_local(c, t, h, u, bits, constant(bits)) for t, h, u in parts)
+    return tuple(_core.truncation_local(c, t, h, u, rounding.bits, rounding.constant) for t, h, u in parts)
 
 
-def opening(c: Callable[[], Field], top: Mask, high: Mask, bits: int, task: "Task") -> Opening:
+def opening(c: Callable[[], Field], top: Mask, high: Mask, rounding: Rounding, task: "Task") -> Opening:
     """What is known of y: public but for h and for the wrap bit, whose coefficient e is known with c."""
+    bits = rounding.bits
 
     def public() -> Field:
-        return _core.add_scalar(np.asarray(c() >> np.uint64(bits)), -constant(bits) % P)
+        return _core.add_scalar(np.asarray(c() >> np.uint64(bits)), -rounding.constant % P)
 
     return Opening(Masked(Combine((-1,)), (high,)), (Late(lambda: wrap(c(), bits), top),), public, (task,))

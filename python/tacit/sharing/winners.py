@@ -11,7 +11,7 @@ import numpy as np
 
 from tacit import field
 from tacit.field import size
-from tacit.sharing.comparison import LEADING, Compared, ending
+from tacit.sharing.comparison import Compared, ending
 from tacit.sharing.operations import AtLeast, Winners
 from tacit.sharing.plan import Plan, Rounds, Task
 from tacit.sharing.requests import Share
@@ -29,7 +29,9 @@ def lower(protocol: "MaskedProtocol", operation: Winners, wire: Wire, plan: Plan
     first, second = np.triu_indices(n, 1)
     bits = operation.magnitude + 2
     pairs = (*lead, len(first))
-    compared = Compared(protocol, AtLeast((0,), operation.magnitude, bits if bits <= LEADING else 0), pairs, plan)
+    compared = Compared(
+        protocol, AtLeast((0,), operation.magnitude, bits if bits <= protocol.leading else 0), pairs, plan
+    )
     every = Conjunction(compared.ring, n - 1, x.shape, plan)
     end = ending(compared.ring, wire.shape, plan)
     # Of the stacked bits [b, 1 - b], the n - 1 that each element needs.
