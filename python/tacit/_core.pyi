@@ -190,6 +190,9 @@ def dot(a: Words, b: Words, backend: str | None = None) -> int:
 def sum(a: Words, outer: int, length: int, inner: int) -> Words:
     """Sums over the middle axis of a seen as [outer, length, inner]: outer * inner elements, flat."""
 
+def rsqrt(a: Words) -> Words:
+    """r with r^2 a = 1, for public numbers: time depends on them. ValueError for 0 and for what is no square."""
+
 def is_canonical(a: Words) -> bool:
     """Whether every element is below p."""
 

@@ -17,6 +17,7 @@ mod kernel;
 pub mod lattice;
 pub mod matmul;
 pub mod prg;
+pub mod roots;
 pub mod threads;
 mod toom;
 pub mod vector;

@@ -302,6 +302,12 @@ fn sum<'py>(py: Python<'py>, a: Words<'py>, outer: usize, length: usize, inner: 
 }
 
 #[pyfunction]
+fn rsqrt<'py>(py: Python<'py>, a: Words<'py>) -> Out<'py> {
+    let values = a.slice();
+    fill(py, a.shape(), |out| tacit_core::roots::rsqrt(out, values))
+}
+
+#[pyfunction]
 fn is_canonical<'py>(py: Python<'py>, a: Words<'py>) -> bool {
     let a = a.slice();
     py.detach(|| vector::is_canonical(a))
@@ -442,6 +448,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(gf64_dot, m)?)?;
     m.add_function(wrap_pyfunction!(dot, m)?)?;
     m.add_function(wrap_pyfunction!(sum, m)?)?;
+    m.add_function(wrap_pyfunction!(rsqrt, m)?)?;
     m.add_function(wrap_pyfunction!(is_canonical, m)?)?;
     m.add_function(wrap_pyfunction!(encode, m)?)?;
     m.add_function(wrap_pyfunction!(decode, m)?)?;
