@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Words = NDArray[np.uint64]
+Octets = NDArray[np.uint8]
 
 @final
 class LatticeLayout:
@@ -38,7 +39,7 @@ class LatticeParty:
     def hello(self) -> bytes:
         """Public key and encrypted alpha: to every other party, once. All parties' have the same length."""
 
-    def meet(self, peer: int, hello: bytes | bytearray | memoryview) -> None:
+    def meet(self, peer: int, hello: Octets) -> None:
         """Check another party's hello."""
 
     @staticmethod
@@ -71,13 +72,13 @@ class LatticeParty:
     def encrypt(self, layout: LatticeLayout, values: Words) -> bytes:
         """The encrypted operand, with proofs: the same bytes to every other party."""
 
-    def accept(self, peer: int, layout: LatticeLayout, data: bytes | bytearray | memoryview) -> Ciphertexts:
+    def accept(self, peer: int, layout: LatticeLayout, data: Octets) -> Ciphertexts:
         """What `peer` encrypted, checked; batches are taken in the order in which they were made."""
 
     def respond(self, peer: int, layout: LatticeLayout, encrypted: Ciphertexts, operand: Words, masks: Words) -> bytes:
         """The product of what `peer` encrypted and `operand`, plus `masks`, for `peer` to open."""
 
-    def open(self, layout: LatticeLayout, count: int, data: bytes | bytearray | memoryview) -> Words:
+    def open(self, layout: LatticeLayout, count: int, data: Octets) -> Words:
         """The product plus the other party's masks, `count` elements."""
 
     def scaled_bytes(self, count: int) -> int:
@@ -86,7 +87,7 @@ class LatticeParty:
     def scale(self, peer: int, values: Words, masks: Words) -> bytes:
         """alpha x + masks, for `peer` to open, alpha its own."""
 
-    def open_scaled(self, count: int, data: bytes | bytearray | memoryview) -> Words:
+    def open_scaled(self, count: int, data: Octets) -> Words:
         """alpha x + the other party's masks, `count` elements."""
 
 P: int

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from tacit import __version__
-from tacit.errors import ConfigurationError, TacitError
+from tacit.errors import TacitError
 
 PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
 """What follows the script is the script's."""
@@ -28,7 +28,7 @@ def tacit() -> None:
 @tacit.command(context_settings=PASS_ON)
 @click.option("-n", "count", type=click.IntRange(1), help="Start so many parties on this machine.")
 @click.option("--protocol", help="spdz (default), or clear (INSECURE, for tests).")
-@click.option("--dealer", is_flag=True, help="Start a dealer, which makes the correlated randomness.")
+@click.option("--dealer", is_flag=True, help="Start a dealer, which makes the correlated randomness, and is trusted.")
 @click.option("--parties", "parties_file", type=FILE, help="Be one party of these, on several hosts.")
 @click.option("--me", type=int, help="Which party of the file.")
 @click.option("--key", type=FILE, help="Its private key (made by `tacit keygen`).")
@@ -134,14 +134,15 @@ def keygen(name: str, out: Path) -> None:
 @tacit.command(context_settings=PASS_ON)
 @click.option("-n", "count", type=click.IntRange(1), default=2, show_default=True, help="Parties.")
 @click.option("--protocol", default="spdz", show_default=True)
+@click.option("--dealer", is_flag=True, help="With a dealer.")
 @click.option("--topology", type=click.Choice(["mesh", "hub"]), default="mesh", show_default=True)
 @click.argument("script", type=SCRIPT)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def plan(count: int, protocol: str, topology: str, script: str, arguments: tuple[str, ...]) -> None:
+def plan(count: int, protocol: str, dealer: bool, topology: str, script: str, arguments: tuple[str, ...]) -> None:
     """Print what SCRIPT would ask for and send, without data and peers. It runs on shapes; what it reveals is zeros."""
     from tacit.launch.plan import run_plan
 
-    sourced = _check_source(protocol, count, True)
+    sourced = _check_source(protocol, count, dealer)
     sys.exit(run_plan(_context(count, protocol, sourced, topology=topology), [script, *arguments]))
 
 
@@ -153,16 +154,11 @@ def _context(parties: int, protocol: str, dealer: bool, **options: Any) -> Any:
 
 
 def _check_source(protocol: str, parties: int, dealer: bool) -> bool:
-    """Whether a dealer is started; refuses a protocol that would have no source of correlations."""
+    """Whether a dealer is started: if it was asked for, and the protocol has a use for it."""
     from tacit.sessions.protocols import protocol_kind
 
     kind = protocol_kind(protocol, parties)
-    if kind.sourced and not dealer:
-        raise ConfigurationError(
-            f"protocol {protocol} needs correlated randomness, and so far only a dealer makes it: add --dealer if there is "
-            "one that all parties trust not to collude with any of them (a source without a third party is not there yet)"
-        )
-    return kind.sourced
+    return kind.sourced and dealer
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:

@@ -1,6 +1,6 @@
 //! Lattices: a party's keys, layouts of products, ciphertexts of others.
 
-use crate::arrays::{fill, value};
+use crate::arrays::{fill, value, In};
 use crate::{Out, Words};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -55,7 +55,8 @@ impl LatticeParty {
         PyBytes::new(py, self.0.hello())
     }
 
-    fn meet(&mut self, py: Python<'_>, peer: u32, hello: &[u8]) -> PyResult<()> {
+    fn meet(&mut self, py: Python<'_>, peer: u32, hello: In<'_, u8>) -> PyResult<()> {
+        let hello = hello.slice();
         py.detach(|| self.0.meet(peer, hello)).map_err(value)
     }
 
@@ -114,7 +115,8 @@ impl LatticeParty {
         bytes(py, || self.0.encrypt(&layout.0, v))
     }
 
-    fn accept(&mut self, py: Python<'_>, peer: u32, layout: &LatticeLayout, data: &[u8]) -> PyResult<Ciphertexts> {
+    fn accept(&mut self, py: Python<'_>, peer: u32, layout: &LatticeLayout, data: In<'_, u8>) -> PyResult<Ciphertexts> {
+        let data = data.slice();
         py.detach(|| self.0.accept(peer, &layout.0, data)).map(Ciphertexts).map_err(value)
     }
 
@@ -131,7 +133,8 @@ impl LatticeParty {
         bytes(py, || self.0.respond(peer, &layout.0, &encrypted.0, operand, masks))
     }
 
-    fn open<'py>(&self, py: Python<'py>, layout: &LatticeLayout, count: usize, data: &[u8]) -> Out<'py> {
+    fn open<'py>(&self, py: Python<'py>, layout: &LatticeLayout, count: usize, data: In<'_, u8>) -> Out<'py> {
+        let data = data.slice();
         array(py, count, |out| copy(out, &self.0.open(&layout.0, data)?))
     }
 
@@ -150,7 +153,8 @@ impl LatticeParty {
         bytes(py, || self.0.scale(peer, values, masks))
     }
 
-    fn open_scaled<'py>(&self, py: Python<'py>, count: usize, data: &[u8]) -> Out<'py> {
+    fn open_scaled<'py>(&self, py: Python<'py>, count: usize, data: In<'_, u8>) -> Out<'py> {
+        let data = data.slice();
         array(py, count, |out| copy(out, &self.0.open_scaled(count, data)?))
     }
 }

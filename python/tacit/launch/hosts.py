@@ -58,12 +58,6 @@ def run_party(
 
 
 def _check_member(known: Parties, me: int, path: Path) -> None:
-    kind = protocol_kind(known.protocol, len(known.parties))
-    if kind.sourced and known.dealer is None:
-        raise ConfigurationError(
-            f"{path}: protocol {known.protocol} needs correlated randomness, and so far only a dealer makes it: add a "
-            "[dealer] section with the certificate of one that all parties trust not to collude with any of them"
-        )
     if me == DEALER:
         if known.dealer is None:
             raise ConfigurationError(f"{path} has no [dealer] section, so nobody would talk to this dealer")

@@ -69,7 +69,7 @@ def take() -> Context:
     if not path:
         raise ConfigurationError(
             "a session needs other parties, and this script was started alone: start it with "
-            "`tacit run -n 2 --dealer script.py`, or use tacit.run(function, parties=2) in a notebook or test"
+            "`tacit run -n 2 script.py`, or use tacit.run(function, parties=2) in a notebook or test"
         )
     os.environ[VARIABLE] = USED
     return Context.load(path)

@@ -17,8 +17,10 @@ class DrySource(Source):
 
     name = "none"
     key = 0
-    binary = True
     sealed_products = True
+
+    def __init__(self, parties: int, dealer: bool) -> None:
+        self.binary, self.summands = dealer, 1 if dealer else parties
 
     def request(self, requests: Sequence[Request]) -> Ticket:
         return Ticket(requests)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tacit.correlations.dealer import Dealer, DealerSource
+from tacit.correlations.lattice import LatticeSource
 from tacit.errors import PartyLost, PeerStopped
 from tacit.fixed.format import Format
 from tacit.sessions.emulation import emulated
@@ -37,11 +38,13 @@ def run(
     args: Sequence[Any] = (),
     wrap: Wrap | None = None,
     source: MakeSource | None = None,
+    dealer: bool = True,
 ) -> list[Any]:
     """function(session, *args) as every party at once; their results by party.
 
     All parties are threads of this process, and so is the dealer: what they keep from each other, whoever runs this process
-    can see. If one fails, the others are stopped, and the error of the one that failed first is raised.
+    can see. Without `dealer` they make their correlated randomness themselves, as under `tacit run`, which takes longer. If
+    one fails, the others are stopped, and the error of the one that failed first is raised.
 
     `latency` (milliseconds one way) and `bandwidth` (Mbit/s of each party) emulate a slow network between the parties.
     For tests: `wrap(channel, me)` replaces a party's channel, `source(me, parties)` its source of correlations.
@@ -59,7 +62,10 @@ def run(
         bandwidth=bandwidth,
     )
     kind = protocol_kind(protocol, parties)
-    crew = _Crew(function, parties, options, args, wrap, source, dealt=kind.sourced and source is None)
+    sourced = kind.sourced and source is None
+    crew = _Crew(
+        function, parties, options, args, wrap, source, dealt=sourced and dealer, prepared=sourced and not dealer
+    )
     return crew.run()
 
 
@@ -76,6 +82,7 @@ class _Crew:
         source: MakeSource | None,
         *,
         dealt: bool,
+        prepared: bool,
     ) -> None:
         self._function, self._parties, self._options, self._args = function, parties, options, args
         self._source = source
@@ -84,9 +91,16 @@ class _Crew:
             emulated(channel if wrap is None else wrap(channel, i), options.latency, options.bandwidth)
             for i, channel in enumerate(memory.network(parties, timeout=options.timeout))
         ]
-        self._dealing: list[Channel] = []
+        self._dealt = dealt
+        self._material: list[Channel] = []
+        """What correlated randomness comes over: from the dealer, who is the last, or among the parties."""
         if dealt:
-            self._dealing = memory.network(parties, timeout=options.timeout, extra=1, names={parties: "dealer"})
+            self._material = memory.network(parties, timeout=options.timeout, extra=1, names={parties: "dealer"})
+        elif prepared:
+            self._material = [
+                emulated(channel, options.latency, options.bandwidth)
+                for channel in memory.network(parties, timeout=options.timeout)
+            ]
         self._results: list[Any] = [None] * parties
         self._failures: list[BaseException] = []  # in the order in which they happened
         self._lock = threading.Lock()
@@ -96,7 +110,7 @@ class _Crew:
             threading.Thread(target=self._party, args=(i,), name=f"tacit-party-{i}", daemon=True)
             for i in range(self._parties)
         ]
-        if self._dealing:
+        if self._dealt:
             threads.append(threading.Thread(target=self._dealer, name="tacit-dealer", daemon=True))
         for thread in threads:
             thread.start()
@@ -104,7 +118,7 @@ class _Crew:
             for thread in threads:
                 thread.join()
         except BaseException as error:
-            for channel in [*self._channels, *self._dealing]:
+            for channel in [*self._channels, *self._material]:
                 channel.stop(reason(error))
             raise
         if self._failures:
@@ -119,19 +133,21 @@ class _Crew:
         except BaseException as error:
             self._failed(error)
             channel.stop(reason(error))
-            if self._dealing:
-                self._dealing[me].stop(reason(error))
+            if self._material:
+                self._material[me].stop(reason(error))
         finally:
             channel.close()
-            if self._dealing:
-                self._dealing[me].close()
+            if self._material:
+                self._material[me].close()
 
     def _open(self, me: int) -> Session:
         source: Source | None = None
         if self._source is not None:
             source = self._source(me, self._parties)
-        elif self._dealing:
-            source = DealerSource(me, self._parties, self._dealing[me])
+        elif self._dealt:
+            source = DealerSource(me, self._parties, self._material[me])
+        elif self._material:
+            source = LatticeSource(me, self._parties, self._material[me], self._session)
         return Session(
             me,
             self._parties,
@@ -139,21 +155,21 @@ class _Crew:
             self._channels[me],
             source,
             self._session,
-            material=self._dealing[me].meter if self._dealing else None,
+            material=self._material[me].meter if self._material else None,
             on_end=self._ending(me),
         )
 
     def _ending(self, me: int) -> Callable[[str | None], None]:
         def end(why: str | None) -> None:
-            if self._dealing:
+            if self._material:
                 if why is not None:
-                    self._dealing[me].stop(why)
-                self._dealing[me].close()
+                    self._material[me].stop(why)
+                self._material[me].close()
 
         return end
 
     def _dealer(self) -> None:
-        channel = self._dealing[self._parties]
+        channel = self._material[self._parties]
         try:
             Dealer(channel, self._parties).serve()
         except BaseException as error:

@@ -63,7 +63,7 @@ def _dry(context: Context, options: Options) -> Session:
         context.parties,
         options,
         None,
-        DrySource(),
+        DrySource(context.parties, context.dealer),
         b"plan",
         report_to=lambda session: save(session.engine.costs, Path(context.plan)),
     )
@@ -86,10 +86,14 @@ def _joined(context: Context, options: Options) -> Session:
         online = endpoint.channel("online", range(context.parties), hello, timeout=options.timeout, within=context.wait)
         opened.append(online)
         identifier = _agreed_id(online, context)
-        source = _dealer_source(context, options, endpoint, opened) if kind.sourced else None
-        material = opened[-1].meter if kind.sourced else None
+        source: Source | None = None
         if context.me == 0:
-            _announce(kind.warning or (DEALER_TRUST if kind.sourced else ""))
+            _announce(kind.warning or (DEALER_TRUST if context.dealer else ""))
+        if kind.sourced and context.dealer:
+            source = _dealer_source(context, options, endpoint, opened)
+        elif kind.sourced:
+            source = _own_source(context, options, endpoint, opened, identifier)
+        material = opened[-1].meter if kind.sourced else None
         channel = emulated(online, options.latency, options.bandwidth)
         return Session(context.me, context.parties, options, channel, source, identifier, material=material, on_end=end)
     except BaseException as error:
@@ -124,6 +128,21 @@ def _dealer_source(context: Context, options: Options, endpoint: Endpoint, opene
     )
     opened.append(channel)
     return DealerSource(context.me, context.parties, channel)
+
+
+def _own_source(
+    context: Context, options: Options, endpoint: Endpoint, opened: list[Channel], session: bytes
+) -> Source:
+    """The parties make their correlated randomness themselves, over connections of their own."""
+    from tacit.correlations.lattice import LatticeSource
+
+    hello = common_hello(options.protocol, context.parties)
+    channel = endpoint.channel(
+        "preparation", range(context.parties), hello, timeout=options.timeout, within=context.wait
+    )
+    opened.append(channel)
+    emulated_line = emulated(channel, options.latency, options.bandwidth)
+    return LatticeSource(context.me, context.parties, emulated_line, session)
 
 
 def _agreed_id(channel: Channel, context: Context) -> bytes:

@@ -7,7 +7,7 @@ should have reached all alike; a difference is `CheatingDetected`.
 
 import hashlib
 import secrets
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 from tacit.errors import CheatingDetected
 from tacit.sharing.plan import Exchange
@@ -18,8 +18,11 @@ LENGTH = 32
 class Transcript:
     """What one party has received that the others must have received alike, as a running hash."""
 
-    def __init__(self, session: bytes, me: int, parties: int) -> None:
-        self.session, self.me, self.parties = session, me, parties
+    def __init__(
+        self, session: bytes, me: int, parties: int, random: Callable[[int], bytes] = secrets.token_bytes
+    ) -> None:
+        """`random`: so many bytes that nobody else knows."""
+        self.session, self.me, self.parties, self._random = session, me, parties, random
         self.counter = 0
         self._broadcasts = hashlib.blake2b(person=b"tacit broadcasts", digest_size=LENGTH)
 
@@ -44,7 +47,7 @@ class Transcript:
     def committed(self, value: bytes) -> Generator[Exchange, dict[int, memoryview], list[bytes]]:
         """Every party's value of this length, all fixed before any is known. Two rounds; echoes what came before."""
         self.counter += 1
-        salt = secrets.token_bytes(LENGTH)
+        salt = self._random(LENGTH)
         mine = self.hash(b"tacit commit", self.me.to_bytes(4, "little"), value, salt)
         commitments = yield from self.everyone(mine)
         for c in commitments:
@@ -66,5 +69,5 @@ class Transcript:
 
     def coin(self) -> Generator[Exchange, dict[int, memoryview], bytes]:
         """16 bytes that no party could choose. Two rounds."""
-        values = yield from self.committed(secrets.token_bytes(LENGTH))
+        values = yield from self.committed(self._random(LENGTH))
         return self.hash(b"tacit coin", *values)[:16]

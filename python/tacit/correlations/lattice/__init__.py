@@ -1,0 +1,5 @@
+"""The parties make their correlated randomness themselves, by encryption over lattices: no third party is trusted."""
+
+from tacit.correlations.lattice.source import LatticeSource
+
+__all__ = ["LatticeSource"]

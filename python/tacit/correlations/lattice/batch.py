@@ -1,0 +1,200 @@
+"""A batch: authenticated arrays and products, made by all parties together, and checked before any of it is used.
+
+    1  E encrypted with proofs; C and c' answered                      (`products`)
+    2  what is to be public (squares) is opened
+    3  MACs of all: masks, private numbers, C, b'
+    4  echo and coin chi;  <chi, c'> gets its MAC
+    5  echo and coin r;    opened: every rho, and v = sum psi_j z_j + u for all z_j that got a MAC in 3, u random
+       proofs that private numbers are in their ranges                 (`ranges`)
+    6  MAC check of what 5 opened and of the zeros of the sacrifice
+Zeros are not opened: sum_i m_i(0) = alpha 0 is all that is looked at, so that a failure shows alpha times an error. Whatever is
+wrong, and passes with a chance of a few in 2^61 at each check, raises `CheatingDetected`; then nothing of the batch may be used.
+"""
+
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+
+from tacit import _core, field
+from tacit.correlations.lattice import ranges
+from tacit.correlations.lattice.forms import Layouts, Way
+from tacit.correlations.lattice.link import Link, Shared
+from tacit.correlations.lattice.products import Bank, FormProduct
+from tacit.errors import CheatingDetected
+from tacit.field import Field, P
+
+PSI, RANGES = 1 << 40, 1 << 41
+"""Streams of the second coin, beside those of the weights."""
+
+
+class Batch:
+    def __init__(self, link: Link, layouts: Layouts) -> None:
+        self.link, self._layouts = link, layouts
+        self._fresh: list[Shared] = []
+        self._ranged: dict[tuple[int, int], list[Shared]] = {}
+        self._jobs: dict[bool, list[tuple[Shared, Sequence[Shared], list[Shared]]]] = {False: [], True: []}
+        self._forms: list[tuple[FormProduct, Shared]] = []
+        self._openings: list[tuple[Shared, Shared]] = []
+
+    # What a batch is to make. The arrays that these return are filled when it has run.
+
+    def joint(self, count: int) -> Shared:
+        """Uniform, known to nobody."""
+        return self._keep(Shared(self.link.random.field(count)))
+
+    def owned(self, owner: int, count: int, value: Field | None = None, width: int = 0) -> Shared:
+        """Known to `owner`, who gives `value`; in [0, 2^width), unless that is 0."""
+        made = Shared(np.zeros(count, np.uint64) if value is None else value, owner=owner)
+        if width:
+            self._ranged.setdefault((owner, width), []).append(made)
+        return self._keep(made)
+
+    def elementwise(self, e: Shared, fs: Sequence[Shared], opened: bool = False) -> list[Shared]:
+        """e f for each f; the first is public if `opened`. e must be uniform to every other party, and not opened before."""
+        made = [Shared(np.zeros(0, np.uint64)) for _ in fs]
+        self._jobs[opened].append((e, fs, made))
+        return made
+
+    def form(self, way: Way, e: Shared, f: Shared) -> Shared:
+        made = Shared(np.zeros(0, np.uint64))
+        self._forms.append((FormProduct(self.link, self._layouts, way, e, f), made))
+        return made
+
+    def open(self, x: Shared) -> Shared:
+        """The value of what has its MAC already."""
+        made = Shared(np.zeros(0, np.uint64))
+        self._openings.append((x, made))
+        return made
+
+    def _keep(self, made: Shared) -> Shared:
+        self._fresh.append(made)
+        return made
+
+    @property
+    def empty(self) -> bool:
+        return not (self._fresh or self._forms or self._openings or self._jobs[False] or self._jobs[True])
+
+    # Making and checking.
+
+    def run(self) -> None:
+        link = self.link
+        banks = {opened: Bank(link, [job[:2] for job in jobs], opened) for opened, jobs in self._jobs.items() if jobs}
+        forms = [form for form, _ in self._forms]
+        pieces: list[Bank | FormProduct] = [*banks.values(), *forms]
+        link.multiply([unit for piece in pieces for unit in piece.units()])
+        for form in forms:
+            form.split()
+        for bank in banks.values():
+            bank.open()
+        proofs = [self._proof(owner, width, arrays) for (owner, width), arrays in self._ranged.items()]
+        blind = self.joint(1)
+        fresh = [*self._fresh, *(piece.spare for piece in pieces), *(form.product for form in forms)]
+        fresh += [product for bank in banks.values() for product in bank.secret]
+        link.authenticate(fresh)
+        self._check(pieces, fresh, blind, proofs)
+        for form, product in self._forms:
+            product.value, product.mac = form.product.value, form.product.mac
+        for opened, bank in banks.items():
+            for given, (_, _, made) in zip(bank.results(), _sorted(self._jobs[opened]), strict=True):
+                for to, result in zip(made, given, strict=True):
+                    to.value, to.mac = result.value, result.mac
+
+    def _check(
+        self, pieces: Sequence[Bank | FormProduct], fresh: Sequence[Shared], blind: Shared, proofs: Sequence["_Proof"]
+    ) -> None:
+        link = self.link
+        first = link.coin()
+        spare = Shared(np.zeros(1, np.uint64))
+        if pieces:
+            spare.value[0] = sum(p.check_value(_core.Prg(first, i)) for i, p in enumerate(pieces)) % P
+            link.authenticate([spare])
+        second = link.coin()
+        rhos = [piece.rho(_core.Prg(second, i)) for i, piece in enumerate(pieces)]
+        v, v_mac = _combination(_core.Prg(second, PSI), fresh, blind)
+        mine = [np.array([v], np.uint64), *(r.value for r in rhos), *(x.value for x, _ in self._openings)]
+        macs = [np.array([v_mac], np.uint64), *(r.mac for r in rhos), *(x.mac for x, _ in self._openings)]
+        opened = link.open(mine, "sacrifice")
+        self._prove(proofs, second)
+        tau = -int(spare.mac[0]) if pieces else 0
+        for i, (piece, rho) in enumerate(zip(pieces, opened[1 : 1 + len(pieces)], strict=True)):
+            tau += piece.tau(_core.Prg(first, i), rho)
+        self._mac_check(opened, macs, tau % P)
+        for (_, made), value in zip(self._openings, opened[1 + len(pieces) :], strict=True):
+            made.value = value
+
+    def _mac_check(self, values: Sequence[Field], macs: Sequence[Field], zero: int) -> None:
+        """sum_i sigma_i = 0 for sigma_i = sum chi_j (m_ij - alpha_i D_j), D = 0 for `zero`; committed (SPDZ 2013, figure 10)."""
+        prg = _core.Prg(self.link.coin(), 0)
+        sigma = int(prg.field(1)[0]) * zero
+        for value, mac in zip(values, macs, strict=True):
+            a, gamma = prg.combine([value, field.contiguous(mac)])
+            sigma += gamma - self.link.alpha * a
+        mine = (sigma % P).to_bytes(8, "little")
+        sigmas = self.link.drive(self.link.transcript.committed(mine), "check")
+        if sum(int.from_bytes(s, "little") for s in sigmas) % P:
+            raise CheatingDetected(
+                "the check of prepared material failed: some party made a product or a MAC that is wrong. Nothing of it is "
+                "used; keys and material are destroyed. Start again, without that party if you know it"
+            )
+
+    # Ranges.
+
+    def _proof(self, owner: int, width: int, arrays: Sequence[Shared]) -> "_Proof":
+        count = ranges.masks(1 << width)
+        mine = owner == self.link.me
+        mask = self.owned(owner, count, self.link.random.field(count) if mine else None)
+        return _Proof(owner, 1 << width, arrays, mask)
+
+    def _prove(self, proofs: Sequence["_Proof"], coin: bytes) -> None:
+        link = self.link
+        out: dict[int, list[bytes]] = {i: [] for i in link.others}
+        for number, p in enumerate(proofs):
+            if p.owner == link.me:
+                x = np.concatenate([s.value for s in p.arrays])
+                for i in link.others:
+                    m = np.concatenate([s.keys[i] for s in p.arrays])
+                    prg = _core.Prg(coin, RANGES + number)
+                    sums = ranges.prove(prg, x, m, p.base, p.mask.value, p.mask.keys[i])
+                    out[i].append(struct.pack(f"<{p.base}Q", *sums))
+        expect = {i: 8 * sum(p.base for p in proofs if p.owner == i) for i in link.others}
+        came = link.exchange({i: m for i, m in out.items() if m}, {i: n for i, n in expect.items() if n}, "ranges")
+        offset = dict.fromkeys(link.others, 0)
+        for number, p in enumerate(proofs):
+            if p.owner != link.me:
+                u = struct.unpack_from(f"<{p.base}Q", came[p.owner].data, offset[p.owner])
+                offset[p.owner] += 8 * p.base
+                k = np.concatenate([s.mac for s in p.arrays])
+                prg = _core.Prg(coin, RANGES + number)
+                if not ranges.accepts(prg, list(u), k, link.alpha, p.base, p.mask.mac):
+                    raise CheatingDetected(
+                        f"party {p.owner} chose a number out of its range while material was prepared"
+                    )
+        for p in proofs:
+            for s in (*p.arrays, p.mask):
+                s.keys = {}
+
+
+class _Proof:
+    """Of the arrays of one owner and width, with the proof's own mask."""
+
+    __slots__ = ("arrays", "base", "mask", "owner")
+
+    def __init__(self, owner: int, base: int, arrays: Sequence[Shared], mask: Shared) -> None:
+        self.owner, self.base, self.arrays, self.mask = owner, base, arrays, mask
+
+
+def _combination(prg: _core.Prg, fresh: Sequence[Shared], blind: Shared) -> tuple[int, int]:
+    """This party's shares of v = sum psi_j z_j + u."""
+    v, mac = int(blind.value[0]), int(blind.mac[0])
+    for s in fresh:
+        a, b = prg.combine([s.value, s.mac])
+        v, mac = v + a, mac + b
+    return v % P, mac % P
+
+
+def _sorted(
+    jobs: list[tuple[Shared, Sequence[Shared], list[Shared]]],
+) -> list[tuple[Shared, Sequence[Shared], list[Shared]]]:
+    """As a bank orders them."""
+    return sorted(jobs, key=lambda job: -len(job[1]))

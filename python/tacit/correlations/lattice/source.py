@@ -1,0 +1,230 @@
+"""A source without a third party: LowGear's way (Keller, Pastro and Rotaru 2018), with matrix and convolution products (Chen et
+al. 2020, Rivinius et al. 2023), and bits and numbers that are made as `jobs` says.
+
+Secure against n - 1 active cheaters: see `batch` for what is checked before anything is given out, and docs/security.md.
+Everything is over F_p: bits are field elements.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from weakref import WeakKeyDictionary
+
+from tacit.correlations.lattice import jobs
+from tacit.correlations.lattice.batch import Batch
+from tacit.correlations.lattice.forms import Layouts
+from tacit.correlations.lattice.jobs import Job, Pairs, Target
+from tacit.correlations.lattice.link import Link, Shared
+from tacit.errors import CheatingDetected, Mismatch
+from tacit.field import contiguous, size
+from tacit.sharing.forms import MatMul
+from tacit.sharing.masks import Expression, Mask
+from tacit.sharing.requests import (
+    LENGTH,
+    BitsRequest,
+    ComparisonRequest,
+    EdaBitsRequest,
+    InputMask,
+    MaskRequest,
+    Material,
+    ProductRequest,
+    Request,
+    TruncationRequest,
+)
+from tacit.sharing.source import Source, Ticket
+from tacit.transport.channel import Channel
+
+MakeJob = Callable[[slice], Job]
+BUDGET = 1 << 21
+"""Elements that one batch authenticates, about: what bounds a party's memory while material is made (100 to 200 bytes each)."""
+
+
+class LatticeSource(Source):
+    """A party's side. `channel` leads to all other parties, and to nobody else."""
+
+    name = "lattice"
+    sealed_products = True
+    binary = False
+
+    def __init__(self, me: int, parties: int, channel: Channel, session: bytes, budget: int = BUDGET) -> None:
+        self._link: Link | None = Link(me, parties, channel, session)
+        self.me, self.parties, self.summands = me, parties, parties
+        self.key = self._link.alpha
+        self._layouts = Layouts(self._link.keys)
+        self._budget = budget
+        # What later products may be made of, for as long as somebody knows the mask.
+        self._held: WeakKeyDictionary[Request, list[Shared]] = WeakKeyDictionary()
+
+    def request(self, requests: Sequence[Request]) -> Ticket:
+        return Ticket(requests)
+
+    def take(self, ticket: Ticket) -> list[Material]:
+        link = self._alive()
+        targets = {id(r): Target(r.shape, r.count) for r in ticket.requests}
+        made = [r for r in ticket.requests if not isinstance(r, ProductRequest)]
+        asked = [r for r in ticket.requests if isinstance(r, ProductRequest)]
+        pairs, rest = _neighbours(made, asked, targets)
+        self._run(job for r in made for job in self._jobs(link, r, targets[id(r)], pairs.get(id(r), {})))
+        for r in made:
+            self._held[r] = targets[id(r)].shares
+        self._run(self._products(rest, targets))
+        return [targets[id(r)].material() for r in ticket.requests]
+
+    def burn(self) -> None:
+        super().burn()
+        self._link = None
+        self._held.clear()
+
+    def _alive(self) -> Link:
+        if self._link is None:
+            raise CheatingDetected("the keys of this session were destroyed: start a new one")
+        return self._link
+
+    def _run(self, work: Iterable[tuple[int, Job]]) -> None:
+        """Jobs, in batches of about the budget; then what they still want of a further batch."""
+        group: list[Job] = []
+        cost = 0
+        for price, job in work:
+            if group and cost + price > self._budget:
+                self._batches(group)
+                group, cost = [], 0
+            next(job)
+            group.append(job)
+            cost += price
+        self._batches(group)
+
+    def _batches(self, active: Sequence[Job]) -> None:
+        link = self._alive()
+        while active:
+            batch = Batch(link, self._layouts)
+            following = []
+            for job in active:
+                try:
+                    job.send(batch)
+                    following.append(job)
+                except StopIteration:
+                    pass
+            if not batch.empty:
+                batch.run()
+            active = following
+
+    # Requests.
+
+    def _jobs(self, link: Link, r: Request, target: Target, pairs: Pairs) -> Iterator[tuple[int, Job]]:
+        """(elements to authenticate, job) for the pieces of a request."""
+        digits = LENGTH // 3 * self.parties
+        match r:
+            case MaskRequest(bits=False):
+                return self._cut(r, 1, partial(jobs.mask, target))
+            case InputMask(owner=owner) if owner < self.parties:
+                return self._cut(r, 1, partial(jobs.input_mask, target, link, owner))
+            case BitsRequest():
+                return self._cut(r, 2, partial(jobs.bits, target))
+            case TruncationRequest(bits=f):
+                return self._cut(r, digits + 8, partial(jobs.truncation, target, self.parties, f))
+            case ComparisonRequest(bits=t, words=False, drop=f):
+                return self._cut(r, digits + 3 * t, partial(jobs.comparison, target, t, f, pairs))
+            case EdaBitsRequest(bits=t, words=False):
+                return self._cut(r, 3 * LENGTH, partial(jobs.edabits, target, link, t, pairs))
+        raise Mismatch(f"request {r.number} ({type(r).__name__}) is nothing that is made by lattices")
+
+    def _cut(self, r: Request, price: int, make: MakeJob) -> Iterator[tuple[int, Job]]:
+        return self._pieces(size(r.shape), price, make)
+
+    def _pieces(self, count: int, price: int, make: MakeJob) -> Iterator[tuple[int, Job]]:
+        step = max(1, self._budget // (2 * price))
+        for start in range(0, count, step):
+            stop = min(count, start + step)
+            yield price * (stop - start), make(slice(start, stop))
+
+    def _products(self, requests: Sequence[ProductRequest], targets: dict[int, Target]) -> Iterator[tuple[int, Job]]:
+        """Elementwise products of one uniform operand together: it is encrypted once."""
+        groups: dict[Expression, list[tuple[Expression, Target]]] = {}
+        uses: dict[Expression, int] = {}
+        for r in requests:
+            if r.form.elementwise:
+                for e in {r.x, r.y}:
+                    uses[e] = uses.get(e, 0) + 1
+        for r in requests:
+            target, sides = targets[id(r)], [left for left, e in ((True, r.x), (False, r.y)) if _uniform(e)]
+            if not r.form.elementwise:
+                yield from self._form(r, target, sides)
+            elif not sides:
+                x, y = self._evaluate(r.x), self._evaluate(r.y)
+                yield from self._pieces(x.value.size, 5, partial(jobs.reopened, target, x, y))
+            else:
+                left = max(sides, key=lambda left: uses[r.x if left else r.y])
+                e, f = (r.x, r.y) if left else (r.y, r.x)
+                groups.setdefault(e, []).append((f, target))
+        for expression, members in groups.items():
+            uniform, others = self._evaluate(expression), [self._evaluate(f) for f, _ in members]
+            make = partial(jobs.products, [target for _, target in members], uniform, others)
+            yield from self._pieces(uniform.value.size, len(others) + 2, make)
+
+    def _form(self, r: ProductRequest, target: Target, sides: list[bool]) -> Iterator[tuple[int, Job]]:
+        """A matrix product or convolution; one of each index of leading axes."""
+        make = jobs.form if sides else jobs.reopened_form
+        x, y, ndim = self._evaluate(r.x), self._evaluate(r.y), len(r.x.shape)
+        kept = ndim - 2 if isinstance(r.form, MatMul) else 0
+        count = size(r.x.shape[:kept])
+        way = self._layouts.cheapest(r.form, r.x.shape[kept:], r.y.shape[kept:], tuple(sides) or (True, False))
+        for i in range(count):
+            a, b = (jobs.part(s, _block(s.value.size, count, i)) for s in (x, y))
+            e, f = (a, b) if way.left else (b, a)
+            here = _block(size(r.shape), count, i)
+            yield e.value.size + f.value.size + here.stop - here.start, make(target, here, way, e, f)
+
+    def _evaluate(self, expression: Expression) -> Shared:
+        """This party's share of it, flat."""
+        if isinstance(expression, Mask):
+            return self._held[expression.request][expression.place]
+        inputs = [self._evaluate(i) for i in expression.inputs]
+        shapes = [i.shape for i in expression.inputs]
+        value, mac = (
+            contiguous(
+                expression.map(*(part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)))
+            ).reshape(-1)
+            for parts in ([i.value for i in inputs], [i.mac for i in inputs])
+        )
+        return Shared(value, mac)
+
+
+def _block(total: int, count: int, i: int) -> slice:
+    return slice(total // count * i, total // count * (i + 1))
+
+
+def _uniform(expression: Expression) -> bool:
+    """Whether all that it is made of is uniform and was not opened: what a failed check shows of it is then of no use."""
+    return all(
+        not leaf.sealed and (isinstance(leaf.request, MaskRequest | InputMask) or leaf.place == 0)
+        for leaf in expression.leaves()
+    )
+
+
+def _neighbours(
+    made: Sequence[Request], asked: Sequence[ProductRequest], targets: dict[int, Target]
+) -> tuple[dict[int, Pairs], list[ProductRequest]]:
+    """Products of two bits of one r, by the r's request; and what else is asked for."""
+    pairs: dict[int, Pairs] = {}
+    rest = []
+    known = {id(r) for r in made if isinstance(r, ComparisonRequest | EdaBitsRequest)}
+    for r in asked:
+        if r.form.elementwise and (bits := _bits_of(r.x, r.y)) is not None and id(bits[0]) in known:
+            request, high, low = bits
+            pairs.setdefault(id(request), {}).setdefault((high, low), []).append(targets[id(r)])
+        else:
+            rest.append(r)
+    return pairs, rest
+
+
+def _bits_of(x: Expression, y: Expression) -> tuple[Request, int, int] | None:
+    """(request, higher bit, lower bit) if both are bits of one r; bits are numbered from the lowest."""
+    if not (isinstance(x, Mask) and isinstance(y, Mask)) or x.request is not y.request or x.place == y.place:
+        return None
+    r = x.request
+    if not isinstance(r, ComparisonRequest | EdaBitsRequest):
+        return None
+    first = 0 if isinstance(r, ComparisonRequest) else LENGTH - r.bits
+    places = sorted((x.place, y.place))
+    if places[0] < 1 or places[1] > r.bits:
+        return None
+    return r, first + places[1] - 1, first + places[0] - 1
