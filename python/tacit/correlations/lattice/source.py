@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 from tacit.correlations.lattice import jobs
 from tacit.correlations.lattice.batch import Batch
+from tacit.correlations.lattice.foresight import Copy, Foresight, Outline, outline
 from tacit.correlations.lattice.forms import Layouts
 from tacit.correlations.lattice.jobs import Job, Pairs, Target
 from tacit.correlations.lattice.link import Link, Shared
@@ -51,6 +52,7 @@ class LatticeSource(Source):
         self.key = self._link.alpha
         self._layouts = Layouts(self._link.keys)
         self._budget = budget
+        self._foresight = Foresight()
         # What later products may be made of, for as long as somebody knows the mask.
         self._held: WeakKeyDictionary[Request, list[Shared]] = WeakKeyDictionary()
 
@@ -58,21 +60,50 @@ class LatticeSource(Source):
         return Ticket(requests)
 
     def take(self, ticket: Ticket) -> list[Material]:
+        requests = ticket.requests
+        known = outline(requests)
+        if (copy := self._foresight.take(known)) is not None:
+            return self._completed(requests, known, copy)
+        price = sum(_price(r, self.parties) * size(r.shape) for r in requests)
+        copies = self._foresight.more(requests, known, self._budget // max(price, 1))
+        targets = self._make([*requests, *(r for c in copies for r in c.requests.values())])
+        for c in copies:
+            c.targets = {i: targets[id(r)] for i, r in c.requests.items()}
+        self._foresight.store(known, copies)
+        return [targets[id(r)].material() for r in requests]
+
+    def _completed(self, requests: Sequence[Request], known: Outline, copy: Copy) -> list[Material]:
+        """What was made ahead; products of older masks that were not foreseen are made now."""
+        targets = {
+            i: target
+            for i, target in copy.targets.items()
+            if i not in known.older or known.older[i] == copy.older.get(i)
+        }
+        for i, target in targets.items():
+            if not isinstance(requests[i], ProductRequest):
+                self._held[requests[i]] = target.shares
+        missing = [r for i, r in enumerate(requests) if i not in targets]
+        made = self._make(missing)
+        return [targets[i].material() if i in targets else made[id(r)].material() for i, r in enumerate(requests)]
+
+    def _make(self, requests: Sequence[Request]) -> dict[int, Target]:
+        """By id of the request."""
         link = self._alive()
-        targets = {id(r): Target(r.shape, r.count) for r in ticket.requests}
-        made = [r for r in ticket.requests if not isinstance(r, ProductRequest)]
-        asked = [r for r in ticket.requests if isinstance(r, ProductRequest)]
+        targets = {id(r): Target(r.shape, r.count) for r in requests}
+        made = [r for r in requests if not isinstance(r, ProductRequest)]
+        asked = [r for r in requests if isinstance(r, ProductRequest)]
         pairs, rest = _neighbours(made, asked, targets)
         self._run(job for r in made for job in self._jobs(link, r, targets[id(r)], pairs.get(id(r), {})))
         for r in made:
             self._held[r] = targets[id(r)].shares
         self._run(self._products(rest, targets))
-        return [targets[id(r)].material() for r in ticket.requests]
+        return targets
 
     def burn(self) -> None:
         super().burn()
         self._link = None
         self._held.clear()
+        self._foresight.clear()
 
     def _alive(self) -> Link:
         if self._link is None:
@@ -111,24 +142,21 @@ class LatticeSource(Source):
 
     def _jobs(self, link: Link, r: Request, target: Target, pairs: Pairs) -> Iterator[tuple[int, Job]]:
         """(elements to authenticate, job) for the pieces of a request."""
-        digits = LENGTH // 3 * self.parties
+        price = _price(r, self.parties)
         match r:
             case MaskRequest(bits=False):
-                return self._cut(r, 1, partial(jobs.mask, target))
+                return self._pieces(size(r.shape), price, partial(jobs.mask, target))
             case InputMask(owner=owner) if owner < self.parties:
-                return self._cut(r, 1, partial(jobs.input_mask, target, link, owner))
+                return self._pieces(size(r.shape), price, partial(jobs.input_mask, target, link, owner))
             case BitsRequest():
-                return self._cut(r, 2, partial(jobs.bits, target))
+                return self._pieces(size(r.shape), price, partial(jobs.bits, target))
             case TruncationRequest(bits=f):
-                return self._cut(r, digits + 8, partial(jobs.truncation, target, self.parties, f))
+                return self._pieces(size(r.shape), price, partial(jobs.truncation, target, self.parties, f))
             case ComparisonRequest(bits=t, words=False, drop=f):
-                return self._cut(r, digits + 3 * t, partial(jobs.comparison, target, t, f, pairs))
+                return self._pieces(size(r.shape), price, partial(jobs.comparison, target, t, f, pairs))
             case EdaBitsRequest(bits=t, words=False):
-                return self._cut(r, 3 * LENGTH, partial(jobs.edabits, target, link, t, pairs))
+                return self._pieces(size(r.shape), price, partial(jobs.edabits, target, link, t, pairs))
         raise Mismatch(f"request {r.number} ({type(r).__name__}) is nothing that is made by lattices")
-
-    def _cut(self, r: Request, price: int, make: MakeJob) -> Iterator[tuple[int, Job]]:
-        return self._pieces(size(r.shape), price, make)
 
     def _pieces(self, count: int, price: int, make: MakeJob) -> Iterator[tuple[int, Job]]:
         step = max(1, self._budget // (2 * price))
@@ -186,6 +214,22 @@ class LatticeSource(Source):
             for parts in ([i.value for i in inputs], [i.mac for i in inputs])
         )
         return Shared(value, mac)
+
+
+def _price(r: Request, parties: int) -> int:
+    """Numbers to authenticate for each element, about."""
+    match r:
+        case BitsRequest():
+            return 2
+        case TruncationRequest():
+            return parties * LENGTH // 3 + 8
+        case ComparisonRequest(bits=t):
+            return parties * (LENGTH - t) // 3 + 3 * t
+        case EdaBitsRequest():
+            return 3 * LENGTH
+        case ProductRequest():
+            return 3
+    return 1
 
 
 def _block(total: int, count: int, i: int) -> slice:

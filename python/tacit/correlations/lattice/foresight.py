@@ -1,0 +1,121 @@
+"""Lists of requests that come again: what a step asked for, the next step will ask for, so that several are made together.
+
+A list's outline is all of it but its numbers. Products of older masks are kept apart: a data set's mask may stay the same, a
+batch's rows do not; they are made ahead if they were the same twice.
+"""
+
+import dataclasses
+from collections import deque
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+
+from tacit.correlations.lattice.jobs import Target
+from tacit.sharing.masks import Expression, Mask, Masked
+from tacit.sharing.requests import ProductRequest, Request
+
+
+@dataclass(frozen=True)
+class Outline:
+    """`repeating` is what has to be alike; `older` has the products of masks of other lists, by their place in the list."""
+
+    repeating: tuple[Hashable, ...]
+    older: dict[int, Hashable]
+
+
+def outline(requests: Sequence[Request]) -> Outline:
+    index = {id(r): i for i, r in enumerate(requests)}
+    repeating: list[Hashable] = []
+    older: dict[int, Hashable] = {}
+    for i, r in enumerate(requests):
+        fields = [getattr(r, f.name) for f in dataclasses.fields(r) if f.name != "number"]
+        if isinstance(r, ProductRequest):
+            x, y = _described(r.x, index), _described(r.y, index)
+            if any(id(leaf.request) not in index for e in (r.x, r.y) for leaf in e.leaves()):
+                older[i] = (r.form, x, y)
+                x = y = None
+            fields = [r.shape, r.form, x, y]
+        repeating.append((type(r).__name__, *fields))
+    return Outline(tuple(repeating), older)
+
+
+def _described(e: Expression, index: dict[int, int]) -> Hashable:
+    if isinstance(e, Masked):
+        return (e.map, *(_described(i, index) for i in e.inputs))
+    at = index.get(id(e.request))
+    return ("older", *e.id) if at is None else (at, e.place)
+
+
+@dataclass
+class Copy:
+    """A list of the future: requests by their place in it, and what was made for them."""
+
+    requests: dict[int, Request]
+    older: dict[int, Hashable]
+    targets: dict[int, Target] = field(default_factory=dict)
+
+
+def copied(requests: Sequence[Request], known: Outline, ahead: set[int]) -> Copy:
+    """The list once more, without products of older masks but for those that are in `ahead`."""
+    made: dict[int, Request] = {}
+    masks: dict[tuple[int, int], Mask] = {}
+    index = {id(r): i for i, r in enumerate(requests)}
+
+    def again(e: Expression) -> Expression:
+        if isinstance(e, Masked):
+            return Masked(e.map, tuple(again(i) for i in e.inputs))
+        at = index.get(id(e.request))
+        if at is None:
+            return e
+        return masks.setdefault((at, e.place), Mask(made[at], e.place))
+
+    for i, r in enumerate(requests):
+        if i in known.older and i not in ahead:
+            continue
+        made[i] = (
+            dataclasses.replace(r, x=again(r.x), y=again(r.y))
+            if isinstance(r, ProductRequest)
+            else dataclasses.replace(r)
+        )
+    return Copy(made, {i: known.older[i] for i in ahead})
+
+
+class Foresight:
+    """What is in stock, and how much more is worth making."""
+
+    def __init__(self) -> None:
+        self._stock: dict[tuple[Hashable, ...], deque[Copy]] = {}
+        self._dry: dict[tuple[Hashable, ...], int] = {}
+        self._last: dict[tuple[Hashable, ...], dict[int, Hashable]] = {}
+
+    def take(self, known: Outline) -> Copy | None:
+        """What was made ahead for such a list."""
+        stock = self._stock.get(known.repeating)
+        return stock.popleft() if stock else None
+
+    def more(self, requests: Sequence[Request], known: Outline, most: int) -> list[Copy]:
+        """Copies to be made with this list, `most` at most: none when it is new, then more each time the stock is empty."""
+        key = known.repeating
+        dry = self._dry[key] = self._dry.get(key, -1) + 1
+        last, self._last[key] = self._last.get(key, {}), known.older
+        while len(self._last) > KINDS:
+            self._forget(next(iter(self._last)))
+        count = min(most, 4**dry - 1, MOST)
+        ahead = {i for i, described in known.older.items() if last.get(i) == described}
+        return [copied(requests, known, ahead) for _ in range(count)]
+
+    def store(self, known: Outline, copies: Sequence[Copy]) -> None:
+        if copies:
+            self._stock.setdefault(known.repeating, deque()).extend(copies)
+
+    def _forget(self, key: tuple[Hashable, ...]) -> None:
+        for kept in (self._stock, self._dry, self._last):
+            kept.pop(key, None)
+
+    def clear(self) -> None:
+        self._stock.clear()
+
+
+KINDS = 16
+"""Different lists that are remembered: the one that was first seen is forgotten first."""
+MOST = 128
+"""Copies that are made at once at most."""
