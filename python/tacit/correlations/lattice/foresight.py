@@ -8,6 +8,7 @@ import dataclasses
 from collections import deque
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from weakref import ref
 
 from tacit.correlations.lattice.jobs import Target
 from tacit.sharing.masks import Expression, Mask, Masked
@@ -42,7 +43,7 @@ def _described(e: Expression, index: dict[int, int]) -> Hashable:
     if isinstance(e, Masked):
         return (e.map, *(_described(i, index) for i in e.inputs))
     at = index.get(id(e.request))
-    return ("older", *e.id) if at is None else (at, e.place)
+    return (ref(e.request) if at is None else at, e.place)
 
 
 @dataclass

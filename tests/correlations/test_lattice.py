@@ -1,0 +1,157 @@
+"""The source by lattices: its conformance, what it makes of lists that repeat, and what it costs."""
+
+import numpy as np
+import pytest
+from lattices import Crew
+
+from tacit import field
+from tacit.correlations.lattice.batch import Batch
+from tacit.correlations.lattice.forms import Way
+from tacit.sharing.forms import Conv2d, Conv2dInput, Conv2dWeight, Elementwise, MatMul
+from tacit.sharing.maps import Combine, Reshape, Slice
+from tacit.sharing.masks import Masked
+from tacit.sharing.plan import Plan
+from tacit.testing import source
+
+
+@pytest.fixture(scope="module")
+def two():
+    crew = Crew(2, budget=1 << 17)
+    yield crew
+    crew.close()
+
+
+@pytest.mark.parametrize("check", source.CHECKS, ids=lambda check: check.__name__)
+def test_conformance(two, check):
+    check(two.run, 2)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("n", [3, pytest.param(5, marks=pytest.mark.slow)])
+def test_conformance_of_more_parties(n):
+    crew = Crew(n)
+    chosen = (
+        source.CHECKS
+        if n > 3
+        else [c for c in source.CHECKS if "products" in c.__name__ or "truncations" in c.__name__]
+    )
+    for check in chosen:
+        check(crew.run, n)
+    crew.close()
+
+
+@pytest.mark.parametrize("transposed", [(False, False), (True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("sealed", [None, 0, 1, "both"])
+def test_matrix_products_of_sealed_and_unsealed_masks(two, transposed, sealed):
+    x = (5, 7) if not transposed[0] else (7, 5)
+    y = (7, 3) if not transposed[1] else (3, 7)
+    first = Plan(0)
+    (a, _), (b, _) = first.mask(x), first.mask(y)
+    then = Plan(2)
+    then.product(MatMul(*transposed), a, b)
+    given = two.results(lambda s: s.take(s.request(first.requests)))
+    for mask, key in ((a, 0), (b, 1)):
+        mask.sealed = sealed in (key, "both")
+    more = two.results(lambda s: s.take(s.request(then.requests)))
+    x, y, z = (opened([party[i] for party in parts]) for parts, i in ((given, 0), (given, 1), (more, 0)))
+    np.testing.assert_array_equal(z, MatMul(*transposed)(x, y))
+
+
+def opened(parts):
+    total = parts[0].shares[0][0]
+    for part in parts[1:]:
+        total = field.add(total, part.shares[0][0])
+    return total
+
+
+FORMS = [
+    (Conv2d((1, 1), (1, 1)), (4, 2, 6, 5), (3, 2, 3, 3)),
+    (Conv2d((2, 1), (0, 1)), (4, 2, 6, 5), (3, 2, 3, 3)),
+    (Conv2dInput((1, 1), (1, 1), (6, 5)), (4, 3, 6, 5), (3, 2, 3, 3)),
+    (Conv2dWeight((1, 1), (1, 1), (3, 3)), (4, 3, 6, 5), (4, 2, 6, 5)),
+    (MatMul(), (6, 4, 5), (6, 5, 2)),
+]
+
+
+@pytest.mark.parametrize(("form", "x", "y"), FORMS)
+@pytest.mark.parametrize("sealed", [0, 1])
+def test_forms_with_either_operand_encrypted(two, form, x, y, sealed):
+    plan = Plan(0)
+    (a, _), (b, _) = plan.mask(x), plan.mask(y)
+    plan.product(form, a, b)
+    (a, b)[sealed].sealed = True
+    given = two.results(lambda s: s.take(s.request(plan.requests)))
+    p, q, z = (opened([party[i] for party in given]) for i in range(3))
+    np.testing.assert_array_equal(z, form(p, q))
+
+
+def test_products_of_what_is_not_uniform(two):
+    """Bits and high parts are never encrypted: they are masked once more."""
+    plan = Plan(0)
+    (r, top, high), _ = plan.truncation((40,), 16)
+    (s, *digits), _ = plan.comparison((40,), 6, False)
+    pairs = [(top, high), (high, high), (digits[0], top), (digits[5], digits[2]), (r, s), (top, top)]
+    for x, y in pairs:
+        plan.product(Elementwise(), x, y)
+    plan.product(MatMul(), *(Masked(Combine((1, 3)), (h, d)) for h, d in ((reshaped(high), reshaped(top)),) * 2))
+    found = source._values(two.run, 2, lambda: plan)
+    r, top, high = found[0]
+    s, *digits = found[1]
+    numbers = [(top, high), (high, high), (digits[0], top), (digits[5], digits[2]), (r, s), (top, top)]
+    for (x, y), (z,) in zip(numbers, found[2:-1], strict=True):
+        np.testing.assert_array_equal(z, field.mul(x, y))
+    mixed = field.add(high, field.scale(top, 3)).reshape(8, 5)
+    np.testing.assert_array_equal(found[-1][0], MatMul()(mixed[:5], mixed[:5]))
+
+
+def reshaped(mask):
+    return Masked(Slice(0, 0, 5), (Masked(Reshape((8, 5)), (mask,)),))
+
+
+def test_lists_that_repeat_are_made_ahead(two):
+    """Four of the same: the first alone, then with the next ones; each with masks of its own, products of old masks too."""
+    data = Plan(0)
+    (x, _) = data.mask((6, 4))
+    base = two.results(lambda s: s.take(s.request(data.requests)))
+    x.sealed = True
+    fixed = opened([party[0] for party in base])
+    rounds = [c.meter.snapshot().total.rounds for c in two.channels]
+    seen, spent = [], []
+    for _ in range(6):
+        plan = Plan(1)
+        (w, _), (v, _) = plan.mask((4, 2)), plan.mask((4, 2))
+        plan.product(MatMul(), x, w)
+        plan.product(Elementwise(), w, v)
+        given = two.results(lambda s, plan=plan: s.take(s.request(plan.requests)))
+        w, v, z, e = (opened([party[i] for party in given]) for i in range(4))
+        np.testing.assert_array_equal(z, MatMul()(fixed, w))
+        np.testing.assert_array_equal(e, field.mul(w, v))
+        seen.append(w)
+        now = [c.meter.snapshot().total.rounds for c in two.channels]
+        spent.append(now[0] - rounds[0])
+        rounds = now
+    assert len({w.tobytes() for w in seen}) == 6
+    assert spent[0] > 0 and spent[1] > 0 and spent[2:5] == [0, 0, 0] and spent[5] > 0
+
+
+def test_the_cheaper_operand_is_encrypted(two):
+    """The cost of each side is what is really sent for it."""
+
+    def work(s):
+        link, layouts = s._link, s._layouts
+        form, x, y = MatMul(), (64, 500), (500, 3)
+        costs = {left: layouts.of(Way(form, x, y, left))[1] for left in (True, False)}
+        chosen = layouts.cheapest(form, x, y, (True, False))
+        assert costs[chosen.left] == min(costs.values())
+        spent = {}
+        for left in (True, False):
+            before = link.channel.meter.snapshot()
+            batch = Batch(link, layouts)
+            e, f = batch.joint(64 * 500 if left else 1500), batch.joint(1500 if left else 64 * 500)
+            batch.form(Way(form, x, y, left), e, f)
+            batch.run()
+            spent[left] = (link.channel.meter.snapshot() - before).by_label
+        return costs, {k: v["ciphertexts"].sent + v["products"].sent - 16 for k, v in spent.items()}
+
+    for costs, spent in two.run(2, work):
+        assert costs == spent
