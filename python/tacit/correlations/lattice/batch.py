@@ -28,6 +28,10 @@ PSI, RANGES = 1 << 40, 1 << 41
 """Streams of the second coin, beside those of the weights."""
 
 
+class CheckFailed(CheatingDetected):
+    """A check that all parties see fail alike, and that does not show who is to blame."""
+
+
 class Batch:
     def __init__(self, link: Link, layouts: Layouts) -> None:
         self.link, self._layouts = link, layouts
@@ -133,9 +137,9 @@ class Batch:
         mine = (sigma % P).to_bytes(8, "little")
         sigmas = self.link.drive(self.link.transcript.committed(mine), "check")
         if sum(int.from_bytes(s, "little") for s in sigmas) % P:
-            raise CheatingDetected(
+            raise CheckFailed(
                 "the check of prepared material failed: some party made a product or a MAC that is wrong. Nothing of it is "
-                "used; keys and material are destroyed. Start again, without that party if you know it"
+                "used; keys and material are destroyed"
             )
 
     # Ranges.

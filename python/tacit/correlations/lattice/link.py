@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tacit import field
 from tacit._core import Ciphertexts, LatticeLayout, LatticeParty
+from tacit.correlations.lattice.blame import Record
 from tacit.correlations.lattice.randomness import KEY, Randomness
 from tacit.errors import CheatingDetected
 from tacit.field import Field, P
@@ -53,6 +54,8 @@ class Link:
         self.others = [i for i in range(parties) if i != me]
         self.random = Randomness(key)
         self.alpha = self.random.element()
+        self.record: Record | None = Record()
+        """What was said and heard, as long as a cheater may be named by repeating it (`blame`)."""
         name = hashlib.blake2b(session, person=b"tacit preparing", digest_size=32).digest()
         self.transcript = Transcript(name, me, parties, self.random.bytes)
         self.keys = LatticeParty(name, me, parties, self.alpha, self.random.bytes(KEY))
@@ -69,6 +72,8 @@ class Link:
         for i, frame in came.items():
             if len(frame) != expect[i]:
                 raise CheatingDetected(f"party {i} sent {len(frame)} bytes of {label} where {expect[i]} were due")
+        if self.record is not None:
+            self.record.note(out, came)
         return {i: np.frombuffer(frame, np.uint8) for i, frame in came.items()}
 
     def everyone(self, message: bytes, expect: int, label: str) -> dict[int, Octets]:

@@ -10,7 +10,8 @@ from functools import partial
 from weakref import WeakKeyDictionary
 
 from tacit.correlations.lattice import jobs
-from tacit.correlations.lattice.batch import Batch
+from tacit.correlations.lattice.batch import Batch, CheckFailed
+from tacit.correlations.lattice.blame import Record, accuse
 from tacit.correlations.lattice.foresight import Copy, Foresight, Outline, outline
 from tacit.correlations.lattice.forms import Layouts
 from tacit.correlations.lattice.jobs import Job, Pairs, Target
@@ -46,8 +47,18 @@ class LatticeSource(Source):
     sealed_products = True
     binary = False
 
-    def __init__(self, me: int, parties: int, channel: Channel, session: bytes, budget: int = BUDGET) -> None:
-        self._link: Link | None = Link(me, parties, channel, session)
+    def __init__(
+        self,
+        me: int,
+        parties: int,
+        channel: Channel,
+        session: bytes,
+        budget: int = BUDGET,
+        key: bytes | None = None,
+    ) -> None:
+        """`key`: of all its random numbers, to repeat what a party did; from the operating system by default."""
+        self._link: Link | None = Link(me, parties, channel, session, key)
+        self._session = session
         self.me, self.parties, self.summands = me, parties, parties
         self.key = self._link.alpha
         self._layouts = Layouts(self._link.keys)
@@ -60,7 +71,28 @@ class LatticeSource(Source):
         return Ticket(requests)
 
     def take(self, ticket: Ticket) -> list[Material]:
-        requests = ticket.requests
+        try:
+            return self._taken(ticket.requests)
+        except CheckFailed as failure:
+            raise CheatingDetected(f"{failure}: {self._accuse(ticket.requests)}") from None
+
+    def _accuse(self, requests: Sequence[Request]) -> str:
+        link = self._alive()
+        record, link.record = link.record, None
+        if record is None:
+            return "whose doing it was does not show; start again, without that party if you know it"
+
+        def again(me: int, channel: Channel, key: bytes) -> Record:
+            repeated = LatticeSource(me, self.parties, channel, self._session, self._budget, key)
+            told = repeated._alive().record
+            assert told is not None
+            repeated._taken(requests)
+            return told
+
+        return accuse(link, record, again)
+
+    def _taken(self, requests: Sequence[Request]) -> list[Material]:
+        link = self._alive()
         known = outline(requests)
         if (copy := self._foresight.take(known)) is not None:
             return self._completed(requests, known, copy)
@@ -70,6 +102,7 @@ class LatticeSource(Source):
         for c in copies:
             c.targets = {i: targets[id(r)] for i, r in c.requests.items()}
         self._foresight.store(known, copies)
+        link.record = None  # from now on there are secrets that the keys of random numbers would show
         return [targets[id(r)].material() for r in requests]
 
     def _completed(self, requests: Sequence[Request], known: Outline, copy: Copy) -> list[Material]:
