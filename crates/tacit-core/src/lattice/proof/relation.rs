@@ -5,6 +5,7 @@
 
 use crate::field;
 use crate::lattice::ciphertext::Ciphertext;
+use crate::lattice::columns::{Column, WORD};
 use crate::lattice::keys::PublicKey;
 use crate::lattice::parameters::Parameters;
 use crate::lattice::random::{Secret, NOISE};
@@ -16,6 +17,8 @@ pub(crate) type Integers = Zeroizing<Vec<i128>>;
 
 /// Numbers of this size are made non-negative by adding it; it is a multiple of nothing, and below 2^127.
 const OFFSET: u128 = 1 << 126;
+/// Integers are cut into words with so many bits more than honest ones need.
+const MARGIN: u32 = 3;
 /// The bits that a statement is proven with: the challenge has at least so many.
 const SECURITY: u32 = 128;
 
@@ -89,6 +92,12 @@ impl Statement {
         sums.map(|b| (b, b.next_power_of_two().ilog2() + more)).collect()
     }
 
+    /// Bits of a response of each part; one with a remainder mod p takes 61 more.
+    pub(crate) fn bits(self, degree: usize, count: usize) -> Vec<u32> {
+        let masks = self.masks(degree, count).into_iter().enumerate();
+        masks.map(|(i, (_, k))| k + 1 + if self == Statement::Constant && i == 1 { P.ilog2() + 1 } else { 0 }).collect()
+    }
+
     /// How far a cheater's witness of twice the image may exceed an honest one: two answers differ by less than 2^(k+1), and
     /// 2 / (X^i - X^j) has coefficients of -1, 0, 1 (Benhamouda et al. 2014).
     pub fn slack(self, degree: usize, count: usize) -> f64 {
@@ -123,41 +132,39 @@ impl Relation<'_> {
         image
     }
 
-    /// x as coefficients of R_q.
-    fn embed(&self, x: &[i128]) -> Vec<u64> {
-        let ring = &self.parameters().ring;
-        let mut out = ring.zero();
-        for (limb, out) in ring.limbs().iter().zip(out.chunks_exact_mut(ring.degree())) {
-            let m = &limb.modulus;
-            let offset = m.reduce128(OFFSET);
-            let place = |x: i128| m.sub(m.reduce128((x as u128).wrapping_add(OFFSET)), offset);
-            out.iter_mut().zip(x).for_each(|(o, &x)| *o = place(x));
+    /// The words of the integers of a part, whose masks have k bits: more than they need, so that any near them fit.
+    fn words(x: &[i128], k: u32) -> Secret {
+        let bits = k + MARGIN;
+        let mut words = Zeroizing::new(Vec::with_capacity(x.len() * bits.div_ceil(WORD) as usize));
+        for shift in (0..bits).step_by(WORD as usize) {
+            let word = |&x: &i128| ((x + (1 << (bits - 1))) >> shift) as u64 & ((1 << WORD) - 1);
+            words.extend(x.iter().map(word));
         }
-        out
+        words
     }
 
     /// The image of a witness, coefficients.
     pub(crate) fn map(&self, w: &[i128]) -> Vec<u64> {
         let (ring, n) = (&self.parameters().ring, self.parameters().degree());
-        let mut first = Zeroizing::new(self.embed(&w[..n]));
-        ring.forward(&mut first);
+        let bits = self.statement.bits(n, self.count);
+        let words: Vec<Secret> = w.chunks_exact(n).zip(&bits).map(|(w, &bits)| Self::words(w, bits)).collect();
+        let columns = words.iter().zip(bits).map(|(w, bits)| Column::signed(w, n, bits + MARGIN));
+        let mut columns: Vec<Column> = columns.collect();
+        let rest = columns.split_off(1);
+        let first = Zeroizing::new(ring.values(&columns));
         let known: &[&[u64]] = match self.statement {
             Statement::Key => &[&self.public.a],
             _ => &[&self.public.b, &self.public.a],
         };
-        let outputs = known.iter().zip(w[n..].chunks_exact(n)).enumerate();
-        let output = |(o, (known, w)): (usize, (&&[u64], &[i128]))| {
-            let mut sum = ring.zero();
-            ring.multiply_add(&mut sum, &first, known);
-            ring.inverse(&mut sum);
-            let mut second = Zeroizing::new(self.embed(w));
-            if o == 0 && self.statement != Statement::Key {
-                self.parameters().divide_by_p(&mut second);
-            }
-            ring.add(&mut sum, &second);
-            sum
-        };
-        outputs.flat_map(output).collect()
+        let mut image = vec![0; known.len() * ring.residues()];
+        let outputs = image.chunks_exact_mut(ring.residues()).zip(known).zip(rest).enumerate();
+        for (o, ((sum, known), second)) in outputs {
+            ring.multiply_add(sum, &first, known);
+            ring.inverse(sum);
+            let scaled = o == 0 && self.statement != Statement::Key;
+            ring.combine(sum, 1, &[if scaled { second.over_p() } else { second }]);
+        }
+        image
     }
 
     /// The witness of a key: -s and e.
@@ -169,10 +176,9 @@ impl Relation<'_> {
     /// The witness of a ciphertext: u, M + p e_0, e_1.
     pub(crate) fn witness(&self, message: &[u64], [u, e1, e0]: &[Secret; 3]) -> Integers {
         let small = |e: u64| e as i128 - NOISE as i128;
-        let x = message.iter().zip(&**e0).map(|(&m, &e)| {
-            let remainder = crate::vector::signed(self.parameters().remainder(m));
-            remainder as i128 + P as i128 * small(e)
-        });
+        let remainders = self.parameters().remainders(message);
+        let x = remainders.iter().zip(&**e0);
+        let x = x.map(|(&r, &e)| crate::vector::signed(r) as i128 + P as i128 * small(e));
         Zeroizing::new(u.iter().map(|&u| u as i128 - 1).chain(x).chain(e1.iter().map(|&e| small(e))).collect())
     }
 
