@@ -50,6 +50,11 @@ impl Ring {
         Ring::of(self.be, self.degree, self.limbs[..count].to_vec())
     }
 
+    /// The ring of one of its primes.
+    pub(crate) fn single(&self, prime: usize) -> Ring {
+        Ring::of(self.be, self.degree, vec![self.limbs[prime].clone()])
+    }
+
     fn of(be: Backend, degree: usize, limbs: Vec<Arc<Limb>>) -> Ring {
         let part = |limb: &Arc<Limb>| {
             let (m, q) = (&limb.modulus, limb.modulus.value());

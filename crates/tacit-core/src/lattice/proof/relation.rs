@@ -9,11 +9,15 @@ use crate::lattice::columns::{Column, WORD};
 use crate::lattice::keys::PublicKey;
 use crate::lattice::parameters::Parameters;
 use crate::lattice::random::{Secret, NOISE};
+use crate::lattice::ring::Ring;
 use crate::P;
 use zeroize::Zeroizing;
 
 /// Integer polynomials, one after another.
 pub(crate) type Integers = Zeroizing<Vec<i128>>;
+
+/// Values of the outputs of a relation, one after another.
+pub(crate) type Image<'a> = Vec<&'a [u64]>;
 
 /// Numbers of this size are made non-negative by adding it; it is a multiple of nothing, and below 2^127.
 const OFFSET: u128 = 1 << 126;
@@ -82,10 +86,10 @@ impl Statement {
     }
 
     /// For each part: its bound times `count`, and the bits k of masks in [-2^k, 2^k): a response leaves the range that is
-    /// the same for all witnesses with probability at most 1/2 over all coefficients.
+    /// the same for all witnesses with probability at most 1/8 over all coefficients.
     pub(crate) fn masks(self, degree: usize, count: usize) -> Vec<(u128, u32)> {
         let coefficients = (self.parts() * self.rows(degree) * degree) as u128;
-        let more = coefficients.next_power_of_two().ilog2() + 1;
+        let more = coefficients.next_power_of_two().ilog2() + 3;
         // The carry of a remainder adds one.
         let carry = (self == Statement::Constant) as u128;
         let sums = self.bounds().into_iter().map(|b| b * count as u128 + carry);
@@ -117,51 +121,47 @@ impl Relation<'_> {
         self.statement.name()
     }
 
-    /// The images as coefficients: for ciphertexts b, then a.
-    pub(crate) fn image(&self, c: &Ciphertext) -> Vec<u64> {
-        let ring = &self.parameters().ring;
-        let mut image = [&c.b[..], &c.a].concat();
-        image.chunks_exact_mut(ring.residues()).for_each(|x| ring.inverse(x));
-        image
+    /// An image: for ciphertexts b, then a.
+    pub(crate) fn image<'c>(&self, c: &'c Ciphertext) -> Image<'c> {
+        vec![&c.b, &c.a]
     }
 
     /// The image of a key: b.
-    pub(crate) fn key_image(&self) -> Vec<u64> {
-        let mut image = self.public.b.clone();
-        self.parameters().ring.inverse(&mut image);
-        image
+    pub(crate) fn key_image(&self) -> Image<'_> {
+        vec![&self.public.b]
     }
 
-    /// The words of the integers of a part, whose masks have k bits: more than they need, so that any near them fit.
-    fn words(x: &[i128], k: u32) -> Secret {
-        let bits = k + MARGIN;
-        let mut words = Zeroizing::new(Vec::with_capacity(x.len() * bits.div_ceil(WORD) as usize));
-        for shift in (0..bits).step_by(WORD as usize) {
-            let word = |&x: &i128| ((x + (1 << (bits - 1))) >> shift) as u64 & ((1 << WORD) - 1);
-            words.extend(x.iter().map(word));
-        }
-        words
+    /// The integers of each part as words, of more bits than masks need, so that what is near them fits.
+    pub(crate) fn words(&self, w: &[i128]) -> Vec<Secret> {
+        let n = self.parameters().degree();
+        let part = |(w, bits): (&[i128], u32)| {
+            let bits = bits + MARGIN;
+            let mut words = Zeroizing::new(Vec::with_capacity(n * bits.div_ceil(WORD) as usize));
+            for shift in (0..bits).step_by(WORD as usize) {
+                let word = |&x: &i128| ((x + (1 << (bits - 1))) >> shift) as u64 & ((1 << WORD) - 1);
+                words.extend(w.iter().map(word));
+            }
+            words
+        };
+        w.chunks_exact(n).zip(self.statement.bits(n, self.count)).map(part).collect()
     }
 
-    /// The image of a witness, coefficients.
-    pub(crate) fn map(&self, w: &[i128]) -> Vec<u64> {
-        let (ring, n) = (&self.parameters().ring, self.parameters().degree());
+    /// The image of a witness, coefficients, in `ring`, whose residues are those from `at` on.
+    pub(crate) fn map(&self, ring: &Ring, at: usize, words: &[Secret]) -> Vec<u64> {
+        let n = ring.degree();
         let bits = self.statement.bits(n, self.count);
-        let words: Vec<Secret> = w.chunks_exact(n).zip(&bits).map(|(w, &bits)| Self::words(w, bits)).collect();
-        let columns = words.iter().zip(bits).map(|(w, bits)| Column::signed(w, n, bits + MARGIN));
-        let mut columns: Vec<Column> = columns.collect();
-        let rest = columns.split_off(1);
-        let first = Zeroizing::new(ring.values(&columns));
+        let column = |part: usize| Column::signed(&words[part], n, bits[part] + MARGIN);
+        let first = Zeroizing::new(ring.values(&[column(0)]));
         let known: &[&[u64]] = match self.statement {
             Statement::Key => &[&self.public.a],
             _ => &[&self.public.b, &self.public.a],
         };
         let mut image = vec![0; known.len() * ring.residues()];
-        let outputs = image.chunks_exact_mut(ring.residues()).zip(known).zip(rest).enumerate();
-        for (o, ((sum, known), second)) in outputs {
-            ring.multiply_add(sum, &first, known);
+        for (o, (sum, known)) in image.chunks_exact_mut(ring.residues()).zip(known).enumerate() {
+            ring.multiply_add(sum, &first, &known[at..]);
             ring.inverse(sum);
             let scaled = o == 0 && self.statement != Statement::Key;
+            let second = column(o + 1);
             ring.combine(sum, 1, &[if scaled { second.over_p() } else { second }]);
         }
         image
@@ -252,6 +252,6 @@ mod tests {
             assert_eq!(Relation::remainder(x), expected);
         }
         let slack = |count| Statement::Ciphertexts.slack(1 << 14, count);
-        assert!(slack(16) >= 8.0 * slack(1) && slack(16) < 2f64.powi(40));
+        assert!(slack(16) >= 8.0 * slack(1) && slack(16) < 2f64.powi(42));
     }
 }
