@@ -17,6 +17,24 @@ pub(crate) const HEADER: usize = 4 + 16;
 
 /// Appends `bits`-bit numbers, lowest bits first, and pads to whole bytes.
 fn pack(out: &mut Vec<u8>, v: &[u64], bits: u32) {
+    if bits > 56 {
+        return pack_wide(out, v, bits);
+    }
+    // Each number is written with what the byte where it begins held, and zeros that the next ones overwrite.
+    let (begin, size, bits) = (out.len(), packed(v.len(), bits), bits as usize);
+    out.resize(begin + size + 8, 0);
+    let (body, mut held) = (&mut out[begin..], 0u64);
+    for (i, &v) in v.iter().enumerate() {
+        let (at, next) = (i * bits, (i + 1) * bits);
+        held |= v << (at % 8);
+        body[at / 8..][..8].copy_from_slice(&held.to_le_bytes());
+        held >>= 8 * (next / 8 - at / 8);
+    }
+    out.truncate(begin + size);
+}
+
+/// [`pack`] for any number of bits.
+fn pack_wide(out: &mut Vec<u8>, v: &[u64], bits: u32) {
     let (mut held, mut count) = (0u128, 0);
     for &v in v {
         held |= (v as u128) << count;
@@ -36,28 +54,36 @@ pub(crate) fn packed(count: usize, bits: u32) -> usize {
 }
 
 /// Reads what [`pack`] wrote; padding must be zero.
-fn unpack(bytes: &[u8], count: usize, bits: u32) -> Result<Vec<u64>, BadShape> {
-    same_length("packed numbers, in bytes,", packed(count, bits), bytes.len())?;
+fn unpack(bytes: &[u8], out: &mut [u64], bits: u32) -> Result<(), BadShape> {
+    let total = out.len() * bits as usize;
+    same_length("packed numbers, in bytes,", total.div_ceil(8), bytes.len())?;
     let mask = u64::MAX.checked_shr(64 - bits).unwrap_or(0);
-    let (mut held, mut have, mut words) = (0u128, 0, bytes.chunks(8));
-    let numbers = (0..count).map(|_| {
-        if have < bits {
-            let mut word = [0; 8];
-            let next = words.next().unwrap_or(&[]);
-            word[..next.len()].copy_from_slice(next);
-            held |= (u64::from_le_bytes(word) as u128) << have;
-            have += 64;
+    // Eight bytes, or those that are left and zeros.
+    let word = |at: usize| match bytes.get(at..at + 8) {
+        Some(word) => u64::from_le_bytes(word.try_into().expect("8 bytes")),
+        None => bytes[at.min(bytes.len())..].iter().rev().fold(0, |word, &byte| word << 8 | byte as u64),
+    };
+    for (i, out) in out.iter_mut().enumerate() {
+        let (at, shift) = (i * bits as usize / 8, i * bits as usize % 8);
+        let mut v = word(at) >> shift;
+        if bits > 56 {
+            v |= (word(at + 8) as u128).wrapping_shl(64 - shift as u32) as u64;
         }
-        let v = held as u64 & mask;
-        held >>= bits;
-        have -= bits;
-        v
-    });
-    let numbers: Vec<u64> = numbers.collect();
-    if held != 0 {
+        *out = v & mask;
+    }
+    if bytes.last().is_some_and(|&last| !total.is_multiple_of(8) && last >> (total % 8) != 0) {
         return Err(BadShape("the padding of packed numbers is not zero".into()));
     }
-    Ok(numbers)
+    Ok(())
+}
+
+/// The residues of an element, packed.
+pub(crate) fn packed_residues(ring: &Ring, x: &[u64]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(size(ring) + 8);
+    for (limb, x) in ring.limbs().iter().zip(x.chunks_exact(ring.degree())) {
+        pack(&mut out, x, limb.modulus.bits());
+    }
+    out
 }
 
 /// Writes one object.
@@ -82,9 +108,7 @@ impl Writer {
     }
 
     pub(crate) fn residues(mut self, ring: &Ring, x: &[u64]) -> Writer {
-        for (limb, x) in ring.limbs().iter().zip(x.chunks_exact(ring.degree())) {
-            pack(&mut self.0, x, limb.modulus.bits());
-        }
+        self.0.extend(packed_residues(ring, x));
         self
     }
 
@@ -117,17 +141,20 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn numbers(&mut self, count: usize, bits: u32) -> Result<Vec<u64>, BadShape> {
-        unpack(self.raw(packed(count, bits))?, count, bits)
+        let mut out = vec![0; count];
+        unpack(self.raw(packed(count, bits))?, &mut out, bits)?;
+        Ok(out)
     }
 
     pub(crate) fn residues(&mut self, ring: &Ring) -> Result<Vec<u64>, BadShape> {
-        let mut x = Vec::with_capacity(ring.residues());
-        for limb in ring.limbs() {
-            let part = self.numbers(ring.degree(), limb.modulus.bits())?;
-            if part.iter().any(|&r| r >= limb.modulus.value()) {
+        let mut x = ring.zero();
+        for (limb, x) in ring.limbs().iter().zip(x.chunks_exact_mut(ring.degree())) {
+            let (m, mut wrong) = (&limb.modulus, false);
+            unpack(self.raw(packed(x.len(), m.bits()))?, x, m.bits())?;
+            x.iter().for_each(|&r| wrong |= r >= m.value());
+            if wrong {
                 return Err(BadShape("a residue is not below its prime".into()));
             }
-            x.extend(part);
         }
         Ok(x)
     }
@@ -256,7 +283,7 @@ mod tests {
 
     #[test]
     fn packing_is_exact() {
-        for bits in [0, 1, 2, 7, 8, 40, 41, 50, 63, 64] {
+        for bits in [0, 1, 2, 7, 8, 40, 41, 50, 56, 57, 63, 64] {
             for count in [0, 1, 2, 3, 8, 100] {
                 let v: Vec<u64> = (0..count as u64)
                     .map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15).checked_shr(64 - bits).unwrap_or(0))
@@ -264,10 +291,15 @@ mod tests {
                 let mut bytes = vec![];
                 pack(&mut bytes, &v, bits);
                 assert_eq!(bytes.len(), packed(count, bits));
-                assert_eq!(unpack(&bytes, count, bits).unwrap(), v);
+                let mut back = vec![1; count];
+                unpack(&bytes, &mut back, bits).unwrap();
+                assert_eq!(back, v);
+                let mut wide = vec![];
+                pack_wide(&mut wide, &v, bits);
+                assert_eq!(wide, bytes);
             }
         }
-        assert!(unpack(&[0b1000], 1, 3).is_err());
+        assert!(unpack(&[0b1000], &mut [0], 3).is_err());
     }
 
     /// A decoder, and what it accepts encoded again.

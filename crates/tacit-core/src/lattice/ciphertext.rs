@@ -3,6 +3,7 @@
 //! Both parts are values of the transform. A ciphertext knows how many fresh ones it is worth (`terms`), so that a sum
 //! beyond the proven budget is refused.
 
+use super::columns::{halves, Column};
 use super::encoding::{Operand, Plaintext};
 use super::keys::expand;
 use super::parameters::Parameters;
@@ -36,14 +37,10 @@ pub struct Sum {
 }
 
 impl Parameters {
-    /// x += (q/p) m; coefficients of every prime.
-    pub(crate) fn add_message(&self, x: &mut [u64], message: &Plaintext) -> Result<(), BadShape> {
+    /// p times the rounded (q/p) m.
+    pub(crate) fn scaled(&self, message: &Plaintext) -> Result<[Secret; 2], BadShape> {
         same_length("the plaintext", self.degree(), message.coefficients.len())?;
-        let remainders: Secret = Zeroizing::new(message.coefficients().iter().map(|&m| self.remainder(m)).collect());
-        for (i, x) in x.chunks_exact_mut(self.degree()).enumerate() {
-            x.iter_mut().zip(&*remainders).for_each(|(x, &r)| *x = self.add_scaled(*x, r, i));
-        }
-        Ok(())
+        Ok(halves(&self.remainders(message.coefficients())))
     }
 
     /// The sum of `terms`, if the budget was proven for so many.
@@ -82,10 +79,9 @@ impl Ciphertext {
 
     /// Adds a plaintext; its rounding is less than a fresh ciphertext's noise and is counted as one.
     pub fn add_plaintext(&mut self, message: &Plaintext) -> Result<(), BadShape> {
-        let mut x = self.parameters.ring.zero();
-        self.parameters.add_message(&mut x, message)?;
+        let scaled = self.parameters.scaled(message)?;
         self.terms = self.parameters.within([self.terms, 1])?;
-        self.parameters.ring.forward(&mut x);
+        let x = self.parameters.ring.values(&[Column::field(&scaled).over_p()]);
         self.parameters.ring.add(&mut self.b, &x);
         Ok(())
     }

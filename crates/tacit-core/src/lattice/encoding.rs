@@ -3,6 +3,7 @@
 //! As *coefficients*, products are those of polynomials (`packing` puts matrices and images there); as *slots*, the N
 //! values of the transform mod p, products are elementwise, since p = 1 mod 2N.
 
+use super::columns::{halves, Column};
 use super::parameters::Parameters;
 use super::random::Secret;
 use crate::error::{same_length, BadShape};
@@ -66,7 +67,7 @@ impl Operand {
     /// Prepares `plaintext`.
     pub fn new(parameters: &Arc<Parameters>, plaintext: &Plaintext) -> Result<Operand, BadShape> {
         same_length("the plaintext", parameters.degree(), plaintext.coefficients.len())?;
-        let values = Zeroizing::new(parameters.ring.lift(&plaintext.coefficients));
+        let values = Zeroizing::new(parameters.ring.values(&[Column::field(&halves(&plaintext.coefficients))]));
         Ok(Operand { parameters: parameters.clone(), values })
     }
 }

@@ -3,6 +3,7 @@
 //! a comes from a hash of a label that all parties know, so nobody can choose it to fit a secret. s stays at q's values.
 
 use super::ciphertext::{Ciphertext, SeededCiphertext};
+use super::columns::Column;
 use super::encoding::Plaintext;
 use super::parameters::{Parameters, TAIL};
 use super::random::{hash, noise, ternary, Entropy, Secret, NOISE};
@@ -28,9 +29,6 @@ pub struct PublicKey {
     pub(crate) b: Vec<u64>,
     pub(crate) a: Vec<u64>,
 }
-
-/// b and a of an encryption of zero, values, and u + 1, e_1 + [`NOISE`].
-type Zero = (Vec<u64>, Vec<u64>, [Secret; 2]);
 
 /// Uniform values that belong to a seed.
 pub(crate) fn expand(parameters: &Parameters, seed: &[u8; 32]) -> Result<Vec<u64>, BadShape> {
@@ -58,9 +56,7 @@ impl SecretKey {
     }
 
     pub(crate) fn from_ternary(parameters: &Arc<Parameters>, ternary: Secret) -> SecretKey {
-        let mut values = Zeroizing::new(parameters.ring.zero());
-        parameters.ring.add_small(&mut values, &ternary, 1);
-        parameters.ring.forward(&mut values);
+        let values = Zeroizing::new(parameters.ring.values(&[Column::small(&ternary, 1)]));
         SecretKey { parameters: parameters.clone(), ternary, values }
     }
 
@@ -78,12 +74,9 @@ impl SecretKey {
     ) -> Result<(Vec<u64>, Secret), BadShape> {
         let (ring, parameters) = (&self.parameters.ring, &self.parameters);
         let e = noise(&mut entropy.prg()?, parameters.degree())?;
-        let mut b = ring.zero();
-        ring.add_small(&mut b, &e, NOISE);
-        if let Some(message) = message {
-            parameters.add_message(&mut b, message)?;
-        }
-        ring.forward(&mut b);
+        let scaled = message.map(|m| parameters.scaled(m)).transpose()?;
+        let message = scaled.iter().map(|m| Column::field(m).over_p());
+        let mut b = ring.values(&[Column::small(&e, NOISE)].into_iter().chain(message).collect::<Vec<_>>());
         let mut product = Zeroizing::new(ring.zero());
         ring.multiply_add(&mut product, a, &self.values);
         ring.sub(&mut b, &product);
@@ -160,21 +153,20 @@ impl PublicKey {
         &self.parameters
     }
 
-    /// u (b, a) + (0, e_1), values, for a fresh ternary u; what is added to b is the caller's.
-    pub(crate) fn zero(&self, entropy: &mut Entropy) -> Result<Zero, BadShape> {
-        let (ring, n) = (&self.parameters.ring, self.parameters.degree());
-        let t = ternary(&mut entropy.prg()?, n)?;
-        let mut u = Zeroizing::new(ring.zero());
-        ring.add_small(&mut u, &t, 1);
-        ring.forward(&mut u);
-        let e = noise(&mut entropy.prg()?, n)?;
-        let mut a = ring.zero();
-        ring.add_small(&mut a, &e, NOISE);
-        ring.forward(&mut a);
-        ring.multiply_add(&mut a, &u, &self.a);
-        let mut b = ring.zero();
-        ring.multiply_add(&mut b, &u, &self.b);
-        Ok((b, a, [t, e]))
+    /// x += k u b, y += k u a for a fresh ternary u, all values; u + 1.
+    pub(crate) fn add_product(
+        &self,
+        x: &mut [u64],
+        y: &mut [u64],
+        k: u64,
+        entropy: &mut Entropy,
+    ) -> Result<Secret, BadShape> {
+        let ring = &self.parameters.ring;
+        let t = ternary(&mut entropy.prg()?, self.parameters.degree())?;
+        let u = Zeroizing::new(ring.values(&[Column::small(&t, 1).times(k)]));
+        ring.multiply_add(x, &u, &self.b);
+        ring.multiply_add(y, &u, &self.a);
+        Ok(t)
     }
 
     /// u (b, a) + (e_0 + (q/p) m, e_1).
@@ -188,15 +180,13 @@ impl PublicKey {
         message: &Plaintext,
         entropy: &mut Entropy,
     ) -> Result<(Ciphertext, [Secret; 3]), BadShape> {
-        let ring = &self.parameters.ring;
-        let (b, a, [u, e1]) = self.zero(entropy)?;
-        let e0 = noise(&mut entropy.prg()?, self.parameters.degree())?;
-        let mut x = ring.zero();
-        ring.add_small(&mut x, &e0, NOISE);
-        self.parameters.add_message(&mut x, message)?;
-        ring.forward(&mut x);
-        ring.add(&mut x, &b);
-        let c = Ciphertext { parameters: self.parameters.clone(), b: x, a, terms: 1 };
+        let (ring, n) = (&self.parameters.ring, self.parameters.degree());
+        let scaled = self.parameters.scaled(message)?;
+        let [e1, e0] = [noise(&mut entropy.prg()?, n)?, noise(&mut entropy.prg()?, n)?];
+        let mut b = ring.values(&[Column::small(&e0, NOISE), Column::field(&scaled).over_p()]);
+        let mut a = ring.values(&[Column::small(&e1, NOISE)]);
+        let u = self.add_product(&mut b, &mut a, 1, entropy)?;
+        let c = Ciphertext { parameters: self.parameters.clone(), b, a, terms: 1 };
         Ok((c, [u, e1, e0]))
     }
 

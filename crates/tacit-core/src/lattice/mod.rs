@@ -5,9 +5,12 @@
 //! shows beyond its result is drowned; it takes from the proofs how far a cheater's ciphertext may be off. Nothing here
 //! draws randomness but from an [`Entropy`]; whoever decrypts must have checked the proofs first.
 
+mod butterfly;
 mod bytes;
 pub mod ciphertext;
+mod columns;
 pub mod encoding;
+mod float;
 pub mod keys;
 pub mod layout;
 pub mod modulus;

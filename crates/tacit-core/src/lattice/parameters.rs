@@ -5,14 +5,15 @@
 //! here is a worst case: each coefficient of a product is a sum of N terms, |t| <= 1, |e| <= 21, |w| < p/2. A cheater's
 //! noise and plaintext are what the proofs leave possible, `slack` times an honest one's; drowning hides those.
 
-use super::modulus::{primes, Factor};
+use super::modulus::primes;
 use super::ntt::Transform;
-use super::random::{hash, NOISE};
+use super::random::{hash, Secret, NOISE};
 use super::ring::Ring;
 use super::switch::Switch;
 use crate::error::BadShape;
-use crate::{field, P};
+use crate::{field, vector, Backend, P};
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// What a protocol needs.
 #[derive(Debug, Clone, Copy)]
@@ -67,8 +68,6 @@ pub struct Parameters {
     pub(crate) plain: Transform,
     /// -q mod p.
     minus_q: u64,
-    /// p and 1/p mod each prime.
-    p: Vec<(Factor, Factor)>,
     digest: [u8; 16],
 }
 
@@ -133,15 +132,10 @@ impl Parameters {
         // The fractions of decryption err by 2^50 for each prime, of 2^128.
         budget.check()?;
         let q_mod_p = chain.iter().fold(1, |product, &q| field::mul(product, q % P));
-        let p = ring.limbs().iter().map(|l| {
-            let m = &l.modulus;
-            (m.factor(P), m.factor(m.inv(P % m.value())))
-        });
-        let p = p.collect();
-        let plain = Transform::new(n, P)?;
+        let plain = Transform::new(Backend::best(), n, P)?;
         let switch = Switch::new(&ring, TAIL);
         let digest = digest(&demand, &budget, &ring, &plain);
-        Ok(Parameters { demand, budget, tail, switch, plain, minus_q: field::neg(q_mod_p), p, digest, ring })
+        Ok(Parameters { demand, budget, tail, switch, plain, minus_q: field::neg(q_mod_p), digest, ring })
     }
 
     /// N.
@@ -176,24 +170,10 @@ impl Parameters {
 
     /// M = -q m mod p. With q m = p Q - M, M in (-p/2, p/2), the rounded (q/p) m is Q = M / p mod every prime of q: neither q
     /// nor Q is ever made.
-    #[inline(always)]
-    pub(crate) fn remainder(&self, m: u64) -> u64 {
-        field::mul(m, self.minus_q)
-    }
-
-    /// x + M / p modulo the prime of this number.
-    #[inline(always)]
-    pub(crate) fn add_scaled(&self, x: u64, remainder: u64, prime: usize) -> u64 {
-        let modulus = &self.ring.limbs()[prime].modulus;
-        let (p, inverse) = self.p[prime];
-        modulus.add(x, modulus.times(modulus.centred(remainder, p), inverse))
-    }
-
-    /// x /= p.
-    pub(crate) fn divide_by_p(&self, x: &mut [u64]) {
-        for ((limb, x), (_, inverse)) in self.ring.limbs().iter().zip(x.chunks_exact_mut(self.degree())).zip(&self.p) {
-            x.iter_mut().for_each(|x| *x = limb.modulus.times(*x, *inverse));
-        }
+    pub(crate) fn remainders(&self, m: &[u64]) -> Secret {
+        let mut remainders = Zeroizing::new(vec![0; m.len()]);
+        vector::scale(self.ring.backend(), &mut remainders, m, self.minus_q).expect("of one length");
+        remainders
     }
 
     /// An error unless `other` is the same.

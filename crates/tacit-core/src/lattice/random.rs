@@ -4,7 +4,7 @@
 //! The noise is centred binomial: |e| <= 21, variance 21/2, sigma 3.24 (the tables of `parameters` take 3.2). Its bound
 //! holds always, so a proven budget has no exceptions. Keys come from the operating system.
 
-use super::ring::Ring;
+use super::columns::WORD;
 use crate::error::BadShape;
 use crate::Prg;
 use sha2::{Digest, Sha256};
@@ -12,8 +12,6 @@ use zeroize::Zeroizing;
 
 /// The largest |e|.
 pub const NOISE: u64 = 21;
-/// Bits of the words that drowning noise is made of.
-const WORD: u32 = 48;
 
 /// A secret key for generators; every generator has a stream of its own.
 pub struct Entropy {
@@ -79,23 +77,15 @@ pub fn noise(prg: &mut Prg, count: usize) -> Result<Zeroizing<Vec<u64>>, BadShap
     Ok(e)
 }
 
-/// x += D for `columns` coefficients, D uniform in [-2^(bits-1), 2^(bits-1)), independent of each other.
-pub fn drown(ring: &Ring, x: &mut [u64], columns: usize, bits: u32, prg: &mut Prg) -> Result<(), BadShape> {
+/// D uniform in [-2^(bits-1), 2^(bits-1)) for `columns` coefficients, independent of each other: words for
+/// [`Column::signed`](super::columns::Column::signed).
+pub(crate) fn uniform(prg: &mut Prg, columns: usize, bits: u32) -> Result<Secret, BadShape> {
     let words = bits.div_ceil(WORD) as usize;
     let mut d = Zeroizing::new(vec![0; words * columns]);
     for (i, word) in d.chunks_exact_mut(columns.max(1)).enumerate() {
         prg.below(word, 1 << WORD.min(bits - WORD * i as u32))?;
     }
-    for (limb, x) in ring.limbs().iter().zip(x.chunks_exact_mut(columns.max(1))) {
-        let m = &limb.modulus;
-        let power: Vec<u64> = (0..words).map(|i| m.pow(2, i as u64 * WORD as u64)).collect();
-        let half = m.pow(2, bits as u64 - 1);
-        for (k, x) in x.iter_mut().enumerate() {
-            let sum: u128 = power.iter().enumerate().map(|(i, &p)| p as u128 * d[i * columns + k] as u128).sum();
-            *x = m.add(*x, m.sub(m.reduce128(sum), half));
-        }
-    }
-    Ok(())
+    Ok(d)
 }
 
 /// Wipes when dropped: for secret elements of a ring.
@@ -104,6 +94,7 @@ pub type Secret = Zeroizing<Vec<u64>>;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lattice::columns::Column;
     use crate::lattice::ring::tests::{integers, small};
     use num_bigint::BigInt;
 
@@ -144,7 +135,8 @@ mod tests {
             let (mut cells, mut count) = ([0.0; 8], 0);
             for _ in 0..100 {
                 let mut x = ring.zero();
-                drown(&ring, &mut x, ring.degree(), bits, &mut prg).unwrap();
+                let d = uniform(&mut prg, ring.degree(), bits).unwrap();
+                ring.combine(&mut x, 1, &[Column::signed(&d, ring.degree(), bits)]);
                 let half = BigInt::from(1) << (bits - 1);
                 for d in integers(&ring, &x) {
                     assert!(-&half <= d && d < half);

@@ -7,14 +7,14 @@
 //! fraction b / q' are sent: the rounding enters once, where that of a enters times s.
 
 use super::ciphertext::Sum;
+use super::columns::{halves, Column};
 use super::encoding::canonical;
 use super::fork_each;
 use super::keys::PublicKey;
 use super::parameters::Parameters;
-use super::random::{drown, Entropy, Secret};
+use super::random::{noise, uniform, Entropy, NOISE};
 use crate::error::{same_length, BadShape};
 use std::sync::Arc;
-use zeroize::Zeroizing;
 
 /// What goes back to the owner of the key.
 pub struct Response {
@@ -80,22 +80,20 @@ impl PublicKey {
         parameters.check_positions(positions)?;
         same_length("the masks", positions.len(), masks.len())?;
         canonical("the mask", masks)?;
-        let (b, mut a, _) = self.zero(entropy)?;
         // What of b is not sent shows partial sums.
-        let mut b = Zeroizing::new(b);
-        for (x, part) in [(&mut *b, &sum.b), (&mut a, &sum.a)] {
-            ring.scale(x, 2);
-            ring.add(x, part);
-        }
+        let Sum { mut b, mut a, .. } = sum;
+        self.add_product(&mut b, &mut a, 2, entropy)?;
         ring.inverse(&mut b);
         ring.inverse(&mut a);
-        let mut outputs = Vec::with_capacity(ring.limbs().len() * positions.len());
-        let masks: Secret = Zeroizing::new(masks.iter().map(|&r| parameters.remainder(r)).collect());
-        for (i, b) in b.chunks_exact(n).enumerate() {
-            outputs.extend(positions.iter().zip(&*masks).map(|(&k, &r)| parameters.add_scaled(b[k], r, i)));
-        }
-        drown(ring, &mut outputs, positions.len(), parameters.budget.drowning_bits, &mut entropy.prg()?)?;
-        Ok((outputs, a))
+        let e = noise(&mut entropy.prg()?, n)?;
+        ring.combine(&mut a, 1, &[Column::small(&e, NOISE).times(2)]);
+        let mut outputs: Vec<u64> = Vec::with_capacity(ring.limbs().len() * positions.len());
+        b.chunks_exact(n).for_each(|b| outputs.extend(positions.iter().map(|&k| b[k])));
+        let (masks, bits) = (halves(&parameters.remainders(masks)), parameters.budget.drowning_bits);
+        let drown = uniform(&mut entropy.prg()?, positions.len(), bits)?;
+        let drown = Column::signed(&drown, positions.len(), bits);
+        ring.combine(&mut outputs, 1, &[Column::field(&masks).over_p(), drown]);
+        Ok((outputs, std::mem::take(&mut a)))
     }
 }
 

@@ -4,10 +4,11 @@
 //! read as the fraction x / q = sum_i y_i / q_i mod 1 with y_i = x (q / q_i)^-1 mod q_i: a sum of 128-bit fractions, so
 //! no number of the size of q is ever made.
 
+use super::columns::{self, Column};
 use super::modulus::{Factor, Modulus};
 use super::ntt::Transform;
 use crate::error::BadShape;
-use crate::Prg;
+use crate::{Backend, Prg};
 use std::sync::Arc;
 
 /// One prime: its arithmetic and its transform.
@@ -25,6 +26,7 @@ struct Part {
 
 /// R_q.
 pub struct Ring {
+    be: Backend,
     degree: usize,
     limbs: Vec<Arc<Limb>>,
     parts: Vec<Part>,
@@ -33,16 +35,27 @@ pub struct Ring {
 impl Ring {
     /// Degree N, a power of two, and different primes that are 1 mod 2N.
     pub fn new(degree: usize, primes: &[u64]) -> Result<Ring, BadShape> {
-        let limb = |&q: &u64| Ok(Arc::new(Limb { modulus: Modulus::new(q)?, transform: Transform::new(degree, q)? }));
-        Ok(Ring::of(degree, primes.iter().map(limb).collect::<Result<_, _>>()?))
+        Ring::on(Backend::best(), degree, primes)
+    }
+
+    /// The same with these instructions.
+    pub fn on(be: Backend, degree: usize, primes: &[u64]) -> Result<Ring, BadShape> {
+        let limb =
+            |&q: &u64| Ok(Arc::new(Limb { modulus: Modulus::new(q)?, transform: Transform::new(be, degree, q)? }));
+        Ok(Ring::of(be, degree, primes.iter().map(limb).collect::<Result<_, _>>()?))
     }
 
     /// The ring of the first `count` primes.
     pub fn tail(&self, count: usize) -> Ring {
-        Ring::of(self.degree, self.limbs[..count].to_vec())
+        Ring::of(self.be, self.degree, self.limbs[..count].to_vec())
     }
 
-    fn of(degree: usize, limbs: Vec<Arc<Limb>>) -> Ring {
+    /// The ring of one of its primes.
+    pub(crate) fn single(&self, prime: usize) -> Ring {
+        Ring::of(self.be, self.degree, vec![self.limbs[prime].clone()])
+    }
+
+    fn of(be: Backend, degree: usize, limbs: Vec<Arc<Limb>>) -> Ring {
         let part = |limb: &Arc<Limb>| {
             let (m, q) = (&limb.modulus, limb.modulus.value());
             let others = limbs.iter().map(|l| l.modulus.value()).filter(|&other| other != q);
@@ -50,12 +63,17 @@ impl Ring {
             Part { cofactor: m.factor(cofactor), reciprocal: u128::MAX / q as u128 }
         };
         let parts = limbs.iter().map(part).collect();
-        Ring { degree, limbs, parts }
+        Ring { be, degree, limbs, parts }
     }
 
     /// N.
     pub fn degree(&self) -> usize {
         self.degree
+    }
+
+    /// The instructions that it uses.
+    pub(crate) fn backend(&self) -> Backend {
+        self.be
     }
 
     /// The primes.
@@ -108,33 +126,37 @@ impl Ring {
     /// x *= the public constant k.
     pub fn scale(&self, x: &mut [u64], k: u64) {
         self.each(x, |limb, _, x| {
-            let k = limb.modulus.factor(k);
-            x.iter_mut().for_each(|x| *x = limb.modulus.times(*x, k));
+            columns::combine(self.be, &limb.modulus, x, limb.modulus.reduce(k), &[], 0);
         });
     }
 
     /// sum += x y, all of them values; x and y may have more primes than this ring.
     pub fn multiply_add(&self, sum: &mut [u64], x: &[u64], y: &[u64]) {
         let n = self.degree;
-        self.each(sum, |limb, at, sum| limb.transform.multiply_add(sum, &x[at..at + n], &y[at..at + n]));
-    }
-
-    /// x += the integers v - offset, both below every prime; coefficients.
-    pub fn add_small(&self, x: &mut [u64], v: &[u64], offset: u64) {
-        self.each(x, |limb, _, x| {
-            let m = &limb.modulus;
-            x.iter_mut().zip(v).for_each(|(x, &v)| *x = m.add(*x, m.sub(v, offset)));
+        self.each(sum, |limb, at, sum| {
+            columns::multiply_add(self.be, &limb.modulus, sum, &x[at..at + n], &y[at..at + n]);
         });
     }
 
-    /// The values of the polynomial with coefficients in F_p, each lifted to (-p/2, p/2).
-    pub fn lift(&self, v: &[u64]) -> Vec<u64> {
+    /// x <- keep x + the columns, residues of any number of coefficients.
+    pub(crate) fn combine(&self, x: &mut [u64], keep: u64, terms: &[Column]) {
+        let columns = x.len() / self.limbs.len();
+        for (limb, x) in self.limbs.iter().zip(x.chunks_exact_mut(columns.max(1))) {
+            let (m, mut all, mut constant) = (&limb.modulus, Vec::new(), 0);
+            for term in terms {
+                let (words, c) = term.terms(m);
+                all.extend(words);
+                constant = m.add(constant, c);
+            }
+            columns::combine(self.be, m, x, m.reduce(keep), &all, constant);
+        }
+    }
+
+    /// The values of a polynomial.
+    pub(crate) fn values(&self, terms: &[Column]) -> Vec<u64> {
         let mut x = self.zero();
-        self.each(&mut x, |limb, _, x| {
-            let p = limb.modulus.factor(crate::P);
-            x.iter_mut().zip(v).for_each(|(x, &v)| *x = limb.modulus.centred(v, p));
-            limb.transform.forward(x);
-        });
+        self.combine(&mut x, 0, terms);
+        self.forward(&mut x);
         x
     }
 
@@ -234,7 +256,7 @@ pub(crate) mod tests {
         ring.sub(&mut twice, &a);
         assert_eq!(twice, a);
         let mut small = a.clone();
-        ring.add_small(&mut small, &vec![3; n], 21);
+        ring.combine(&mut small, 1, &[Column::small(&vec![3; n], 21)]);
         assert!(integers(&ring, &small)
             .iter()
             .zip(&wide_a)
@@ -260,7 +282,7 @@ pub(crate) mod tests {
     fn lifts_are_centred() {
         let ring = small();
         let v = sample(ring.degree, 9);
-        let mut x = ring.lift(&v);
+        let mut x = ring.values(&[Column::field(&columns::halves(&v))]);
         ring.inverse(&mut x);
         for (x, v) in integers(&ring, &x).into_iter().zip(v) {
             assert_eq!(x, BigInt::from(v) - BigInt::from(if v > crate::P / 2 { crate::P } else { 0 }));

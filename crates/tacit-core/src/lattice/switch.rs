@@ -3,31 +3,28 @@
 //! With y_j = x (D / d_j)^-1 mod d_j for the primes d_j of D, [x]_D = sum_j y_j D / d_j - v D for the integer v next to
 //! sum_j y_j / d_j. So x' = x / D + v - sum_j y_j / d_j mod each prime of q': one sum of products, one reduction.
 
-use super::modulus::Factor;
-use super::ring::Ring;
+use super::columns;
+use super::ring::{Limb, Ring};
+use std::sync::Arc;
 
 /// The switch from a ring to that of its first primes.
 pub(crate) struct Switch {
     keep: usize,
-    /// For each dropped prime: (D / d)^-1 mod d, floor(2^SCALE / d).
-    dropped: Vec<(Factor, u64)>,
+    /// For each dropped prime: (D / d)^-1 mod d, 1 / d.
+    dropped: Vec<(u64, f64)>,
     /// For each kept prime: 1 / D, then -1 / d for each dropped one.
     weights: Vec<Vec<u64>>,
 }
-
-/// Fractions y / d have so many bits; with primes between 2^31 and 2^50, 2^SCALE / d fits 64 bits.
-const SCALE: u32 = 93;
 
 impl Switch {
     /// To the first `keep` primes.
     pub(crate) fn new(ring: &Ring, keep: usize) -> Switch {
         let (kept, dropped) = ring.limbs().split_at(keep);
         let primes: Vec<u64> = dropped.iter().map(|l| l.modulus.value()).collect();
-        let part = |&d: &u64| {
-            let m = &dropped[primes.iter().position(|&p| p == d).unwrap_or(0)].modulus;
+        let part = |l: &Arc<Limb>| {
+            let (m, d) = (&l.modulus, l.modulus.value());
             let others = primes.iter().filter(|&&p| p != d);
-            let cofactor = m.inv(others.fold(1, |product, &p| m.mul(product, p % d)));
-            (m.factor(cofactor), ((1u128 << SCALE) / d as u128) as u64)
+            (m.inv(others.fold(1, |product, &p| m.mul(product, p % d))), 1.0 / d as f64)
         };
         let weights = kept.iter().map(|l| {
             let m = &l.modulus;
@@ -35,26 +32,27 @@ impl Switch {
             let all = inverses.iter().fold(1, |product, &i| m.mul(product, i));
             [all].into_iter().chain(inverses.iter().map(|&i| m.sub(0, i))).collect()
         });
-        Switch { keep, weights: weights.collect(), dropped: primes.iter().map(part).collect() }
+        Switch { keep, weights: weights.collect(), dropped: dropped.iter().map(part).collect() }
     }
 
-    /// Of `columns` coefficients; the error is at most 1/2 (1 + 2^-35).
+    /// Of `columns` coefficients; the error is at most 1/2 (1 + 2^-35), since the floating sum of up to 18 fractions errs by
+    /// less than 2^-43.
     pub(crate) fn apply(&self, ring: &Ring, x: &mut Vec<u64>, columns: usize) {
-        let (kept, dropped) = x.split_at_mut(self.keep * columns);
-        let mut y = vec![0; self.dropped.len()];
-        for k in 0..columns {
-            let mut fraction = 1u128 << (SCALE - 1);
-            for (j, (cofactor, reciprocal)) in self.dropped.iter().enumerate() {
-                let m = &ring.limbs()[self.keep + j].modulus;
-                y[j] = m.times(dropped[j * columns + k], *cofactor);
-                fraction += y[j] as u128 * *reciprocal as u128;
-            }
-            for (i, weights) in self.weights.iter().enumerate() {
-                let x = &mut kept[i * columns + k];
-                let first = *x as u128 * weights[0] as u128 + (fraction >> SCALE);
-                let sum = weights[1..].iter().zip(&y).fold(first, |sum, (&w, &y)| sum + w as u128 * y as u128);
-                *x = ring.limbs()[i].modulus.reduce128(sum);
-            }
+        let (be, limbs) = (ring.backend(), ring.limbs());
+        let (kept, y) = x.split_at_mut(self.keep * columns);
+        for ((limb, y), (cofactor, _)) in
+            limbs[self.keep..].iter().zip(y.chunks_exact_mut(columns.max(1))).zip(&self.dropped)
+        {
+            columns::combine(be, &limb.modulus, y, *cofactor, &[], 0);
+        }
+        let y: Vec<&[u64]> = y.chunks_exact(columns.max(1)).collect();
+        let mut quotients = vec![0; columns];
+        let fractions: Vec<_> = y.iter().zip(&self.dropped).map(|(y, (_, fraction))| (*y, *fraction)).collect();
+        columns::quotients(be, &mut quotients, &fractions);
+        for ((limb, x), weights) in limbs.iter().zip(kept.chunks_exact_mut(columns.max(1))).zip(&self.weights) {
+            let parts = y.iter().zip(&weights[1..]).map(|(y, w)| (*y, *w));
+            let terms: Vec<_> = [(&quotients[..], 1)].into_iter().chain(parts).collect();
+            columns::combine(be, &limb.modulus, x, weights[0], &terms, 0);
         }
         x.truncate(self.keep * columns);
     }

@@ -3,7 +3,7 @@
 //! As TopGear (Baum, Cozzo and Smart 2019): one proof for a batch, challenges X^j, ceil(128 / log2 2N) masked sums y_i. Two
 //! differences. Fiat and Shamir's transform replaces the coin, because proofs then travel with what they prove and cost no
 //! round; the challenge has 128 bits, not 40, since a prover may try many. And a response that would show something of a
-//! witness is thrown away before anybody sees it (rejection sampling), so masks exceed sums by 20 bits instead of 40 and
+//! witness is thrown away before anybody sees it (rejection sampling), so masks exceed sums by 22 bits instead of 40 and
 //! hiding is perfect. z is sent, t is not: it follows from z and c.
 //!
 //! What is extracted is a witness of *twice* an image, so a verifier goes on with four times a ciphertext (twice for it,
@@ -14,19 +14,24 @@ mod wire;
 
 pub use relation::Statement;
 
+use super::bytes::packed_residues;
 use super::ciphertext::Ciphertext;
 use super::encoding::Plaintext;
 use super::keys::{PublicKey, SecretKey};
-use super::random::{hash, Entropy};
+use super::modulus::Modulus;
+use super::random::{hash, Entropy, Secret};
+use super::ring::Ring;
 use crate::error::{same_length, BadShape};
 use crate::{field, vector, Backend, Prg, P};
-use relation::{Integers, Relation};
+use relation::{Image, Integers, Relation};
 use zeroize::Zeroizing;
 
 /// What a proven ciphertext is multiplied by.
 pub const FACTOR: u32 = 4;
-/// Attempts of a prover; one fails with probability below 1/2.
-const ATTEMPTS: usize = 64;
+/// Attempts of a prover; one fails with probability below 1/8.
+const ATTEMPTS: usize = 32;
+/// Residues, below 2^50 each, that are summed before they are reduced.
+const SUMMED: usize = 1 << 12;
 
 /// The challenge and the responses, row by row.
 pub struct Proof {
@@ -51,10 +56,10 @@ fn add_rotated<T: Copy>(sum: &mut [T], w: &[T], n: usize, j: usize, add: impl Fn
     }
 }
 
-/// The hash of an element.
-fn digest(x: &[u64]) -> [u8; 32] {
-    let bytes: Vec<u8> = x.iter().flat_map(|v| v.to_le_bytes()).collect();
-    hash("tacit lattice element", &[&bytes])
+/// The hash of elements.
+fn digest(ring: &Ring, elements: &[&[u64]]) -> [u8; 32] {
+    let parts: Vec<Vec<u8>> = elements.iter().map(|x| packed_residues(ring, x)).collect();
+    hash("tacit lattice elements", &parts.iter().map(|p| &p[..]).collect::<Vec<_>>())
 }
 
 impl Relation<'_> {
@@ -74,27 +79,62 @@ impl Relation<'_> {
         }
     }
 
-    /// t -= c image.
-    fn sub_challenge(&self, t: &mut [u64], image: &[u64], c: u64) {
-        let (ring, n) = (&self.parameters().ring, self.parameters().degree());
-        let limbs = ring.limbs().iter().cycle();
-        for ((t, image), limb) in t.chunks_exact_mut(n).zip(image.chunks_exact(n)).zip(limbs) {
-            let (m, j) = (&limb.modulus, c as usize);
-            match self.statement {
-                Statement::Constant => t.iter_mut().zip(image).for_each(|(t, &v)| *t = m.sub(*t, c * v)),
-                _ => add_rotated(t, image, n, j, |t, v| m.sub(t, v), |t, v| m.add(t, v)),
+    /// t -= sum_k c_k image_k modulo one prime, coefficients.
+    fn sub_challenges(&self, m: &Modulus, t: &mut [u64], images: &[Vec<u64>], c: &[u64]) {
+        let n = self.parameters().degree();
+        // Sums are below 2^62 in magnitude.
+        let offset = m.reduce(1 << 62);
+        for (images, c) in images.chunks(SUMMED).zip(c.chunks(SUMMED)) {
+            let mut sum = vec![0u64; t.len()];
+            for (image, &c) in images.iter().zip(c) {
+                match self.statement {
+                    Statement::Constant => sum.iter_mut().zip(image).for_each(|(s, &v)| *s += c * v),
+                    _ => add_rotated(&mut sum, image, n, c as usize, u64::wrapping_add, u64::wrapping_sub),
+                }
             }
+            let residue = |s: u64| m.sub(m.reduce(s.wrapping_add(1 << 62)), offset);
+            t.iter_mut().zip(&sum).for_each(|(t, &s)| *t = m.sub(*t, residue(s)));
         }
     }
 
+    /// The hashes of t = image(z) - sum_k c_k image_k, prime by prime, row by row: of masks if there are no images.
+    fn commitments(
+        &self,
+        z: &[Vec<Secret>],
+        images: &[Image],
+        challenges: &[u64],
+    ) -> Result<Vec<Vec<[u8; 32]>>, BadShape> {
+        let (ring, n) = (&self.parameters().ring, self.parameters().degree());
+        let primes: Vec<usize> = (0..ring.limbs().len()).collect();
+        super::each(&primes, |&i| {
+            let (ring, m) = (ring.single(i), &ring.limbs()[i].modulus);
+            let coefficients = |image: &Image| {
+                let mut image: Vec<u64> = image.iter().flat_map(|x| &x[i * n..][..n]).copied().collect();
+                image.chunks_exact_mut(n).for_each(|x| ring.inverse(x));
+                image
+            };
+            let images: Vec<Vec<u64>> = images.iter().map(coefficients).collect();
+            let row = |(row, z): (usize, &Vec<Secret>)| {
+                let mut t = self.map(&ring, i * n, z);
+                if !images.is_empty() {
+                    self.sub_challenges(m, &mut t, &images, &challenges[row * self.count..][..self.count]);
+                }
+                digest(&ring, &t.chunks_exact(n).collect::<Vec<_>>())
+            };
+            Ok(z.iter().enumerate().map(row).collect())
+        })
+    }
+
     /// H(context, key, images, t), of the digests of t.
-    fn hash(&self, context: &[u8], images: &[Vec<u64>], t: &[[u8; 32]]) -> [u8; 32] {
-        let key = [&self.public.b, &self.public.a].into_iter();
-        let parts: Vec<[u8; 32]> = key.chain(images).map(|x| digest(x)).chain(t.iter().copied()).collect();
-        let (parameters, count) = (self.parameters().digest(), (self.count as u64).to_le_bytes());
+    fn hash(&self, context: &[u8], images: &[Image], t: &[Vec<[u8; 32]>]) -> Result<[u8; 32], BadShape> {
+        let parameters = self.parameters();
+        let key = vec![&self.public.b[..], &self.public.a];
+        let elements: Vec<&Image> = [&key].into_iter().chain(images).collect();
+        let elements = super::each(&elements, |x| Ok(digest(&parameters.ring, x)))?;
+        let (parameters, count) = (parameters.digest(), (self.count as u64).to_le_bytes());
         let mut all: Vec<&[u8]> = vec![context, &parameters, &count];
-        all.extend(parts.iter().map(|p| &p[..]));
-        hash(self.name(), &all)
+        all.extend(elements.iter().chain(t.iter().flatten()).map(|p| &p[..]));
+        Ok(hash(self.name(), &all))
     }
 
     /// A fresh mask.
@@ -107,7 +147,11 @@ impl Relation<'_> {
             // k + 1 bits, of which 48 at most are the low ones.
             let cut = (k + 1).min(48);
             prg.below(&mut low, 1 << cut)?;
-            prg.below(&mut high, 1 << (k + 1 - cut))?;
+            if k + 1 > cut {
+                prg.below(&mut high, 1 << (k + 1 - cut))?;
+            } else {
+                high.fill(0);
+            }
             let constant = self.statement == Statement::Constant && part == 1;
             let unit = if constant { P as i128 } else { 1 };
             let mask = |(&l, &h): (&u64, &u64)| (((h as i128) << cut) + l as i128 - (1 << k)) * unit;
@@ -123,7 +167,7 @@ impl Relation<'_> {
     fn prove(
         &self,
         context: &[u8],
-        images: &[Vec<u64>],
+        images: &[Image],
         witnesses: &[Integers],
         entropy: &mut Entropy,
     ) -> Result<Proof, BadShape> {
@@ -131,11 +175,11 @@ impl Relation<'_> {
         for _ in 0..ATTEMPTS {
             let masked = super::fork_each(&rows, entropy, |(), entropy| {
                 let y = self.mask(entropy)?;
-                let t = digest(&self.map(&y));
-                Ok((y, t))
+                let words = self.words(&y);
+                Ok((y, words))
             })?;
-            let (mut z, t): (Vec<Integers>, Vec<_>) = masked.into_iter().unzip();
-            let challenge = self.hash(context, images, &t);
+            let (mut z, words): (Vec<Integers>, Vec<_>) = masked.into_iter().unzip();
+            let challenge = self.hash(context, images, &self.commitments(&words, &[], &[])?)?;
             for (z, c) in z.iter_mut().zip(self.challenges(&challenge)?.chunks_exact(self.count)) {
                 witnesses.iter().zip(c).for_each(|(w, &c)| self.add_challenge(z, w, c));
             }
@@ -146,7 +190,7 @@ impl Relation<'_> {
         Err(BadShape(format!("no proof in {ATTEMPTS} attempts: the witness is larger than stated")))
     }
 
-    fn verify(&self, context: &[u8], images: &[Vec<u64>], proof: &Proof) -> Result<(), BadShape> {
+    fn verify(&self, context: &[u8], images: &[Image], proof: &Proof) -> Result<(), BadShape> {
         let n = self.parameters().degree();
         same_length("the proof", self.statement.rows(n), proof.z.len())?;
         // A proof of another statement may have as many rows, of fewer parts.
@@ -155,13 +199,9 @@ impl Relation<'_> {
             return Err(BadShape("a proof's response is out of its range".into()));
         }
         let challenges = self.challenges(&proof.challenge)?;
-        let rows: Vec<_> = proof.z.iter().zip(challenges.chunks_exact(self.count)).collect();
-        let t = super::each(&rows, |(z, c)| {
-            let mut t = self.map(z);
-            images.iter().zip(*c).for_each(|(image, &c)| self.sub_challenge(&mut t, image, c));
-            Ok(digest(&t))
-        })?;
-        if self.hash(context, images, &t) != proof.challenge {
+        let words = super::each(&proof.z, |z| Ok(self.words(z)))?;
+        let t = self.commitments(&words, images, &challenges)?;
+        if self.hash(context, images, &t)? != proof.challenge {
             return Err(BadShape("a proof does not fit what it is about".into()));
         }
         Ok(())

@@ -5,17 +5,24 @@
 
 use crate::field;
 use crate::lattice::ciphertext::Ciphertext;
+use crate::lattice::columns::{Column, WORD};
 use crate::lattice::keys::PublicKey;
 use crate::lattice::parameters::Parameters;
 use crate::lattice::random::{Secret, NOISE};
+use crate::lattice::ring::Ring;
 use crate::P;
 use zeroize::Zeroizing;
 
 /// Integer polynomials, one after another.
 pub(crate) type Integers = Zeroizing<Vec<i128>>;
 
+/// Values of the outputs of a relation, one after another.
+pub(crate) type Image<'a> = Vec<&'a [u64]>;
+
 /// Numbers of this size are made non-negative by adding it; it is a multiple of nothing, and below 2^127.
 const OFFSET: u128 = 1 << 126;
+/// Integers are cut into words with so many bits more than honest ones need.
+const MARGIN: u32 = 3;
 /// The bits that a statement is proven with: the challenge has at least so many.
 const SECURITY: u32 = 128;
 
@@ -79,14 +86,20 @@ impl Statement {
     }
 
     /// For each part: its bound times `count`, and the bits k of masks in [-2^k, 2^k): a response leaves the range that is
-    /// the same for all witnesses with probability at most 1/2 over all coefficients.
+    /// the same for all witnesses with probability at most 1/8 over all coefficients.
     pub(crate) fn masks(self, degree: usize, count: usize) -> Vec<(u128, u32)> {
         let coefficients = (self.parts() * self.rows(degree) * degree) as u128;
-        let more = coefficients.next_power_of_two().ilog2() + 1;
+        let more = coefficients.next_power_of_two().ilog2() + 3;
         // The carry of a remainder adds one.
         let carry = (self == Statement::Constant) as u128;
         let sums = self.bounds().into_iter().map(|b| b * count as u128 + carry);
         sums.map(|b| (b, b.next_power_of_two().ilog2() + more)).collect()
+    }
+
+    /// Bits of a response of each part; one with a remainder mod p takes 61 more.
+    pub(crate) fn bits(self, degree: usize, count: usize) -> Vec<u32> {
+        let masks = self.masks(degree, count).into_iter().enumerate();
+        masks.map(|(i, (_, k))| k + 1 + if self == Statement::Constant && i == 1 { P.ilog2() + 1 } else { 0 }).collect()
     }
 
     /// How far a cheater's witness of twice the image may exceed an honest one: two answers differ by less than 2^(k+1), and
@@ -108,56 +121,50 @@ impl Relation<'_> {
         self.statement.name()
     }
 
-    /// The images as coefficients: for ciphertexts b, then a.
-    pub(crate) fn image(&self, c: &Ciphertext) -> Vec<u64> {
-        let ring = &self.parameters().ring;
-        let mut image = [&c.b[..], &c.a].concat();
-        image.chunks_exact_mut(ring.residues()).for_each(|x| ring.inverse(x));
-        image
+    /// An image: for ciphertexts b, then a.
+    pub(crate) fn image<'c>(&self, c: &'c Ciphertext) -> Image<'c> {
+        vec![&c.b, &c.a]
     }
 
     /// The image of a key: b.
-    pub(crate) fn key_image(&self) -> Vec<u64> {
-        let mut image = self.public.b.clone();
-        self.parameters().ring.inverse(&mut image);
-        image
+    pub(crate) fn key_image(&self) -> Image<'_> {
+        vec![&self.public.b]
     }
 
-    /// x as coefficients of R_q.
-    fn embed(&self, x: &[i128]) -> Vec<u64> {
-        let ring = &self.parameters().ring;
-        let mut out = ring.zero();
-        for (limb, out) in ring.limbs().iter().zip(out.chunks_exact_mut(ring.degree())) {
-            let m = &limb.modulus;
-            let offset = m.reduce128(OFFSET);
-            let place = |x: i128| m.sub(m.reduce128((x as u128).wrapping_add(OFFSET)), offset);
-            out.iter_mut().zip(x).for_each(|(o, &x)| *o = place(x));
-        }
-        out
+    /// The integers of each part as words, of more bits than masks need, so that what is near them fits.
+    pub(crate) fn words(&self, w: &[i128]) -> Vec<Secret> {
+        let n = self.parameters().degree();
+        let part = |(w, bits): (&[i128], u32)| {
+            let bits = bits + MARGIN;
+            let mut words = Zeroizing::new(Vec::with_capacity(n * bits.div_ceil(WORD) as usize));
+            for shift in (0..bits).step_by(WORD as usize) {
+                let word = |&x: &i128| ((x + (1 << (bits - 1))) >> shift) as u64 & ((1 << WORD) - 1);
+                words.extend(w.iter().map(word));
+            }
+            words
+        };
+        w.chunks_exact(n).zip(self.statement.bits(n, self.count)).map(part).collect()
     }
 
-    /// The image of a witness, coefficients.
-    pub(crate) fn map(&self, w: &[i128]) -> Vec<u64> {
-        let (ring, n) = (&self.parameters().ring, self.parameters().degree());
-        let mut first = Zeroizing::new(self.embed(&w[..n]));
-        ring.forward(&mut first);
+    /// The image of a witness, coefficients, in `ring`, whose residues are those from `at` on.
+    pub(crate) fn map(&self, ring: &Ring, at: usize, words: &[Secret]) -> Vec<u64> {
+        let n = ring.degree();
+        let bits = self.statement.bits(n, self.count);
+        let column = |part: usize| Column::signed(&words[part], n, bits[part] + MARGIN);
+        let first = Zeroizing::new(ring.values(&[column(0)]));
         let known: &[&[u64]] = match self.statement {
             Statement::Key => &[&self.public.a],
             _ => &[&self.public.b, &self.public.a],
         };
-        let outputs = known.iter().zip(w[n..].chunks_exact(n)).enumerate();
-        let output = |(o, (known, w)): (usize, (&&[u64], &[i128]))| {
-            let mut sum = ring.zero();
-            ring.multiply_add(&mut sum, &first, known);
-            ring.inverse(&mut sum);
-            let mut second = Zeroizing::new(self.embed(w));
-            if o == 0 && self.statement != Statement::Key {
-                self.parameters().divide_by_p(&mut second);
-            }
-            ring.add(&mut sum, &second);
-            sum
-        };
-        outputs.flat_map(output).collect()
+        let mut image = vec![0; known.len() * ring.residues()];
+        for (o, (sum, known)) in image.chunks_exact_mut(ring.residues()).zip(known).enumerate() {
+            ring.multiply_add(sum, &first, &known[at..]);
+            ring.inverse(sum);
+            let scaled = o == 0 && self.statement != Statement::Key;
+            let second = column(o + 1);
+            ring.combine(sum, 1, &[if scaled { second.over_p() } else { second }]);
+        }
+        image
     }
 
     /// The witness of a key: -s and e.
@@ -169,10 +176,9 @@ impl Relation<'_> {
     /// The witness of a ciphertext: u, M + p e_0, e_1.
     pub(crate) fn witness(&self, message: &[u64], [u, e1, e0]: &[Secret; 3]) -> Integers {
         let small = |e: u64| e as i128 - NOISE as i128;
-        let x = message.iter().zip(&**e0).map(|(&m, &e)| {
-            let remainder = crate::vector::signed(self.parameters().remainder(m));
-            remainder as i128 + P as i128 * small(e)
-        });
+        let remainders = self.parameters().remainders(message);
+        let x = remainders.iter().zip(&**e0);
+        let x = x.map(|(&r, &e)| crate::vector::signed(r) as i128 + P as i128 * small(e));
         Zeroizing::new(u.iter().map(|&u| u as i128 - 1).chain(x).chain(e1.iter().map(|&e| small(e))).collect())
     }
 
@@ -246,6 +252,6 @@ mod tests {
             assert_eq!(Relation::remainder(x), expected);
         }
         let slack = |count| Statement::Ciphertexts.slack(1 << 14, count);
-        assert!(slack(16) >= 8.0 * slack(1) && slack(16) < 2f64.powi(40));
+        assert!(slack(16) >= 8.0 * slack(1) && slack(16) < 2f64.powi(42));
     }
 }

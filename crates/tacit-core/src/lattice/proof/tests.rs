@@ -84,16 +84,24 @@ fn honest_batches_are_accepted_and_hold_their_messages() {
 }
 
 /// A prover that does not check its own responses.
-fn bold(relation: &Relation, context: &[u8], images: &[Vec<u64>], w: &[Integers], entropy: &mut Entropy) -> Proof {
+fn bold(relation: &Relation, context: &[u8], images: &[Image], w: &[Integers], entropy: &mut Entropy) -> Proof {
     let rows = relation.statement.rows(relation.parameters().degree());
     let y: Vec<_> = (0..rows).map(|_| relation.mask(entropy).unwrap()).collect();
-    let t: Vec<_> = y.iter().map(|y| digest(&relation.map(y))).collect();
-    let challenge = relation.hash(context, images, &t);
+    let words: Vec<_> = y.iter().map(|y| relation.words(y)).collect();
+    let challenge = relation.hash(context, images, &relation.commitments(&words, &[], &[]).unwrap()).unwrap();
     let mut z: Vec<_> = y.into_iter().map(|y| y.to_vec()).collect();
     for (z, c) in z.iter_mut().zip(relation.challenges(&challenge).unwrap().chunks_exact(relation.count)) {
         w.iter().zip(c).for_each(|(w, &c)| relation.add_challenge(z, w, c));
     }
     Proof { challenge, z }
+}
+
+/// The values of the image of a witness.
+fn image(relation: &Relation, w: &[i128]) -> Vec<u64> {
+    let ring = &relation.parameters().ring;
+    let mut image = relation.map(ring, 0, &relation.words(w));
+    image.chunks_exact_mut(ring.residues()).for_each(|x| ring.forward(x));
+    image
 }
 
 #[test]
@@ -106,15 +114,16 @@ fn noise_beyond_the_slack_is_refused() {
         // A true witness of a true ciphertext, but one coefficient is as large as the masks.
         let mut w: Integers = Zeroizing::new(vec![0; 3 * n]);
         w[part * n + 3] = 1 << (masks[part].1 + 1);
-        let images = [relation.map(&w)];
+        let image = image(&relation, &w);
+        let images = [image.chunks_exact(parameters.ring.residues()).collect()];
         let proof = bold(&relation, b"c", &images, &[w.clone()], &mut entropy);
         assert!(relation.verify(b"c", &images, &proof).unwrap_err().0.contains("range"), "{part}");
         assert!(part > 0 || relation.prove(b"c", &images, &[w], &mut entropy).is_err());
     }
     // A ciphertext that is none: random residues have no small witness; a prover without one has to guess challenges.
-    let mut random = parameters.ring.uniform(&mut entropy.prg().unwrap()).unwrap();
-    random.extend(parameters.ring.zero());
-    let images = [random];
+    let random = parameters.ring.uniform(&mut entropy.prg().unwrap()).unwrap();
+    let zero = parameters.ring.zero();
+    let images: [Image; 1] = [vec![&random, &zero]];
     let nothing = [Zeroizing::new(vec![0; 3 * n])];
     let mut attempts = (0..64).map(|_| bold(&relation, b"c", &images, &nothing, &mut entropy));
     let proof = attempts.find(|proof| proof.z.iter().all(|z| relation.inside(z))).unwrap();
@@ -184,7 +193,8 @@ fn responses_look_alike_for_all_witnesses() {
     for sign in [-1, 1] {
         // The largest witness there is, of either sign: cells of all responses are equally full.
         let w: Integers = Zeroizing::new(masks.iter().flat_map(|&(b, _)| vec![sign * b as i128; n]).collect());
-        let images = [relation.map(&w)];
+        let image = image(&relation, &w);
+        let images = [image.chunks_exact(secret.parameters().ring.residues()).collect()];
         let proof = relation.prove(b"c", &images, &[w], &mut entropy).unwrap();
         relation.verify(b"c", &images, &proof).unwrap();
         for (part, &(bound, k)) in masks.iter().enumerate() {

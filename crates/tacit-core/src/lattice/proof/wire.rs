@@ -5,18 +5,11 @@ use super::Proof;
 use crate::error::{same_length, BadShape};
 use crate::lattice::bytes::{packed, Reader, Writer};
 use crate::lattice::parameters::Parameters;
-use crate::P;
 
 /// The low bits that are packed apart from the high ones.
 const CUT: u32 = 48;
 
 impl Statement {
-    /// Bits of a response of each part; one with a remainder mod p takes 61 more.
-    fn bits(self, degree: usize, count: usize) -> Vec<u32> {
-        let masks = self.masks(degree, count).into_iter().enumerate();
-        masks.map(|(i, (_, k))| k + 1 + if self == Statement::Constant && i == 1 { P.ilog2() + 1 } else { 0 }).collect()
-    }
-
     fn body(self, degree: usize, count: usize) -> usize {
         let one = |&bits: &u32| packed(degree, bits.min(CUT)) + packed(degree, bits.saturating_sub(CUT));
         32 + self.rows(degree) * self.bits(degree, count).iter().map(one).sum::<usize>()
