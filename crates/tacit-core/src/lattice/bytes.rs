@@ -16,25 +16,7 @@ use zeroize::Zeroizing;
 pub(crate) const HEADER: usize = 4 + 16;
 
 /// Appends `bits`-bit numbers, lowest bits first, and pads to whole bytes.
-fn pack(out: &mut Vec<u8>, v: &[u64], bits: u32) {
-    if bits > 56 {
-        return pack_wide(out, v, bits);
-    }
-    // Each number is written with what the byte where it begins held, and zeros that the next ones overwrite.
-    let (begin, size, bits) = (out.len(), packed(v.len(), bits), bits as usize);
-    out.resize(begin + size + 8, 0);
-    let (body, mut held) = (&mut out[begin..], 0u64);
-    for (i, &v) in v.iter().enumerate() {
-        let (at, next) = (i * bits, (i + 1) * bits);
-        held |= v << (at % 8);
-        body[at / 8..][..8].copy_from_slice(&held.to_le_bytes());
-        held >>= 8 * (next / 8 - at / 8);
-    }
-    out.truncate(begin + size);
-}
-
-/// [`pack`] for any number of bits.
-fn pack_wide(out: &mut Vec<u8>, v: &[u64], bits: u32) {
+pub(crate) fn pack(out: &mut Vec<u8>, v: &[u64], bits: u32) {
     let (mut held, mut count) = (0u128, 0);
     for &v in v {
         held |= (v as u128) << count;
@@ -77,15 +59,6 @@ fn unpack(bytes: &[u8], out: &mut [u64], bits: u32) -> Result<(), BadShape> {
     Ok(())
 }
 
-/// The residues of an element, packed.
-pub(crate) fn packed_residues(ring: &Ring, x: &[u64]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(size(ring) + 8);
-    for (limb, x) in ring.limbs().iter().zip(x.chunks_exact(ring.degree())) {
-        pack(&mut out, x, limb.modulus.bits());
-    }
-    out
-}
-
 /// Writes one object.
 pub(crate) struct Writer(Vec<u8>);
 
@@ -108,7 +81,9 @@ impl Writer {
     }
 
     pub(crate) fn residues(mut self, ring: &Ring, x: &[u64]) -> Writer {
-        self.0.extend(packed_residues(ring, x));
+        for (limb, x) in ring.limbs().iter().zip(x.chunks_exact(ring.degree())) {
+            pack(&mut self.0, x, limb.modulus.bits());
+        }
         self
     }
 
@@ -294,9 +269,6 @@ mod tests {
                 let mut back = vec![1; count];
                 unpack(&bytes, &mut back, bits).unwrap();
                 assert_eq!(back, v);
-                let mut wide = vec![];
-                pack_wide(&mut wide, &v, bits);
-                assert_eq!(wide, bytes);
             }
         }
         assert!(unpack(&[0b1000], &mut [0], 3).is_err());

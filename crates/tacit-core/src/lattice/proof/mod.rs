@@ -14,7 +14,7 @@ mod wire;
 
 pub use relation::Statement;
 
-use super::bytes::packed_residues;
+use super::bytes::pack;
 use super::ciphertext::Ciphertext;
 use super::encoding::Plaintext;
 use super::keys::{PublicKey, SecretKey};
@@ -39,15 +39,8 @@ pub struct Proof {
     z: Vec<Vec<i128>>,
 }
 
-/// sum += X^j w for polynomials of length n one after another, j < 2n.
-fn add_rotated<T: Copy>(sum: &mut [T], w: &[T], n: usize, j: usize, add: impl Fn(T, T) -> T, sub: impl Fn(T, T) -> T) {
-    let apply = |sum: &mut [T], w: &[T], flip: bool| {
-        let pairs = sum.iter_mut().zip(w);
-        match flip {
-            false => pairs.for_each(|(s, &w)| *s = add(*s, w)),
-            true => pairs.for_each(|(s, &w)| *s = sub(*s, w)),
-        }
-    };
+/// sum += X^j w for polynomials of length n one after another, j < 2n; `apply` adds a part, or subtracts it.
+fn add_rotated<T>(sum: &mut [T], w: &[T], n: usize, j: usize, apply: impl Fn(&mut [T], &[T], bool)) {
     let (shift, flip) = (j % n, j >= n);
     for (sum, w) in sum.chunks_exact_mut(n).zip(w.chunks_exact(n)) {
         let (stay, wrap) = w.split_at(n - shift);
@@ -56,9 +49,24 @@ fn add_rotated<T: Copy>(sum: &mut [T], w: &[T], n: usize, j: usize, add: impl Fn
     }
 }
 
-/// The hash of elements.
+/// sum += w or sum -= w, mod 2^64.
+fn accumulate(be: Backend, sum: &mut [u64], w: &[u64], minus: bool) {
+    let sign = 0u64.wrapping_sub(minus as u64);
+    vector::variants!(be, (sum: &mut [u64] = sum, w: &[u64] = w, sign: u64 = sign) {
+        sum.iter_mut().zip(w).for_each(|(s, &w)| *s = s.wrapping_add((w ^ sign).wrapping_sub(sign)));
+    })
+}
+
+/// The hash of elements, prime by prime.
 fn digest(ring: &Ring, elements: &[&[u64]]) -> [u8; 32] {
-    let parts: Vec<Vec<u8>> = elements.iter().map(|x| packed_residues(ring, x)).collect();
+    let (mut bytes, mut parts) = (Vec::new(), Vec::new());
+    for x in elements {
+        for (limb, x) in ring.limbs().iter().zip(x.chunks_exact(ring.degree())) {
+            bytes.clear();
+            pack(&mut bytes, x, limb.modulus.bits());
+            parts.push(hash("tacit lattice residues", &[&bytes]));
+        }
+    }
     hash("tacit lattice elements", &parts.iter().map(|p| &p[..]).collect::<Vec<_>>())
 }
 
@@ -75,13 +83,16 @@ impl Relation<'_> {
     fn add_challenge(&self, sum: &mut [i128], w: &[i128], c: u64) {
         match self.statement {
             Statement::Constant => sum.iter_mut().zip(w).for_each(|(s, w)| *s += c as i128 * w),
-            _ => add_rotated(sum, w, self.parameters().degree(), c as usize, |s, w| s + w, |s, w| s - w),
+            _ => add_rotated(sum, w, self.parameters().degree(), c as usize, |sum, w, minus| match minus {
+                false => sum.iter_mut().zip(w).for_each(|(s, w)| *s += w),
+                true => sum.iter_mut().zip(w).for_each(|(s, w)| *s -= w),
+            }),
         }
     }
 
     /// t -= sum_k c_k image_k modulo one prime, coefficients.
     fn sub_challenges(&self, m: &Modulus, t: &mut [u64], images: &[Vec<u64>], c: &[u64]) {
-        let n = self.parameters().degree();
+        let (be, n) = (self.parameters().ring.backend(), self.parameters().degree());
         // Sums are below 2^62 in magnitude.
         let offset = m.reduce(1 << 62);
         for (images, c) in images.chunks(SUMMED).zip(c.chunks(SUMMED)) {
@@ -89,7 +100,7 @@ impl Relation<'_> {
             for (image, &c) in images.iter().zip(c) {
                 match self.statement {
                     Statement::Constant => sum.iter_mut().zip(image).for_each(|(s, &v)| *s += c * v),
-                    _ => add_rotated(&mut sum, image, n, c as usize, u64::wrapping_add, u64::wrapping_sub),
+                    _ => add_rotated(&mut sum, image, n, c as usize, |s, w, minus| accumulate(be, s, w, minus)),
                 }
             }
             let residue = |s: u64| m.sub(m.reduce(s.wrapping_add(1 << 62)), offset);
@@ -109,7 +120,7 @@ impl Relation<'_> {
         super::each(&primes, |&i| {
             let (ring, m) = (ring.single(i), &ring.limbs()[i].modulus);
             let coefficients = |image: &Image| {
-                let mut image: Vec<u64> = image.iter().flat_map(|x| &x[i * n..][..n]).copied().collect();
+                let mut image = image.iter().map(|x| &x[i * n..][..n]).collect::<Vec<_>>().concat();
                 image.chunks_exact_mut(n).for_each(|x| ring.inverse(x));
                 image
             };
