@@ -60,7 +60,7 @@ class LatticeParty:
     ) -> LatticeLayout:
         """Of x [N, C, H, W] and w [O, C, kh, kw], y the output. "output": x, w; "input": grad y, w; "weight": x, grad y."""
 
-    def encrypted_bytes(self, layout: LatticeLayout) -> int:
+    def encrypted_bytes(self, layouts: Sequence[LatticeLayout]) -> int:
         """Bytes of `encrypt`."""
 
     def response_bytes(self, layout: LatticeLayout) -> int:
@@ -69,10 +69,10 @@ class LatticeParty:
     def products(self, layout: LatticeLayout) -> int:
         """Products of ciphertexts by polynomials."""
 
-    def encrypt(self, layout: LatticeLayout, values: Words) -> bytes:
-        """The encrypted operand, with proofs: the same bytes to every other party."""
+    def encrypt(self, layouts: Sequence[LatticeLayout], values: Sequence[Words]) -> bytes:
+        """Encrypted operands, with proofs: the same bytes to every other party."""
 
-    def accept(self, peer: int, layout: LatticeLayout, data: Octets) -> Ciphertexts:
+    def accept(self, peer: int, layouts: Sequence[LatticeLayout], data: Octets) -> list[Ciphertexts]:
         """What `peer` encrypted, checked; batches are taken in the order in which they were made."""
 
     def respond(self, peer: int, layout: LatticeLayout, encrypted: Ciphertexts, operand: Words, masks: Words) -> bytes:

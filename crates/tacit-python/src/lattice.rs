@@ -20,6 +20,10 @@ pub struct Ciphertexts(Vec<Ciphertext>);
 #[pyclass(module = "tacit._core")]
 pub struct LatticeParty(Party);
 
+fn inner<'a>(layouts: &'a [PyRef<'_, LatticeLayout>]) -> Vec<&'a Layout> {
+    layouts.iter().map(|l| &l.0).collect()
+}
+
 fn side(left: bool) -> Side {
     if left {
         Side::Left
@@ -93,8 +97,8 @@ impl LatticeParty {
         Ok(LatticeLayout(Layout::Blocks(packing.map_err(value)?, side)))
     }
 
-    fn encrypted_bytes(&self, layout: &LatticeLayout) -> usize {
-        self.0.encrypted_bytes(&layout.0)
+    fn encrypted_bytes(&self, layouts: Vec<PyRef<'_, LatticeLayout>>) -> usize {
+        self.0.encrypted_bytes(&inner(&layouts))
     }
 
     fn response_bytes(&self, layout: &LatticeLayout) -> usize {
@@ -108,16 +112,24 @@ impl LatticeParty {
     fn encrypt<'py>(
         &mut self,
         py: Python<'py>,
-        layout: &LatticeLayout,
-        values: Words<'py>,
+        layouts: Vec<PyRef<'py, LatticeLayout>>,
+        values: Vec<Words<'py>>,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        let v = values.slice();
-        bytes(py, || self.0.encrypt(&layout.0, v))
+        tacit_core::error::same_length("the values", layouts.len(), values.len()).map_err(value)?;
+        let operands: Vec<_> = inner(&layouts).into_iter().zip(values.iter().map(In::slice)).collect();
+        bytes(py, || self.0.encrypt(&operands))
     }
 
-    fn accept(&mut self, py: Python<'_>, peer: u32, layout: &LatticeLayout, data: In<'_, u8>) -> PyResult<Ciphertexts> {
-        let data = data.slice();
-        py.detach(|| self.0.accept(peer, &layout.0, data)).map(Ciphertexts).map_err(value)
+    fn accept(
+        &mut self,
+        py: Python<'_>,
+        peer: u32,
+        layouts: Vec<PyRef<'_, LatticeLayout>>,
+        data: In<'_, u8>,
+    ) -> PyResult<Vec<Ciphertexts>> {
+        let (layouts, data) = (inner(&layouts), data.slice());
+        let found = py.detach(|| self.0.accept(peer, &layouts, data)).map_err(value)?;
+        Ok(found.into_iter().map(Ciphertexts).collect())
     }
 
     fn respond<'py>(

@@ -120,17 +120,26 @@ impl Party {
     }
 
     /// Bytes of [`Party::encrypt`].
-    pub fn encrypted_bytes(&self, layout: &Layout) -> usize {
-        let (p, count) = (self.parameters(), layout.ciphertexts(self.parameters()));
+    pub fn encrypted_bytes(&self, layouts: &[&Layout]) -> usize {
+        let (p, count) = (self.parameters(), self.ciphertexts(layouts));
         let proofs = (0..count).step_by(BATCH).map(|i| Statement::Ciphertexts.proof_bytes(p, BATCH.min(count - i)));
         count * p.ciphertext_bytes() + proofs.sum::<usize>()
     }
 
-    /// An operand encrypted and proven: the same bytes to all others.
-    pub fn encrypt(&mut self, layout: &Layout, v: &[u64]) -> Result<Vec<u8>, BadShape> {
+    fn ciphertexts(&self, layouts: &[&Layout]) -> usize {
+        layouts.iter().map(|l| l.ciphertexts(self.parameters())).sum()
+    }
+
+    /// Operands encrypted, and proven in batches across them: the same bytes to all others.
+    pub fn encrypt(&mut self, operands: &[(&Layout, &[u64])]) -> Result<Vec<u8>, BadShape> {
         let (p, mut entropy) = (self.parameters().clone(), self.fork()?);
-        let mut out = Vec::with_capacity(self.encrypted_bytes(layout));
-        for messages in layout.pack(&p, v)?.chunks(BATCH) {
+        let mut messages = Vec::new();
+        for (layout, v) in operands {
+            messages.extend(layout.pack(&p, v)?);
+        }
+        let layouts: Vec<_> = operands.iter().map(|(layout, _)| *layout).collect();
+        let mut out = Vec::with_capacity(self.encrypted_bytes(&layouts));
+        for messages in messages.chunks(BATCH) {
             let about = context(&self.session, self.me, b"batch", self.proven);
             self.proven += 1;
             let (ciphertexts, proof) = self.public.prove(Statement::Ciphertexts, &about, messages, &mut entropy)?;
@@ -140,10 +149,10 @@ impl Party {
         Ok(out)
     }
 
-    /// Another party's encrypted operand, checked.
-    pub fn accept(&mut self, peer: u32, layout: &Layout, bytes: &[u8]) -> Result<Vec<Ciphertext>, BadShape> {
-        same_length("the ciphertexts, in bytes,", self.encrypted_bytes(layout), bytes.len())?;
-        let (p, count, mut rest) = (self.parameters().clone(), layout.ciphertexts(self.parameters()), bytes);
+    /// Another party's encrypted operands, checked.
+    pub fn accept(&mut self, peer: u32, layouts: &[&Layout], bytes: &[u8]) -> Result<Vec<Vec<Ciphertext>>, BadShape> {
+        same_length("the ciphertexts, in bytes,", self.encrypted_bytes(layouts), bytes.len())?;
+        let (p, count, mut rest) = (self.parameters().clone(), self.ciphertexts(layouts), bytes);
         let first = self.peer(peer)?.accepted;
         let mut all = Vec::with_capacity(count);
         for (batch, at) in (0..count).step_by(BATCH).enumerate() {
@@ -160,7 +169,8 @@ impl Party {
         if let Some(peer) = &mut self.peers[peer as usize] {
             peer.accepted += count.div_ceil(BATCH) as u64;
         }
-        Ok(all)
+        let mut all = all.into_iter();
+        Ok(layouts.iter().map(|l| all.by_ref().take(l.ciphertexts(&p)).collect()).collect())
     }
 
     /// The answer to what `peer` encrypted: it will hold the form + `masks`.
@@ -263,8 +273,8 @@ mod tests {
         let n = 3 * DEGREE / 2;
         let (x, y, r) = (sample(n, 1), sample(n, 2), sample(n, 3));
         let layout = Layout::Slots(n);
-        let sent = a.encrypt(&layout, &x).unwrap();
-        let encrypted = b.accept(0, &layout, &sent).unwrap();
+        let sent = a.encrypt(&[(&layout, &x)]).unwrap();
+        let encrypted = b.accept(0, &[&layout], &sent).unwrap().swap_remove(0);
         for count in [n, 100] {
             let part = Layout::Slots(count);
             let answer = b.respond(0, &part, &encrypted, &y[..count], &r[..count]).unwrap();
@@ -276,8 +286,8 @@ mod tests {
             .respond(0, &Layout::Slots(DEGREE * 3), &encrypted, &vec![1; DEGREE * 3], &vec![1; DEGREE * 3])
             .is_err());
         // A batch is taken once, from its sender, whole.
-        assert!(b.accept(0, &layout, &sent).is_err());
-        assert!(a.accept(0, &layout, &sent).is_err() && a.accept(1, &layout, &sent).is_err());
+        assert!(b.accept(0, &[&layout], &sent).is_err());
+        assert!(a.accept(0, &[&layout], &sent).is_err() && a.accept(1, &[&layout], &sent).is_err());
         // A form.
         let (m, k, j) = (6, 70, 5);
         let p = a.parameters().clone();
@@ -285,8 +295,9 @@ mod tests {
             let layout = Layout::Blocks(Packing::matrix(&p, (m, k, j), side, DEPTH as usize).unwrap(), side);
             let (left, right, r) = (sample(m * k, 4), sample(k * j, 5), sample(m * j, 6));
             let (mine, theirs) = if side == Side::Left { (&left, &right) } else { (&right, &left) };
-            let sent = a.encrypt(&layout, mine).unwrap();
-            let encrypted = b.accept(0, &layout, &sent).unwrap();
+            let first = Layout::Slots(3);
+            let sent = a.encrypt(&[(&first, &[1, 2, 3]), (&layout, mine)]).unwrap();
+            let encrypted = b.accept(0, &[&first, &layout], &sent).unwrap().swap_remove(1);
             let answer = b.respond(0, &layout, &encrypted, theirs, &r).unwrap();
             assert_eq!(answer.len(), layout.response_bytes(&p));
             let mut out = vec![0; m * j];

@@ -103,7 +103,7 @@ class Layouts:
     def _make(self, way: Way) -> tuple[LatticeLayout, int]:
         """The layout of the extended form, and the bytes that a party sends each other one for it."""
         layout = way.extended().layout(self._keys)
-        return layout, self._keys.encrypted_bytes(layout) + self._keys.response_bytes(layout)
+        return layout, self._keys.encrypted_bytes([layout]) + self._keys.response_bytes(layout)
 
     def cheapest(self, form: Form, x: Shape, y: Shape, sides: tuple[bool, ...]) -> Way:
         """Of the sides that may be encrypted, the one that takes fewer bytes. ValueError if none has a packing."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacit import field
-from tacit._core import Ciphertexts, LatticeLayout, LatticeParty
+from tacit._core import LatticeLayout, LatticeParty
 from tacit.correlations.lattice.blame import Record
 from tacit.correlations.lattice.randomness import KEY, Randomness
 from tacit.errors import CheatingDetected
@@ -160,12 +160,14 @@ class Link:
     def multiply(self, units: Sequence["Unit"]) -> None:
         """Add what the parties make together to the answers of all units, which hold the local products. Two rounds a group."""
         for group in self._groups(units):
-            message = b"".join(self.keys.encrypt(u.layout, u.encrypted) for u in group)
+            layouts = [u.layout for u in group]
+            message = self.keys.encrypt(layouts, [u.encrypted for u in group])
             came = self.everyone(message, len(message), "ciphertexts")
             out: dict[int, list[bytes]] = {}
             for i in self.others:
                 out[i] = []
-                for u, ciphertexts in zip(group, self._accept(i, group, came[i]), strict=True):
+                accepted = self.checked(i, self.keys.accept, i, layouts, came[i])
+                for u, ciphertexts in zip(group, accepted, strict=True):
                     for a in u.answers:
                         mask = self.random.field(a.out.size)
                         out[i].append(self.keys.respond(i, a.layout, ciphertexts, a.operand, mask))
@@ -182,20 +184,11 @@ class Link:
                         opened = self.checked(i, self.keys.open, a.layout, a.out.size, data)
                         a.out[:] = field.add(a.out, opened)
 
-    def _accept(self, sender: int, group: Sequence["Unit"], data: Octets) -> list[Ciphertexts]:
-        found, offset = [], 0
-        for u in group:
-            size = self.keys.encrypted_bytes(u.layout)
-            part = data[offset : offset + size]
-            offset += size
-            found.append(self.checked(sender, self.keys.accept, sender, u.layout, part))
-        return found
-
     def _groups(self, units: Sequence["Unit"]) -> list[list["Unit"]]:
         groups: list[list[Unit]] = []
         held = ROOM
         for u in units:
-            size = self.keys.encrypted_bytes(u.layout)
+            size = self.keys.encrypted_bytes([u.layout])
             if held + size > ROOM:
                 groups.append([])
                 held = 0
