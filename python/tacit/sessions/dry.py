@@ -20,7 +20,8 @@ class DrySource(Source):
     sealed_products = True
 
     def __init__(self, parties: int, dealer: bool) -> None:
-        self.binary, self.summands = dealer, 1 if dealer else parties
+        self.binary = self.late = dealer
+        self.summands = 1 if dealer else parties
 
     def request(self, requests: Sequence[Request]) -> Ticket:
         return Ticket(requests)

@@ -72,7 +72,8 @@ def lower_both(protocol: "MaskedProtocol", operation: Truncate, wire: Wire, sign
 
     opened = compared.opened(x, plan, wire.label)
     task = plan.task(truncate, (opened,), wire.label)
-    wire.decomposed = truncation.opening(compared.c, top_mask, high_mask, rounding, task)
+    if protocol.late:
+        wire.decomposed = truncation.opening(compared.c, top_mask, high_mask, rounding, task)
     sign.task = _climbing(compared, sign, opened, plan)
     return task
 

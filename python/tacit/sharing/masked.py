@@ -31,6 +31,8 @@ class MaskedProtocol(Protocol):
     """Needs a source of [A] and [f(A, B)]; costs one opening for each value that is multiplied."""
 
     sealed_products: bool
+    late: bool
+    """See `Source.late`."""
 
     @abstractmethod
     def open(self, share: Share) -> Rounds:
@@ -152,7 +154,8 @@ class MaskedProtocol(Protocol):
         task = plan.task(run, (x.task,), wire.label, rounds, sends)
         if x.known(False) is None:
             x.plain = Opening(Masked(NEGATE, (r,)), (), lambda: field.sub(opened["c"], offset), (task,))
-        wire.decomposed = truncation.opening(lambda: opened["c"], top, high, rounding, task)
+        if self.late:
+            wire.decomposed = truncation.opening(lambda: opened["c"], top, high, rounding, task)
         self.noted(wire, "truncation")
         return task
 

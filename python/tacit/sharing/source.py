@@ -30,6 +30,8 @@ class Source(ABC):
     summands: int = 1
     """Private numbers that rho, in the r of a truncation or comparison, is the sum of: 1 from a dealer, who knows rho; else
     one of each party."""
+    late: bool = True
+    """Whether several products are cheaper than an opening: then what a truncation leaves is multiplied term by term."""
     sealed_products: bool
     """Whether a product of two sealed masks can be made. If not, one operand is masked anew before."""
 

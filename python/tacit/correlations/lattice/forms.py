@@ -4,6 +4,7 @@
 An axis of F is free if f acts on each of its slices by itself: a column of a right matrix, an output filter, an image.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from tacit import _core, field
 from tacit._core import LatticeLayout, LatticeParty
+from tacit.correlations.lattice.link import Shared
 from tacit.field import Field
 from tacit.sharing.forms import Conv2d, Conv2dInput, Conv2dWeight, Form, MatMul
 from tacit.sharing.maps import Shape
@@ -48,6 +50,34 @@ class Way:
     def out_axis(self) -> int:
         """Where the output has it."""
         return 1 if self.left else 0
+
+    @property
+    def encrypted(self) -> Shape:
+        """The shape of E."""
+        return self.x if self.left else self.y
+
+    @property
+    def other(self) -> "Way":
+        """With the other operand encrypted: its free axis is that of E."""
+        return Way(self.form, self.x, self.y, not self.left)
+
+    def joined(self, count: int) -> "Way":
+        """With so many E side by side along their free axis."""
+        shape = tuple(n * (count if i == self.other.axis else 1) for i, n in enumerate(self.encrypted))
+        return Way(self.form, shape, self.y, True) if self.left else Way(self.form, self.x, shape, False)
+
+    def side_by_side(self, values: Sequence[Field], macs: Sequence[Field]) -> Shared:
+        joined = (
+            np.concatenate([v.reshape(self.encrypted) for v in parts], self.other.axis) for parts in (values, macs)
+        )
+        return Shared(*(field.contiguous(part).reshape(-1) for part in joined))
+
+    def apart(self, product: Shared, count: int) -> list[Shared]:
+        """The products of each E."""
+        whole = self.joined(count)
+        shape = whole.form.shape(whole.x, whole.y)
+        parts = (np.split(p.reshape(shape), count, self.other.out_axis) for p in (product.value, product.mac))
+        return [Shared(*(field.contiguous(p).reshape(-1) for p in pair)) for pair in zip(*parts, strict=True)]
 
     def extended(self) -> "Way":
         """With one slice more."""

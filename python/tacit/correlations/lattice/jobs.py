@@ -200,12 +200,16 @@ def reopened(target: Target, x: Shared, y: Shared, here: slice) -> Job:
     target.put(0, here, combined([(1, made), (1, _times(d.value, y))]))
 
 
-def form(target: Target, here: slice, way: Way, e: Shared, f: Shared) -> Job:
-    """f(E, F); e is uniform and unopened. `here`: where in the target, for one of a batch of products."""
+def forms(way: Way, places: Sequence[tuple[Target, slice]], es: Sequence[Shared], f: Shared) -> Job:
+    """f(E, F) for each E, which are uniform and unopened: one form of all of them side by side along E's free axis.
+
+    `way` is that of one; `places`: where each product goes.
+    """
     batch = yield
-    made = batch.form(way, e, f)
+    made = batch.form(way.joined(len(es)), way.side_by_side([e.value for e in es], [e.mac for e in es]), f)
     yield
-    target.put(0, here, made)
+    for (target, here), product in zip(places, way.apart(made, len(es)), strict=True):
+        target.put(0, here, product)
 
 
 def reopened_form(target: Target, here: slice, way: Way, e: Shared, f: Shared) -> Job:

@@ -13,7 +13,7 @@ from tacit.correlations.lattice import jobs
 from tacit.correlations.lattice.batch import Batch, CheckFailed
 from tacit.correlations.lattice.blame import Record, accuse
 from tacit.correlations.lattice.foresight import Copy, Foresight, Outline, outline
-from tacit.correlations.lattice.forms import Layouts
+from tacit.correlations.lattice.forms import Layouts, Way
 from tacit.correlations.lattice.jobs import Job, Pairs, Target
 from tacit.correlations.lattice.link import Link, Shared
 from tacit.errors import CheatingDetected, Mismatch
@@ -46,6 +46,7 @@ class LatticeSource(Source):
     name = "lattice"
     sealed_products = True
     binary = False
+    late = False
 
     def __init__(
         self,
@@ -199,6 +200,7 @@ class LatticeSource(Source):
 
     def _products(self, requests: Sequence[ProductRequest], targets: dict[int, Target]) -> Iterator[tuple[int, Job]]:
         """Elementwise products of one uniform operand together: it is encrypted once."""
+        yield from self._forms([r for r in requests if not r.form.elementwise], targets)
         groups: dict[Expression, list[tuple[Expression, Target]]] = {}
         uses: dict[Expression, int] = {}
         for r in requests:
@@ -208,8 +210,8 @@ class LatticeSource(Source):
         for r in requests:
             target, sides = targets[id(r)], [left for left, e in ((True, r.x), (False, r.y)) if _uniform(e)]
             if not r.form.elementwise:
-                yield from self._form(r, target, sides)
-            elif not sides:
+                continue
+            if not sides:
                 x, y = self._evaluate(r.x), self._evaluate(r.y)
                 yield from self._pieces(x.value.size, 5, partial(jobs.reopened, target, x, y))
             else:
@@ -221,18 +223,37 @@ class LatticeSource(Source):
             make = partial(jobs.products, [target for _, target in members], uniform, others)
             yield from self._pieces(uniform.value.size, len(others) + 2, make)
 
-    def _form(self, r: ProductRequest, target: Target, sides: list[bool]) -> Iterator[tuple[int, Job]]:
-        """A matrix product or convolution; one of each index of leading axes."""
-        make = jobs.form if sides else jobs.reopened_form
-        x, y, ndim = self._evaluate(r.x), self._evaluate(r.y), len(r.x.shape)
-        kept = ndim - 2 if isinstance(r.form, MatMul) else 0
-        count = size(r.x.shape[:kept])
-        way = self._layouts.cheapest(r.form, r.x.shape[kept:], r.y.shape[kept:], tuple(sides) or (True, False))
+    def _forms(self, requests: Sequence[ProductRequest], targets: dict[int, Target]) -> Iterator[tuple[int, Job]]:
+        """Matrix products and convolutions, one for each index of leading axes; those of one F side by side."""
+        groups: dict[tuple[Way, Expression, int], list[tuple[Expression, Target]]] = {}
+        for r in requests:
+            kept = len(r.x.shape) - 2 if isinstance(r.form, MatMul) else 0
+            sides = tuple(left for left, e in ((True, r.x), (False, r.y)) if _uniform(e))
+            way = self._layouts.cheapest(r.form, r.x.shape[kept:], r.y.shape[kept:], sides or (True, False))
+            e, f = (r.x, r.y) if way.left else (r.y, r.x)
+            count = size(r.x.shape[:kept])
+            if sides:
+                groups.setdefault((way, f, count), []).append((e, targets[id(r)]))
+            else:
+                yield from self._reopened(way, self._evaluate(e), self._evaluate(f), targets[id(r)], count)
+        for (way, f, count), members in groups.items():
+            price = size(way.encrypted) + size(way.form.shape(way.x, way.y))
+            at_once = max(1, (self._budget // 4) // price)
+            plain = self._evaluate(f)
+            for start in range(0, len(members), at_once):
+                part = members[start : start + at_once]
+                es = [self._evaluate(e) for e, _ in part]
+                for i in range(count):
+                    places = [(target, _block(size(target.shape), count, i)) for _, target in part]
+                    block = jobs.part(plain, _block(plain.value.size, count, i))
+                    these = [jobs.part(e, _block(e.value.size, count, i)) for e in es]
+                    yield len(part) * price + block.value.size, jobs.forms(way, places, these, block)
+
+    def _reopened(self, way: Way, e: Shared, f: Shared, target: Target, count: int) -> Iterator[tuple[int, Job]]:
         for i in range(count):
-            a, b = (jobs.part(s, _block(s.value.size, count, i)) for s in (x, y))
-            e, f = (a, b) if way.left else (b, a)
-            here = _block(size(r.shape), count, i)
-            yield e.value.size + f.value.size + here.stop - here.start, make(target, here, way, e, f)
+            a, b = (jobs.part(s, _block(s.value.size, count, i)) for s in (e, f))
+            here = _block(size(target.shape), count, i)
+            yield 2 * a.value.size + b.value.size + here.stop, jobs.reopened_form(target, here, way, a, b)
 
     def _evaluate(self, expression: Expression) -> Shared:
         """This party's share of it, flat."""
