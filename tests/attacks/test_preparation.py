@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 
 from tacit import field
-from tacit.correlations.lattice import batch as batches
-from tacit.errors import CheatingDetected, Mismatch, PartyLost, PeerStopped
+from tacit.errors import CheatingDetected
 from tacit.field import P
 from tacit.sharing.forms import Elementwise, MatMul
 from tacit.sharing.plan import Plan
-from tacit.testing.transport import Tampered
 from tests.correlations.lattices import Crew
 
 LIAR = 0

@@ -16,7 +16,7 @@ from tacit.testing import source
 
 @pytest.fixture(scope="module")
 def two():
-    crew = Crew(2, budget=1 << 17)
+    crew = Crew(2, budget=1 << 19)
     yield crew
     crew.close()
 
@@ -102,6 +102,22 @@ def test_products_of_what_is_not_uniform(two):
         np.testing.assert_array_equal(z, field.mul(x, y))
     mixed = field.add(high, field.scale(top, 3)).reshape(8, 5)
     np.testing.assert_array_equal(found[-1][0], MatMul()(mixed[:5], mixed[:5]))
+
+
+@pytest.mark.parametrize(("form", "x", "y"), FORMS)
+@pytest.mark.parametrize("same", [0, 1])
+def test_products_with_one_operand_in_common(two, form, x, y, same):
+    """They are made side by side."""
+    plan = Plan(0)
+    common, shape = (plan.mask(x)[0], y) if same == 0 else (plan.mask(y)[0], x)
+    common.sealed = True
+    others = [plan.mask(shape)[0] for _ in range(3)]
+    for other in others:
+        plan.product(form, *((common, other) if same == 0 else (other, common)))
+    given = two.results(lambda s: s.take(s.request(plan.requests)))
+    first, *rest = (opened([party[i] for party in given]) for i in range(7))
+    for other, product in zip(rest[:3], rest[3:], strict=True):
+        np.testing.assert_array_equal(product, form(first, other) if same == 0 else form(other, first))
 
 
 def reshaped(mask):

@@ -67,17 +67,16 @@ class Way:
         return Way(self.form, shape, self.y, True) if self.left else Way(self.form, self.x, shape, False)
 
     def side_by_side(self, values: Sequence[Field], macs: Sequence[Field]) -> Shared:
-        joined = (
-            np.concatenate([v.reshape(self.encrypted) for v in parts], self.other.axis) for parts in (values, macs)
-        )
-        return Shared(*(field.contiguous(part).reshape(-1) for part in joined))
+        value, mac = (np.concatenate([v.reshape(self.encrypted) for v in p], self.other.axis) for p in (values, macs))
+        return Shared(field.contiguous(value).reshape(-1), field.contiguous(mac).reshape(-1))
 
     def apart(self, product: Shared, count: int) -> list[Shared]:
         """The products of each E."""
         whole = self.joined(count)
         shape = whole.form.shape(whole.x, whole.y)
-        parts = (np.split(p.reshape(shape), count, self.other.out_axis) for p in (product.value, product.mac))
-        return [Shared(*(field.contiguous(p).reshape(-1) for p in pair)) for pair in zip(*parts, strict=True)]
+        values, macs = (np.split(p.reshape(shape), count, self.other.out_axis) for p in (product.value, product.mac))
+        flat = [[field.contiguous(p).reshape(-1) for p in parts] for parts in (values, macs)]
+        return [Shared(value, mac) for value, mac in zip(*flat, strict=True)]
 
     def extended(self) -> "Way":
         """With one slice more."""
