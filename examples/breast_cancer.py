@@ -1,6 +1,6 @@
 """A diagnosis learned by two hospitals: each holds other measurements of the same patients, one of them knows the diagnoses.
 
-    tacit run -n 2 --dealer examples/breast_cancer.py
+    tacit run -n 2 examples/breast_cancer.py
 
 scikit-learn's bundled breast cancer data: party 0 holds the means of 10 features, party 1 their errors and
 largest values. What is revealed is how often the model is right about patients it was not trained on, and, to party 0 alone, the

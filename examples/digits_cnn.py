@@ -1,6 +1,6 @@
 """Two parties train a small CNN: party 0 holds images of digits, party 1 knows which digits they are.
 
-    tacit run -n 2 --dealer examples/digits_cnn.py
+    tacit run -n 2 examples/digits_cnn.py
 
 The data are scikit-learn's bundled digits (1797 images of 8 x 8). What is revealed is the trained model's predictions for the
 test images. Since the data are public here, party 0 then runs the same training in the clear, to compare.

@@ -1,4 +1,4 @@
-"""Two parties multiply a number of each, and see the product only: tacit run -n 2 --dealer examples/hello.py"""
+"""Two parties multiply a number of each, and see the product only: tacit run -n 2 examples/hello.py"""
 
 import tacit
 

@@ -1,6 +1,6 @@
 """Linear regression on columns that three parties hold, in an ordinary PyTorch script.
 
-    tacit run -n 3 --dealer examples/linear_regression.py
+    tacit run -n 3 examples/linear_regression.py
 
 scikit-learn's diabetes data: party 0 holds five measurements of each patient, party 1 five others, party 2 how the disease
 went on. They learn the weights together; nobody shows its columns. What is revealed is the model, and how well it fits.

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 from tacit import field
-from tacit.errors import CheatingDetected
+from tacit.correlations.lattice.batch import Batch
+from tacit.errors import CheatingDetected, Mismatch, PartyLost, PeerStopped
 from tacit.field import P
 from tacit.sharing.forms import Elementwise, MatMul
 from tacit.sharing.plan import Plan
+from tacit.testing import source
+from tacit.testing.transport import Tampered
 from tests.correlations.lattices import Crew
 
 LIAR = 0
@@ -113,12 +116,110 @@ def test_lies_are_found_and_the_liar_is_named():
     for lie, alter in LIES.items():
         crew = Crew(2, budget=1 << 17)
 
-        def work(source, alter=alter):
-            if source.me == LIAR:
-                alter(source._link)
-            return source.take(source.request(plan().requests))
+        def work(s, alter=alter):
+            if s.me == LIAR:
+                alter(s._link)
+            return s.take(s.request(plan().requests))
 
         _, honest = crew.results(work)
         crew.close()
         assert isinstance(honest, CheatingDetected), lie
         assert f"party {LIAR} " in str(honest), (lie, honest)
+
+
+def out_of_range(self, owner, count, value=None, width=0):
+    if value is not None and width == 3 and self.link.me == LIAR:
+        value = value.copy()
+        value[0] = 8
+    return HONEST_OWNED(self, owner, count, value, width)
+
+
+HONEST_OWNED = Batch.owned
+
+
+def test_numbers_out_of_range_are_found(monkeypatch):
+    """A digit of 3 bits that is 8."""
+    monkeypatch.setattr(Batch, "owned", out_of_range)
+    crew = Crew(2, budget=1 << 17)
+    _, honest = crew.results(lambda s: s.take(s.request(plan().requests)))
+    crew.close()
+    assert isinstance(honest, CheatingDetected) and f"party {LIAR} chose a number out of its range" in str(honest)
+
+
+def test_after_material_was_given_out_nobody_opens_keys():
+    """A later lie stops all, and no random numbers are shown to anybody."""
+    crew = Crew(2, budget=1 << 17)
+
+    def work(s):
+        s.take(s.request(plan().requests))
+        if s.me == LIAR:
+            product(0)(s._link)
+        sent = []
+        honest = s._link.channel.exchange
+        s._link.channel.exchange = lambda out, expect, label="": sent.append(label) or honest(out, expect, label=label)
+        try:
+            s.take(s.request(plan().requests))
+        except CheatingDetected as error:
+            return str(error), sent
+        raise AssertionError("a wrong product was given out")
+
+    for message, sent in crew.run(2, work):
+        assert "does not show" in message and "blame" not in sent
+    crew.close()
+
+
+LABELS = ("keys", "ciphertexts", "products", "opened products", "MACs", "coin", "sacrifice", "ranges", "check")
+
+
+def flipped(payload):
+    payload[len(payload) // 2] ^= 1
+    return payload
+
+
+ALTERATIONS = {
+    "flipped": flipped,
+    "shorter": lambda payload: payload[:-1],
+    "longer": lambda payload: payload + b"\0",
+    "dropped": lambda payload: None,
+    "zeros": lambda payload: bytes(len(payload)),
+    "repeated": lambda payload: [payload, bytes(payload)],
+}
+QUICK = dict(
+    zip(
+        LABELS,
+        ["flipped", "zeros", "flipped", "shorter", "longer", "dropped", "flipped", "zeros", "repeated"],
+        strict=True,
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("label", "alteration"),
+    [
+        pytest.param(label, name, marks=[] if QUICK[label] == name else [pytest.mark.slow])
+        for label in LABELS
+        for name in ALTERATIONS
+    ],
+)
+def test_every_message(label, alteration):
+    """The first message of each kind: a named error at the honest party, or right material (a flip may be lost in rounding)."""
+    done = []
+
+    def tamper(peer, number, payload, found):
+        if found != label or done:
+            return payload
+        done.append(number)
+        return ALTERATIONS[alteration](bytearray(payload))
+
+    crew = Crew(2, timeout=4.0, budget=1 << 17, wrap=lambda c, me: Tampered(c, tamper) if me == LIAR else c)
+    results = crew.results(lambda s: (s.key, s.take(s.request(plan().requests))))
+    crew.close()
+    assert done, f"no message of this kind: {label}"
+    if any(isinstance(r, BaseException) for r in results):
+        assert isinstance(results[1], CheatingDetected | Mismatch | PartyLost | PeerStopped)
+        return
+    assert alteration in ("flipped", "repeated")
+    alpha = sum(key for key, _ in results) % P
+    values = [source._opened((alpha, 0), parts) for parts in zip(*(material for _, material in results), strict=True)]
+    np.testing.assert_array_equal(values[3][0], MatMul()(values[0][0], values[1][0]))
+    np.testing.assert_array_equal(values[4][0], field.mul(values[0][0], values[2][0]))

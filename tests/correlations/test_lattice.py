@@ -7,6 +7,7 @@ from lattices import Crew
 from tacit import field
 from tacit.correlations.lattice.batch import Batch
 from tacit.correlations.lattice.forms import Way
+from tacit.correlations.lattice.source import _uniform
 from tacit.sharing.forms import Conv2d, Conv2dInput, Conv2dWeight, Elementwise, MatMul
 from tacit.sharing.maps import Combine, Reshape, Slice
 from tacit.sharing.masks import Masked
@@ -118,6 +119,19 @@ def test_products_with_one_operand_in_common(two, form, x, y, same):
     first, *rest = (opened([party[i] for party in given]) for i in range(7))
     for other, product in zip(rest[:3], rest[3:], strict=True):
         np.testing.assert_array_equal(product, form(first, other) if same == 0 else form(other, first))
+
+
+def test_only_what_is_uniform_is_encrypted():
+    plan = Plan(0)
+    (a, _), (b, _) = plan.mask((4,)), plan.input_mask((4,), 1)
+    (r, top, high), _ = plan.truncation((4,), 16)
+    (s, *digits), _ = plan.comparison((4,), 6, False)
+    for mask in (a, b, r, s, Masked(Combine((2, 1)), (a, r))):
+        assert _uniform(mask)
+    for mask in (top, high, *digits, Masked(Combine((1, 1)), (a, top))):
+        assert not _uniform(mask)
+    a.sealed = True
+    assert not _uniform(a) and not _uniform(Masked(Combine((2, 1)), (a, r)))
 
 
 def reshaped(mask):

@@ -132,10 +132,6 @@ def test_a_party_that_never_comes(place):
         ('[[party]]\naddress = "a:1"\ncertificate = "absent.pem"', "absent.pem"),
         ('[[party]]\naddress = "a:1"\ncertificate = "ann.pem"\ncolour = "red"', "colour"),
         ('[[party]]\naddress = "a:1"\ncertificate = "ann.pem"', "at least 2 parties"),
-        (
-            '[[party]]\naddress = "a:1"\ncertificate = "ann.pem"\n[[party]]\naddress = "a:2"\ncertificate = "bob.pem"',
-            "[dealer]",
-        ),
         ("party = [", "not TOML"),
     ],
 )

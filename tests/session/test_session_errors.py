@@ -149,7 +149,7 @@ def test_a_protocol_that_does_not_exist():
 
 def test_a_session_alone_says_how_to_start(monkeypatch):
     monkeypatch.delenv("TACIT_CONTEXT", raising=False)
-    with pytest.raises(tacit.ConfigurationError, match="tacit run -n 2 --dealer"):
+    with pytest.raises(tacit.ConfigurationError, match=r"tacit run -n 2 script\.py"):
         tacit.session()
 
 
