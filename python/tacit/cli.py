@@ -39,6 +39,13 @@ def tacit() -> None:
 @click.option("--wait", type=POSITIVE, default=60.0, show_default=True, help="Seconds for the others to come.")
 @click.option("--latency", type=click.FloatRange(0), help="Emulate a line: milliseconds one way.")
 @click.option("--bandwidth", type=POSITIVE, help="Emulate a line: Mbit/s out of each party.")
+@click.option(
+    "--memory",
+    type=click.IntRange(20),
+    default=400,
+    show_default=True,
+    help="Megabytes that making material may take at a party, its results aside.",
+)
 @click.argument("script", type=SCRIPT)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def run(script: str, arguments: tuple[str, ...], **options: Any) -> None:
@@ -149,7 +156,7 @@ def plan(count: int, protocol: str, dealer: bool, topology: str, script: str, ar
 def _context(parties: int, protocol: str, dealer: bool, **options: Any) -> Any:
     from tacit.sessions.context import Context
 
-    known = {"timeout", "wait", "topology", "latency", "bandwidth"}
+    known = {"timeout", "wait", "topology", "latency", "bandwidth", "memory"}
     return Context(parties, 0, protocol, dealer, **{k: v for k, v in options.items() if k in known})
 
 

@@ -36,6 +36,8 @@ class Context:
     topology: str = "mesh"
     latency: float | None = None
     bandwidth: float | None = None
+    memory: int = 400
+    """Megabytes that making material may take, its results aside."""
     plan: str = ""
     """A file for the costs: this is a dry run, without data and peers."""
 

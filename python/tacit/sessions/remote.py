@@ -134,7 +134,7 @@ def _own_source(
     context: Context, options: Options, endpoint: Endpoint, opened: list[Channel], session: bytes
 ) -> Source:
     """The parties make their correlated randomness themselves, over connections of their own."""
-    from tacit.correlations.lattice import LatticeSource
+    from tacit.correlations.lattice import BYTES, LatticeSource
 
     hello = common_hello(options.protocol, context.parties)
     channel = endpoint.channel(
@@ -142,7 +142,8 @@ def _own_source(
     )
     opened.append(channel)
     emulated_line = emulated(channel, options.latency, options.bandwidth)
-    return LatticeSource(context.me, context.parties, emulated_line, session)
+    budget = context.memory * 1_000_000 // BYTES
+    return LatticeSource(context.me, context.parties, emulated_line, session, budget, progress=context.me == 0)
 
 
 def _agreed_id(channel: Channel, context: Context) -> bytes:

@@ -7,7 +7,10 @@ Everything is over F_p: bits are field elements.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from typing import Any
 from weakref import WeakKeyDictionary
+
+from tqdm import tqdm
 
 from tacit.correlations.lattice import jobs
 from tacit.correlations.lattice.batch import Batch, CheckFailed
@@ -36,8 +39,10 @@ from tacit.sharing.source import Source, Ticket
 from tacit.transport.channel import Channel
 
 MakeJob = Callable[[slice], Job]
+BYTES = 200
+"""Of memory for each number that a batch authenticates, about, while it is made."""
 BUDGET = 1 << 21
-"""Elements that one batch authenticates, about: what bounds a party's memory while material is made (100 to 200 bytes each)."""
+"""Numbers of a batch, if nothing else is said."""
 
 
 class LatticeSource(Source):
@@ -55,15 +60,19 @@ class LatticeSource(Source):
         channel: Channel,
         session: bytes,
         budget: int = BUDGET,
+        progress: bool = False,
         key: bytes | None = None,
     ) -> None:
-        """`key`: of all its random numbers, to repeat what a party did; from the operating system by default."""
+        """`budget`: numbers that one batch authenticates, about, of `BYTES` memory each. `progress`: show a bar if it takes long.
+
+        `key`: of all its random numbers, to repeat what a party did; from the operating system by default.
+        """
         self._link: Link | None = Link(me, parties, channel, session, key)
         self._session = session
         self.me, self.parties, self.summands = me, parties, parties
         self.key = self._link.alpha
         self._layouts = Layouts(self._link.keys)
-        self._budget = budget
+        self._budget, self._progress = budget, progress
         self._foresight = Foresight()
         # What later products may be made of, for as long as somebody knows the mask.
         self._held: WeakKeyDictionary[Request, list[Shared]] = WeakKeyDictionary()
@@ -84,7 +93,7 @@ class LatticeSource(Source):
             return "whose doing it was does not show; start again, without that party if you know it"
 
         def again(me: int, channel: Channel, key: bytes) -> Record:
-            repeated = LatticeSource(me, self.parties, channel, self._session, self._budget, key)
+            repeated = LatticeSource(me, self.parties, channel, self._session, self._budget, key=key)
             told = repeated._alive().record
             assert told is not None
             repeated._taken(requests)
@@ -127,10 +136,14 @@ class LatticeSource(Source):
         made = [r for r in requests if not isinstance(r, ProductRequest)]
         asked = [r for r in requests if isinstance(r, ProductRequest)]
         pairs, rest = _neighbours(made, asked, targets)
-        self._run(job for r in made for job in self._jobs(link, r, targets[id(r)], pairs.get(id(r), {})))
-        for r in made:
-            self._held[r] = targets[id(r)].shares
-        self._run(self._products(rest, targets))
+        total = sum(_price(r, self.parties) * size(r.shape) for r in (*made, *rest))
+        with tqdm(
+            total=total, desc="material", unit="", unit_scale=True, leave=False, delay=3, disable=not self._progress
+        ) as bar:
+            self._run((job for r in made for job in self._jobs(link, r, targets[id(r)], pairs.get(id(r), {}))), bar)
+            for r in made:
+                self._held[r] = targets[id(r)].shares
+            self._run(self._products(rest, targets), bar)
         return targets
 
     def burn(self) -> None:
@@ -144,18 +157,20 @@ class LatticeSource(Source):
             raise CheatingDetected("the keys of this session were destroyed: start a new one")
         return self._link
 
-    def _run(self, work: Iterable[tuple[int, Job]]) -> None:
+    def _run(self, work: Iterable[tuple[int, Job]], bar: "tqdm[Any]") -> None:
         """Jobs, in batches of about the budget; then what they still want of a further batch."""
         group: list[Job] = []
         cost = 0
         for price, job in work:
             if group and cost + price > self._budget:
                 self._batches(group)
+                bar.update(cost)
                 group, cost = [], 0
             next(job)
             group.append(job)
             cost += price
         self._batches(group)
+        bar.update(cost)
 
     def _batches(self, active: Sequence[Job]) -> None:
         link = self._alive()
