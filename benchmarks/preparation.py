@@ -40,12 +40,12 @@ def material(session: Any, ask: Callable[[Plan], None], repeat: int) -> tuple[fl
         first += len(plan.requests)
         engine._drive(engine.protocol.check(), "check")  # the parties wait for each other
         before, start = meter.snapshot(), time.perf_counter()
-        source._foresight.clear()
+        source._foresight.clear()  # nothing ahead: each list alone
         source.take(source.request(plan.requests))
         if turn:
             seconds.append(time.perf_counter() - start)
             sent.append(meter.since(before).total.sent)
-        source._foresight._dry.clear()  # nothing ahead: each list alone
+
     return statistics.median(seconds), sent[-1]
 
 

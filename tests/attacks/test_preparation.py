@@ -118,7 +118,7 @@ def test_lies_are_found_and_the_liar_is_named():
 
         def work(s, alter=alter):
             if s.me == LIAR:
-                alter(s._link)
+                alter(s._maker.link)
             return s.take(s.request(plan().requests))
 
         _, honest = crew.results(work)
@@ -153,10 +153,12 @@ def test_after_material_was_given_out_nobody_opens_keys():
     def work(s):
         s.take(s.request(plan().requests))
         if s.me == LIAR:
-            product(0)(s._link)
+            product(0)(s._maker.link)
         sent = []
-        honest = s._link.channel.exchange
-        s._link.channel.exchange = lambda out, expect, label="": sent.append(label) or honest(out, expect, label=label)
+        honest = s._maker.link.channel.exchange
+        s._maker.link.channel.exchange = lambda out, expect, label="": (
+            sent.append(label) or honest(out, expect, label=label)
+        )
         try:
             s.take(s.request(plan().requests))
         except CheatingDetected as error:

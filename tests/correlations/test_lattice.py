@@ -7,7 +7,7 @@ from lattices import Crew
 from tacit import field
 from tacit.correlations.lattice.batch import Batch
 from tacit.correlations.lattice.forms import Way
-from tacit.correlations.lattice.source import _uniform
+from tacit.correlations.lattice.maker import uniform
 from tacit.sharing.forms import Conv2d, Conv2dInput, Conv2dWeight, Elementwise, MatMul
 from tacit.sharing.maps import Combine, Reshape, Slice
 from tacit.sharing.masks import Masked
@@ -126,12 +126,14 @@ def test_only_what_is_uniform_is_encrypted():
     (a, _), (b, _) = plan.mask((4,)), plan.input_mask((4,), 1)
     (r, top, high), _ = plan.truncation((4,), 16)
     (s, *digits), _ = plan.comparison((4,), 6, False)
+    fresh = {id(request) for request in plan.requests}
     for mask in (a, b, r, s, Masked(Combine((2, 1)), (a, r))):
-        assert _uniform(mask)
+        assert uniform(mask, fresh)
+        assert not uniform(mask, set()), "masks of an earlier list may be open"
     for mask in (top, high, *digits, Masked(Combine((1, 1)), (a, top))):
-        assert not _uniform(mask)
+        assert not uniform(mask, fresh)
     a.sealed = True
-    assert not _uniform(a) and not _uniform(Masked(Combine((2, 1)), (a, r)))
+    assert not uniform(a, fresh) and not uniform(Masked(Combine((2, 1)), (a, r)), fresh)
 
 
 def reshaped(mask):
@@ -139,36 +141,58 @@ def reshaped(mask):
 
 
 def test_lists_that_repeat_are_made_ahead(two):
-    """Four of the same: the first alone, then with the next ones; each with masks of its own, products of old masks too."""
+    """Each has masks of its own, and products of older masks too; most lists are there before they are asked for."""
     data = Plan(0)
     (x, _) = data.mask((6, 4))
     base = two.results(lambda s: s.take(s.request(data.requests)))
     x.sealed = True
     fixed = opened([party[0] for party in base])
-    rounds = [c.meter.snapshot().total.rounds for c in two.channels]
-    seen, spent = [], []
-    for _ in range(6):
+
+    def encrypted():
+        return two.channels[0].meter.snapshot().by_label["ciphertexts"].rounds
+
+    seen, before = [], encrypted()
+    for turn in range(12):
         plan = Plan(1)
         (w, _), (v, _) = plan.mask((4, 2)), plan.mask((4, 2))
-        plan.product(MatMul(), x, w)
+        plan.product(MatMul(), x if turn != 9 else w_of(plan, (6, 4)), w)
         plan.product(Elementwise(), w, v)
         given = two.results(lambda s, plan=plan: s.take(s.request(plan.requests)))
-        w, v, z, e = (opened([party[i] for party in given]) for i in range(4))
-        np.testing.assert_array_equal(z, MatMul()(fixed, w))
-        np.testing.assert_array_equal(e, field.mul(w, v))
-        seen.append(w)
-        now = [c.meter.snapshot().total.rounds for c in two.channels]
-        spent.append(now[0] - rounds[0])
-        rounds = now
-    assert len({w.tobytes() for w in seen}) == 6
-    assert spent[0] > 0 and spent[1] > 0 and spent[2:5] == [0, 0, 0] and spent[5] > 0
+        values = [opened([party[i] for party in given]) for i in range(len(plan.requests))]
+        left = fixed if turn != 9 else values[2]
+        np.testing.assert_array_equal(values[-2], MatMul()(left, values[0]))
+        np.testing.assert_array_equal(values[-1], field.mul(values[0], values[1]))
+        seen.append(values[0])
+    assert len({w.tobytes() for w in seen}) == 12
+    # By themselves: the first two lists and the odd one. Ahead: 3 and 15, each in one batch.
+    assert encrypted() - before <= 5
+
+
+def w_of(plan, shape):
+    return plan.mask(shape)[0]
+
+
+def test_products_that_were_not_foreseen(two):
+    """The older mask is another one than last time: that product alone is made when it is asked for."""
+    data = Plan(0)
+    xs = [data.mask((6, 4))[0] for _ in range(4)]
+    base = two.results(lambda s: s.take(s.request(data.requests)))
+    for x in xs:
+        x.sealed = True
+    for turn in range(8):
+        plan = Plan(4)
+        (w, _) = plan.mask((4, 3))
+        plan.product(MatMul(), xs[turn % 4], w)
+        given = two.results(lambda s, plan=plan: s.take(s.request(plan.requests)))
+        w, product = (opened([party[i] for party in given]) for i in range(2))
+        np.testing.assert_array_equal(product, MatMul()(opened([party[turn % 4] for party in base]), w))
 
 
 def test_the_cheaper_operand_is_encrypted(two):
     """The cost of each side is what is really sent for it."""
 
     def work(s):
-        link, layouts = s._link, s._layouts
+        link, layouts = s._maker.link, s._maker.layouts
         form, x, y = MatMul(), (64, 500), (500, 3)
         costs = {left: layouts.of(Way(form, x, y, left))[1] for left in (True, False)}
         chosen = layouts.cheapest(form, x, y, (True, False))

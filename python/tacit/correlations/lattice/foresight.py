@@ -7,6 +7,7 @@ batch's rows do not; they are made ahead if they were the same twice.
 import dataclasses
 from collections import deque
 from collections.abc import Hashable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from weakref import ref
 
@@ -53,6 +54,8 @@ class Copy:
     requests: dict[int, Request]
     older: dict[int, Hashable]
     targets: dict[int, Target] = field(default_factory=dict)
+    done: "Future[None] | None" = None
+    """When `targets` are there."""
 
 
 def copied(requests: Sequence[Request], known: Outline, ahead: set[int]) -> Copy:
@@ -85,7 +88,7 @@ class Foresight:
 
     def __init__(self) -> None:
         self._stock: dict[tuple[Hashable, ...], deque[Copy]] = {}
-        self._dry: dict[tuple[Hashable, ...], int] = {}
+        self._made: dict[tuple[Hashable, ...], int] = {}
         self._last: dict[tuple[Hashable, ...], dict[int, Hashable]] = {}
 
     def take(self, known: Outline) -> Copy | None:
@@ -94,26 +97,31 @@ class Foresight:
         return stock.popleft() if stock else None
 
     def more(self, requests: Sequence[Request], known: Outline, most: int) -> list[Copy]:
-        """Copies to be made with this list, `most` at most: none when it is new, then more each time the stock is empty."""
+        """Copies to be made after this list, which go into the stock.
+
+        None when it is new; then, whenever half of what was made last is used up, four times as many, `most` at most.
+        """
         key = known.repeating
-        dry = self._dry[key] = self._dry.get(key, -1) + 1
+        stock, before = self._stock.setdefault(key, deque()), self._made.get(key)
         last, self._last[key] = self._last.get(key, {}), known.older
         while len(self._last) > KINDS:
             self._forget(next(iter(self._last)))
-        count = min(most, 4**dry - 1, MOST)
+        if before is not None and len(stock) > before // 2:
+            return []
+        count = self._made[key] = 0 if before is None else min(most, MOST, 4 * before + 3)
         ahead = {i for i, described in known.older.items() if last.get(i) == described}
-        return [copied(requests, known, ahead) for _ in range(count)]
-
-    def store(self, known: Outline, copies: Sequence[Copy]) -> None:
-        if copies:
-            self._stock.setdefault(known.repeating, deque()).extend(copies)
+        copies = [copied(requests, known, ahead) for _ in range(count)]
+        stock.extend(copies)
+        return copies
 
     def _forget(self, key: tuple[Hashable, ...]) -> None:
-        for kept in (self._stock, self._dry, self._last):
+        for kept in (self._stock, self._made, self._last):
             kept.pop(key, None)
 
     def clear(self) -> None:
-        self._stock.clear()
+        """Forget everything."""
+        for kept in (self._stock, self._made, self._last):
+            kept.clear()
 
 
 KINDS = 16

@@ -2,47 +2,38 @@
 al. 2020, Rivinius et al. 2023), and bits and numbers that are made as `jobs` says.
 
 Secure against n - 1 active cheaters: see `batch` for what is checked before anything is given out, and docs/security.md.
-Everything is over F_p: bits are field elements.
+Everything is over F_p: bits are field elements. A thread makes what is asked for, and then ahead what will be asked for again.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
-from weakref import WeakKeyDictionary
 
-from tqdm import tqdm
-
-from tacit.correlations.lattice import jobs
-from tacit.correlations.lattice.batch import Batch, CheckFailed
+from tacit.correlations.lattice.batch import CheckFailed
 from tacit.correlations.lattice.blame import Record, accuse
 from tacit.correlations.lattice.foresight import Copy, Foresight, Outline, outline
-from tacit.correlations.lattice.forms import Layouts, Way
-from tacit.correlations.lattice.jobs import Job, Pairs, Target
-from tacit.correlations.lattice.link import Link, Shared
-from tacit.errors import CheatingDetected, Mismatch
-from tacit.field import contiguous, size
-from tacit.sharing.forms import MatMul
-from tacit.sharing.masks import Expression, Mask
-from tacit.sharing.requests import (
-    LENGTH,
-    BitsRequest,
-    ComparisonRequest,
-    EdaBitsRequest,
-    InputMask,
-    MaskRequest,
-    Material,
-    ProductRequest,
-    Request,
-    TruncationRequest,
-)
+from tacit.correlations.lattice.jobs import Target
+from tacit.correlations.lattice.link import Link
+from tacit.correlations.lattice.maker import Maker, price
+from tacit.correlations.lattice.worker import Worker
+from tacit.errors import CheatingDetected
+from tacit.field import size
+from tacit.sharing.requests import Material, ProductRequest, Request
 from tacit.sharing.source import Source, Ticket
 from tacit.transport.channel import Channel
 
-MakeJob = Callable[[slice], Job]
 BYTES = 200
 """Of memory for each number that a batch authenticates, about, while it is made."""
 BUDGET = 1 << 21
 """Numbers of a batch, if nothing else is said."""
+
+
+@dataclass(frozen=True, eq=False)
+class Promised(Ticket):
+    """`material` waits for it."""
+
+    material: Callable[[], list[Material]]
 
 
 class LatticeSource(Source):
@@ -67,277 +58,106 @@ class LatticeSource(Source):
 
         `key`: of all its random numbers, to repeat what a party did; from the operating system by default.
         """
-        self._link: Link | None = Link(me, parties, channel, session, key)
-        self._session = session
-        self.me, self.parties, self.summands = me, parties, parties
-        self.key = self._link.alpha
-        self._layouts = Layouts(self._link.keys)
-        self._budget, self._progress = budget, progress
+        link = Link(me, parties, channel, session, key)
+        self.me, self.parties, self.summands, self.key = me, parties, parties, link.alpha
+        self._session, self._progress = session, progress
+        self._maker = Maker(link, budget)
         self._foresight = Foresight()
-        # What later products may be made of, for as long as somebody knows the mask.
-        self._held: WeakKeyDictionary[Request, list[Shared]] = WeakKeyDictionary()
+        self._worker = Worker(f"tacit-material-{me}")
 
     def request(self, requests: Sequence[Request]) -> Ticket:
-        return Ticket(requests)
+        self._maker.alive()
+        known = outline(requests)
+        copy = self._foresight.take(known)
+        material = self._made(requests) if copy is None else self._completed(requests, known, copy)
+        cost = sum(price(r, self.parties) * size(r.shape) for r in requests)
+        copies = self._foresight.more(requests, known, self._maker.budget // max(cost, 1))
+        if copies:
+            done = self._worker.submit(partial(self._ahead, copies))
+            for c in copies:
+                c.done = done
+        return Promised(requests, material)
 
     def take(self, ticket: Ticket) -> list[Material]:
-        try:
-            return self._taken(ticket.requests)
-        except CheckFailed as failure:
-            raise CheatingDetected(f"{failure}: {self._accuse(ticket.requests)}") from None
+        assert isinstance(ticket, Promised)
+        self._maker.alive()
+        return ticket.material()
 
-    def _accuse(self, requests: Sequence[Request]) -> str:
-        link = self._alive()
+    def _made(self, requests: Sequence[Request]) -> Callable[[], list[Material]]:
+        """A list that was not foreseen."""
+        future = self._worker.submit(partial(self._first, requests))
+        return lambda: [future.result()[id(r)].material() for r in requests]
+
+    def _completed(self, requests: Sequence[Request], known: Outline, copy: Copy) -> Callable[[], list[Material]]:
+        """What was made ahead; products of older masks that were not foreseen are made now."""
+        missing = [r for i, r in enumerate(requests) if known.older.get(i) != copy.older.get(i)]
+        more: Future[dict[int, Target]] | None = None
+        if missing:
+            more = self._worker.submit(partial(self._missing, requests, copy, missing))
+
+        def material() -> list[Material]:
+            assert copy.done is not None
+            copy.done.result()
+            if more is None:
+                self._hold(requests, copy)
+            late = {} if more is None else more.result()
+            return [(late.get(id(r)) or copy.targets[i]).material() for i, r in enumerate(requests)]
+
+        return material
+
+    # In the thread.
+
+    def _first(self, requests: Sequence[Request]) -> dict[int, Target]:
+        link = self._maker.alive()
+        try:
+            made = self._maker.make(requests, requests, self._progress)
+        except CheckFailed as failure:
+            raise CheatingDetected(f"{failure}: {self._accuse(link, requests)}") from None
+        link.record = None  # from now on there are secrets that the keys of random numbers would show
+        return made
+
+    def _missing(self, requests: Sequence[Request], copy: Copy, missing: Sequence[Request]) -> dict[int, Target]:
+        self._hold(requests, copy)
+        try:
+            return self._maker.make(missing, requests, self._progress)
+        except CheckFailed as failure:
+            raise CheatingDetected(f"{failure}: {UNKNOWN}") from None
+
+    def _ahead(self, copies: Sequence[Copy]) -> None:
+        requests = [r for c in copies for r in c.requests.values()]
+        try:
+            targets = self._maker.make(requests, requests)
+        except CheckFailed as failure:
+            raise CheatingDetected(f"{failure}: {UNKNOWN}") from None
+        for c in copies:
+            c.targets = {i: targets[id(r)] for i, r in c.requests.items()}
+
+    def _hold(self, requests: Sequence[Request], copy: Copy) -> None:
+        for i, target in copy.targets.items():
+            if not isinstance(requests[i], ProductRequest):
+                self._maker.hold(requests[i], target)
+
+    def _accuse(self, link: Link, requests: Sequence[Request]) -> str:
         record, link.record = link.record, None
         if record is None:
-            return "whose doing it was does not show; start again, without that party if you know it"
+            return UNKNOWN
 
         def again(me: int, channel: Channel, key: bytes) -> Record:
-            repeated = LatticeSource(me, self.parties, channel, self._session, self._budget, key=key)
-            told = repeated._alive().record
+            repeated = Maker(Link(me, self.parties, channel, self._session, key), self._maker.budget)
+            told = repeated.alive().record
             assert told is not None
-            repeated._taken(requests)
+            repeated.make(requests, requests)
             return told
 
         return accuse(link, record, again)
 
-    def _taken(self, requests: Sequence[Request]) -> list[Material]:
-        link = self._alive()
-        known = outline(requests)
-        if (copy := self._foresight.take(known)) is not None:
-            return self._completed(requests, known, copy)
-        price = sum(_price(r, self.parties) * size(r.shape) for r in requests)
-        copies = self._foresight.more(requests, known, self._budget // max(price, 1))
-        targets = self._make([*requests, *(r for c in copies for r in c.requests.values())])
-        for c in copies:
-            c.targets = {i: targets[id(r)] for i, r in c.requests.items()}
-        self._foresight.store(known, copies)
-        link.record = None  # from now on there are secrets that the keys of random numbers would show
-        return [targets[id(r)].material() for r in requests]
-
-    def _completed(self, requests: Sequence[Request], known: Outline, copy: Copy) -> list[Material]:
-        """What was made ahead; products of older masks that were not foreseen are made now."""
-        targets = {
-            i: target
-            for i, target in copy.targets.items()
-            if i not in known.older or known.older[i] == copy.older.get(i)
-        }
-        for i, target in targets.items():
-            if not isinstance(requests[i], ProductRequest):
-                self._held[requests[i]] = target.shares
-        missing = [r for i, r in enumerate(requests) if i not in targets]
-        made = self._make(missing)
-        return [targets[i].material() if i in targets else made[id(r)].material() for i, r in enumerate(requests)]
-
-    def _make(self, requests: Sequence[Request]) -> dict[int, Target]:
-        """By id of the request."""
-        link = self._alive()
-        targets = {id(r): Target(r.shape, r.count) for r in requests}
-        made = [r for r in requests if not isinstance(r, ProductRequest)]
-        asked = [r for r in requests if isinstance(r, ProductRequest)]
-        pairs, rest = _neighbours(made, asked, targets)
-        total = sum(_price(r, self.parties) * size(r.shape) for r in (*made, *rest))
-        with tqdm(
-            total=total, desc="material", unit="", unit_scale=True, leave=False, delay=3, disable=not self._progress
-        ) as bar:
-            self._run((job for r in made for job in self._jobs(link, r, targets[id(r)], pairs.get(id(r), {}))), bar)
-            for r in made:
-                self._held[r] = targets[id(r)].shares
-            self._run(self._products(rest, targets), bar)
-        return targets
-
     def burn(self) -> None:
         super().burn()
-        self._link = None
-        self._held.clear()
+        self._maker.burn()
         self._foresight.clear()
 
-    def _alive(self) -> Link:
-        if self._link is None:
-            raise CheatingDetected("the keys of this session were destroyed: start a new one")
-        return self._link
-
-    def _run(self, work: Iterable[tuple[int, Job]], bar: "tqdm[Any]") -> None:
-        """Jobs, in batches of about the budget; then what they still want of a further batch."""
-        group: list[Job] = []
-        cost = 0
-        for price, job in work:
-            if group and cost + price > self._budget:
-                self._batches(group)
-                bar.update(cost)
-                group, cost = [], 0
-            next(job)
-            group.append(job)
-            cost += price
-        self._batches(group)
-        bar.update(cost)
-
-    def _batches(self, active: Sequence[Job]) -> None:
-        link = self._alive()
-        while active:
-            batch = Batch(link, self._layouts)
-            following = []
-            for job in active:
-                try:
-                    job.send(batch)
-                    following.append(job)
-                except StopIteration:
-                    pass
-            if not batch.empty:
-                batch.run()
-            active = following
-
-    # Requests.
-
-    def _jobs(self, link: Link, r: Request, target: Target, pairs: Pairs) -> Iterator[tuple[int, Job]]:
-        """(elements to authenticate, job) for the pieces of a request."""
-        price = _price(r, self.parties)
-        match r:
-            case MaskRequest(bits=False):
-                return self._pieces(size(r.shape), price, partial(jobs.mask, target))
-            case InputMask(owner=owner) if owner < self.parties:
-                return self._pieces(size(r.shape), price, partial(jobs.input_mask, target, link, owner))
-            case BitsRequest():
-                return self._pieces(size(r.shape), price, partial(jobs.bits, target))
-            case TruncationRequest(bits=f):
-                return self._pieces(size(r.shape), price, partial(jobs.truncation, target, self.parties, f))
-            case ComparisonRequest(bits=t, words=False, drop=f):
-                return self._pieces(size(r.shape), price, partial(jobs.comparison, target, t, f, pairs))
-            case EdaBitsRequest(bits=t, words=False):
-                return self._pieces(size(r.shape), price, partial(jobs.edabits, target, link, t, pairs))
-        raise Mismatch(f"request {r.number} ({type(r).__name__}) is nothing that is made by lattices")
-
-    def _pieces(self, count: int, price: int, make: MakeJob) -> Iterator[tuple[int, Job]]:
-        step = max(1, self._budget // (2 * price))
-        for start in range(0, count, step):
-            stop = min(count, start + step)
-            yield price * (stop - start), make(slice(start, stop))
-
-    def _products(self, requests: Sequence[ProductRequest], targets: dict[int, Target]) -> Iterator[tuple[int, Job]]:
-        """Elementwise products of one uniform operand together: it is encrypted once."""
-        yield from self._forms([r for r in requests if not r.form.elementwise], targets)
-        groups: dict[Expression, list[tuple[Expression, Target]]] = {}
-        uses: dict[Expression, int] = {}
-        for r in requests:
-            if r.form.elementwise:
-                for e in {r.x, r.y}:
-                    uses[e] = uses.get(e, 0) + 1
-        for r in requests:
-            target, sides = targets[id(r)], [left for left, e in ((True, r.x), (False, r.y)) if _uniform(e)]
-            if not r.form.elementwise:
-                continue
-            if not sides:
-                x, y = self._evaluate(r.x), self._evaluate(r.y)
-                yield from self._pieces(x.value.size, 5, partial(jobs.reopened, target, x, y))
-            else:
-                left = max(sides, key=lambda left: uses[r.x if left else r.y])
-                e, f = (r.x, r.y) if left else (r.y, r.x)
-                groups.setdefault(e, []).append((f, target))
-        for expression, members in groups.items():
-            uniform, others = self._evaluate(expression), [self._evaluate(f) for f, _ in members]
-            make = partial(jobs.products, [target for _, target in members], uniform, others)
-            yield from self._pieces(uniform.value.size, len(others) + 2, make)
-
-    def _forms(self, requests: Sequence[ProductRequest], targets: dict[int, Target]) -> Iterator[tuple[int, Job]]:
-        """Matrix products and convolutions, one for each index of leading axes; those of one F side by side."""
-        groups: dict[tuple[Way, Expression, int], list[tuple[Expression, Target]]] = {}
-        for r in requests:
-            kept = len(r.x.shape) - 2 if isinstance(r.form, MatMul) else 0
-            sides = tuple(left for left, e in ((True, r.x), (False, r.y)) if _uniform(e))
-            way = self._layouts.cheapest(r.form, r.x.shape[kept:], r.y.shape[kept:], sides or (True, False))
-            e, f = (r.x, r.y) if way.left else (r.y, r.x)
-            count = size(r.x.shape[:kept])
-            if sides:
-                groups.setdefault((way, f, count), []).append((e, targets[id(r)]))
-            else:
-                yield from self._reopened(way, self._evaluate(e), self._evaluate(f), targets[id(r)], count)
-        for (way, f, count), members in groups.items():
-            price = size(way.encrypted) + size(way.form.shape(way.x, way.y))
-            at_once = max(1, (self._budget // 4) // price)
-            plain = self._evaluate(f)
-            for start in range(0, len(members), at_once):
-                part = members[start : start + at_once]
-                es = [self._evaluate(e) for e, _ in part]
-                for i in range(count):
-                    places = [(target, _block(size(target.shape), count, i)) for _, target in part]
-                    block = jobs.part(plain, _block(plain.value.size, count, i))
-                    these = [jobs.part(e, _block(e.value.size, count, i)) for e in es]
-                    yield len(part) * price + block.value.size, jobs.forms(way, places, these, block)
-
-    def _reopened(self, way: Way, e: Shared, f: Shared, target: Target, count: int) -> Iterator[tuple[int, Job]]:
-        for i in range(count):
-            a, b = (jobs.part(s, _block(s.value.size, count, i)) for s in (e, f))
-            here = _block(size(target.shape), count, i)
-            yield 2 * a.value.size + b.value.size + here.stop, jobs.reopened_form(target, here, way, a, b)
-
-    def _evaluate(self, expression: Expression) -> Shared:
-        """This party's share of it, flat."""
-        if isinstance(expression, Mask):
-            return self._held[expression.request][expression.place]
-        inputs = [self._evaluate(i) for i in expression.inputs]
-        shapes = [i.shape for i in expression.inputs]
-        value, mac = (
-            contiguous(
-                expression.map(*(part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)))
-            ).reshape(-1)
-            for parts in ([i.value for i in inputs], [i.mac for i in inputs])
-        )
-        return Shared(value, mac)
+    def close(self) -> None:
+        self._worker.close()
 
 
-def _price(r: Request, parties: int) -> int:
-    """Numbers to authenticate for each element, about."""
-    match r:
-        case BitsRequest():
-            return 2
-        case TruncationRequest():
-            return parties * LENGTH // 3 + 8
-        case ComparisonRequest(bits=t):
-            return parties * (LENGTH - t) // 3 + 3 * t
-        case EdaBitsRequest():
-            return 3 * LENGTH
-        case ProductRequest():
-            return 3
-    return 1
-
-
-def _block(total: int, count: int, i: int) -> slice:
-    return slice(total // count * i, total // count * (i + 1))
-
-
-def _uniform(expression: Expression) -> bool:
-    """Whether all that it is made of is uniform and was not opened: what a failed check shows of it is then of no use."""
-    return all(
-        not leaf.sealed and (isinstance(leaf.request, MaskRequest | InputMask) or leaf.place == 0)
-        for leaf in expression.leaves()
-    )
-
-
-def _neighbours(
-    made: Sequence[Request], asked: Sequence[ProductRequest], targets: dict[int, Target]
-) -> tuple[dict[int, Pairs], list[ProductRequest]]:
-    """Products of two bits of one r, by the r's request; and what else is asked for."""
-    pairs: dict[int, Pairs] = {}
-    rest = []
-    known = {id(r) for r in made if isinstance(r, ComparisonRequest | EdaBitsRequest)}
-    for r in asked:
-        if r.form.elementwise and (bits := _bits_of(r.x, r.y)) is not None and id(bits[0]) in known:
-            request, high, low = bits
-            pairs.setdefault(id(request), {}).setdefault((high, low), []).append(targets[id(r)])
-        else:
-            rest.append(r)
-    return pairs, rest
-
-
-def _bits_of(x: Expression, y: Expression) -> tuple[Request, int, int] | None:
-    """(request, higher bit, lower bit) if both are bits of one r; bits are numbered from the lowest."""
-    if not (isinstance(x, Mask) and isinstance(y, Mask)) or x.request is not y.request or x.place == y.place:
-        return None
-    r = x.request
-    if not isinstance(r, ComparisonRequest | EdaBitsRequest):
-        return None
-    first = 0 if isinstance(r, ComparisonRequest) else LENGTH - r.bits
-    places = sorted((x.place, y.place))
-    if places[0] < 1 or places[1] > r.bits:
-        return None
-    return r, first + places[1] - 1, first + places[0] - 1
+UNKNOWN = "whose doing it was does not show; start again, without that party if you know it"

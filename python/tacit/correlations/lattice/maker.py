@@ -1,0 +1,266 @@
+"""Makes lists of requests: each request becomes jobs (`jobs`), many jobs share a batch (`batch`)."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from tqdm import tqdm
+
+from tacit.correlations.lattice import jobs
+from tacit.correlations.lattice.batch import Batch
+from tacit.correlations.lattice.forms import Layouts, Way
+from tacit.correlations.lattice.jobs import Job, Pairs, Target
+from tacit.correlations.lattice.link import Link, Shared
+from tacit.errors import CheatingDetected, Mismatch
+from tacit.field import contiguous, size
+from tacit.sharing.forms import MatMul
+from tacit.sharing.masks import Expression, Mask
+from tacit.sharing.requests import (
+    LENGTH,
+    BitsRequest,
+    ComparisonRequest,
+    EdaBitsRequest,
+    InputMask,
+    MaskRequest,
+    ProductRequest,
+    Request,
+    TruncationRequest,
+)
+
+MakeJob = Callable[[slice], Job]
+
+
+class Maker:
+    """One party's. `budget`: numbers that one batch authenticates, about."""
+
+    def __init__(self, link: Link, budget: int) -> None:
+        self.link: Link | None = link
+        self.parties, self.budget = link.parties, budget
+        self.layouts = Layouts(link.keys)
+        # What later products may be made of, for as long as somebody knows the mask.
+        self._held: WeakKeyDictionary[Request, list[Shared]] = WeakKeyDictionary()
+
+    def make(
+        self, requests: Sequence[Request], fresh: Collection[Request], progress: bool = False
+    ) -> dict[int, Target]:
+        """By id of the request. `fresh`: whose masks nobody can have opened yet, but for what says that it is sealed."""
+        link = self.alive()
+        targets = {id(r): Target(r.shape, r.count) for r in requests}
+        made = [r for r in requests if not isinstance(r, ProductRequest)]
+        asked = [r for r in requests if isinstance(r, ProductRequest)]
+        pairs, rest = _neighbours(made, asked, targets)
+        known = {id(r) for r in fresh}
+        total = sum(price(r, self.parties) * size(r.shape) for r in (*made, *rest))
+        with tqdm(
+            total=total, desc="material", unit="", unit_scale=True, leave=False, delay=3, disable=not progress
+        ) as bar:
+            self._run((job for r in made for job in self._jobs(link, r, targets[id(r)], pairs.get(id(r), {}))), bar)
+            for r in made:
+                self.hold(r, targets[id(r)])
+            self._run(self._products(rest, targets, known), bar)
+        return targets
+
+    def hold(self, request: Request, target: Target) -> None:
+        """Its shares may be asked for products of."""
+        self._held[request] = target.shares
+
+    def burn(self) -> None:
+        self.link = None
+        self._held.clear()
+
+    def alive(self) -> Link:
+        if self.link is None:
+            raise CheatingDetected("the keys of this session were destroyed: start a new one")
+        return self.link
+
+    def _run(self, work: Iterable[tuple[int, Job]], bar: "tqdm[Any]") -> None:
+        """Jobs, in batches of about the budget; then what they still want of a further batch."""
+        group: list[Job] = []
+        cost = 0
+        for price, job in work:
+            if group and cost + price > self.budget:
+                self._batches(group)
+                bar.update(cost)
+                group, cost = [], 0
+            next(job)
+            group.append(job)
+            cost += price
+        self._batches(group)
+        bar.update(cost)
+
+    def _batches(self, active: Sequence[Job]) -> None:
+        link = self.alive()
+        while active:
+            batch = Batch(link, self.layouts)
+            following = []
+            for job in active:
+                try:
+                    job.send(batch)
+                    following.append(job)
+                except StopIteration:
+                    pass
+            if not batch.empty:
+                batch.run()
+            active = following
+
+    # Requests.
+
+    def _jobs(self, link: Link, r: Request, target: Target, pairs: Pairs) -> Iterator[tuple[int, Job]]:
+        """(elements to authenticate, job) for the pieces of a request."""
+        cost = price(r, self.parties)
+        match r:
+            case MaskRequest(bits=False):
+                return self._pieces(size(r.shape), cost, partial(jobs.mask, target))
+            case InputMask(owner=owner) if owner < self.parties:
+                return self._pieces(size(r.shape), cost, partial(jobs.input_mask, target, link, owner))
+            case BitsRequest():
+                return self._pieces(size(r.shape), cost, partial(jobs.bits, target))
+            case TruncationRequest(bits=f):
+                return self._pieces(size(r.shape), cost, partial(jobs.truncation, target, self.parties, f))
+            case ComparisonRequest(bits=t, words=False, drop=f):
+                return self._pieces(size(r.shape), cost, partial(jobs.comparison, target, t, f, pairs))
+            case EdaBitsRequest(bits=t, words=False):
+                return self._pieces(size(r.shape), cost, partial(jobs.edabits, target, link, t, pairs))
+        raise Mismatch(f"request {r.number} ({type(r).__name__}) is nothing that is made by lattices")
+
+    def _pieces(self, count: int, price: int, make: MakeJob) -> Iterator[tuple[int, Job]]:
+        step = max(1, self.budget // (2 * price))
+        for start in range(0, count, step):
+            stop = min(count, start + step)
+            yield price * (stop - start), make(slice(start, stop))
+
+    def _products(
+        self, requests: Sequence[ProductRequest], targets: dict[int, Target], fresh: set[int]
+    ) -> Iterator[tuple[int, Job]]:
+        """Elementwise products of one uniform operand together: it is encrypted once."""
+        yield from self._forms([r for r in requests if not r.form.elementwise], targets, fresh)
+        groups: dict[Expression, list[tuple[Expression, Target]]] = {}
+        uses: dict[Expression, int] = {}
+        for r in requests:
+            if r.form.elementwise:
+                for e in {r.x, r.y}:
+                    uses[e] = uses.get(e, 0) + 1
+        for r in requests:
+            target, sides = targets[id(r)], [left for left, e in ((True, r.x), (False, r.y)) if uniform(e, fresh)]
+            if not r.form.elementwise:
+                continue
+            if not sides:
+                x, y = self._evaluate(r.x), self._evaluate(r.y)
+                yield from self._pieces(x.value.size, 5, partial(jobs.reopened, target, x, y))
+            else:
+                left = max(sides, key=lambda left: uses[r.x if left else r.y])
+                e, f = (r.x, r.y) if left else (r.y, r.x)
+                groups.setdefault(e, []).append((f, target))
+        for expression, members in groups.items():
+            encrypted, others = self._evaluate(expression), [self._evaluate(f) for f, _ in members]
+            make = partial(jobs.products, [target for _, target in members], encrypted, others)
+            yield from self._pieces(encrypted.value.size, len(others) + 2, make)
+
+    def _forms(
+        self, requests: Sequence[ProductRequest], targets: dict[int, Target], fresh: set[int]
+    ) -> Iterator[tuple[int, Job]]:
+        """Matrix products and convolutions, one for each index of leading axes; those of one F side by side."""
+        groups: dict[tuple[Way, Expression, int], list[tuple[Expression, Target]]] = {}
+        for r in requests:
+            kept = len(r.x.shape) - 2 if isinstance(r.form, MatMul) else 0
+            sides = tuple(left for left, e in ((True, r.x), (False, r.y)) if uniform(e, fresh))
+            way = self.layouts.cheapest(r.form, r.x.shape[kept:], r.y.shape[kept:], sides or (True, False))
+            e, f = (r.x, r.y) if way.left else (r.y, r.x)
+            count = size(r.x.shape[:kept])
+            if sides:
+                groups.setdefault((way, f, count), []).append((e, targets[id(r)]))
+            else:
+                yield from self._reopened(way, self._evaluate(e), self._evaluate(f), targets[id(r)], count)
+        for (way, f, count), members in groups.items():
+            cost = size(way.encrypted) + size(way.form.shape(way.x, way.y))
+            at_once = max(1, (self.budget // 4) // cost)
+            plain = self._evaluate(f)
+            for start in range(0, len(members), at_once):
+                part = members[start : start + at_once]
+                es = [self._evaluate(e) for e, _ in part]
+                for i in range(count):
+                    places = [(target, _block(size(target.shape), count, i)) for _, target in part]
+                    block = jobs.part(plain, _block(plain.value.size, count, i))
+                    these = [jobs.part(e, _block(e.value.size, count, i)) for e in es]
+                    yield len(part) * cost + block.value.size, jobs.forms(way, places, these, block)
+
+    def _reopened(self, way: Way, e: Shared, f: Shared, target: Target, count: int) -> Iterator[tuple[int, Job]]:
+        for i in range(count):
+            a, b = (jobs.part(s, _block(s.value.size, count, i)) for s in (e, f))
+            here = _block(size(target.shape), count, i)
+            yield 2 * a.value.size + b.value.size + here.stop, jobs.reopened_form(target, here, way, a, b)
+
+    def _evaluate(self, expression: Expression) -> Shared:
+        """This party's share of it, flat."""
+        if isinstance(expression, Mask):
+            return self._held[expression.request][expression.place]
+        inputs = [self._evaluate(i) for i in expression.inputs]
+        shapes = [i.shape for i in expression.inputs]
+        value, mac = (
+            contiguous(
+                expression.map(*(part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)))
+            ).reshape(-1)
+            for parts in ([i.value for i in inputs], [i.mac for i in inputs])
+        )
+        return Shared(value, mac)
+
+
+def price(r: Request, parties: int) -> int:
+    """Numbers to authenticate for each element, about."""
+    match r:
+        case BitsRequest():
+            return 2
+        case TruncationRequest():
+            return parties * LENGTH // 3 + 8
+        case ComparisonRequest(bits=t):
+            return parties * (LENGTH - t) // 3 + 3 * t
+        case EdaBitsRequest():
+            return 3 * LENGTH
+        case ProductRequest():
+            return 3
+    return 1
+
+
+def _block(total: int, count: int, i: int) -> slice:
+    return slice(total // count * i, total // count * (i + 1))
+
+
+def uniform(expression: Expression, fresh: set[int]) -> bool:
+    """Whether all that it is made of is uniform and was not opened: what a failed check shows of it is then of no use."""
+    return all(
+        id(leaf.request) in fresh
+        and not leaf.sealed
+        and (isinstance(leaf.request, MaskRequest | InputMask) or leaf.place == 0)
+        for leaf in expression.leaves()
+    )
+
+
+def _neighbours(
+    made: Sequence[Request], asked: Sequence[ProductRequest], targets: dict[int, Target]
+) -> tuple[dict[int, Pairs], list[ProductRequest]]:
+    """Products of two bits of one r, by the r's request; and what else is asked for."""
+    pairs: dict[int, Pairs] = {}
+    rest = []
+    known = {id(r) for r in made if isinstance(r, ComparisonRequest | EdaBitsRequest)}
+    for r in asked:
+        if r.form.elementwise and (bits := _bits_of(r.x, r.y)) is not None and id(bits[0]) in known:
+            request, high, low = bits
+            pairs.setdefault(id(request), {}).setdefault((high, low), []).append(targets[id(r)])
+        else:
+            rest.append(r)
+    return pairs, rest
+
+
+def _bits_of(x: Expression, y: Expression) -> tuple[Request, int, int] | None:
+    """(request, higher bit, lower bit) if both are bits of one r; bits are numbered from the lowest."""
+    if not (isinstance(x, Mask) and isinstance(y, Mask)) or x.request is not y.request or x.place == y.place:
+        return None
+    r = x.request
+    if not isinstance(r, ComparisonRequest | EdaBitsRequest):
+        return None
+    first = 0 if isinstance(r, ComparisonRequest) else LENGTH - r.bits
+    places = sorted((x.place, y.place))
+    if places[0] < 1 or places[1] > r.bits:
+        return None
+    return r, first + places[1] - 1, first + places[0] - 1

@@ -1,0 +1,44 @@
+"""One thread that works off what it is given, in that order: alike at all parties, whatever their speed."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Worker:
+    """Once something fails, everything after it fails alike."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._work: SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def submit(self, work: Callable[[], T]) -> "Future[T]":
+        if self._thread is None:
+            # A daemon: what is made ahead for nobody must not keep a process alive.
+            self._thread = threading.Thread(target=self._serve, name=self._name, daemon=True)
+            self._thread.start()
+        future: Future[T] = Future()
+        self._work.put((work, future))
+        return future
+
+    def close(self) -> None:
+        """Nothing more comes."""
+        self._work.put(None)
+
+    def _serve(self) -> None:
+        failure: BaseException | None = None
+        while (job := self._work.get()) is not None:
+            work, future = job
+            if failure is None:
+                try:
+                    future.set_result(work())
+                    continue
+                except BaseException as error:
+                    failure = error
+            future.set_exception(failure)
+            del work, job  # what it holds may be large
