@@ -29,6 +29,13 @@ def append(file: IO[bytes], requests: Sequence[Request]) -> None:
     file.write(msgpack.packb([requests[0].number, pack(requests)]))
 
 
+def read(path: Path) -> Iterator[list[Request]]:
+    """All lists, one after the other."""
+    with path.open("rb") as file:
+        for found in msgpack.Unpacker(file, max_buffer_size=LARGEST):
+            yield _unpacked(found)
+
+
 def digest(path: Path) -> str:
     """What parties compare, that all are going to make the same."""
     with path.open("rb") as file:
@@ -47,7 +54,7 @@ class Outlook:
     def of(cls, path: Path, me: int) -> "Outlook":
         lists = stored = 0
         last: dict[int, int] = {}
-        for requests in _lists(path):
+        for requests in read(path):
             first = requests[0].number
             for r in requests:
                 stored += 8 * stored_elements(r, me)
@@ -102,12 +109,6 @@ class _Known:
         self._masks = {n: masks for n, masks in self._masks.items() if self._last.get(n, -1) >= self._done}
 
 
-def _lists(path: Path) -> Iterator[list[Request]]:
-    with path.open("rb") as file:
-        for found in msgpack.Unpacker(file, max_buffer_size=LARGEST):
-            yield _unpacked(found)
-
-
 def _unpacked(found: Any) -> list[Request]:
     match found:
         case [int(first), [_, *_] as packed] if first >= 0:
@@ -118,7 +119,7 @@ def _unpacked(found: Any) -> list[Request]:
 def _groups(path: Path, me: int) -> Iterator[list[list[Request]]]:
     group: list[list[Request]] = []
     held = 0
-    for requests in _lists(path):
+    for requests in read(path):
         group.append(requests)
         held += 8 * sum(stored_elements(r, me) for r in requests)
         if held >= GROUP:
