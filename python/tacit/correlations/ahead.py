@@ -74,6 +74,7 @@ def prepare(
         for requests in lists:
             put(writer, requests, [next(material) for _ in requests])
             made(8 * sum(stored_elements(r, me) for r in requests))
+        writer.sync()  # little by little: at the end the others wait
         known.forget(len(lists))
 
 

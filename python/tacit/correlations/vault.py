@@ -83,9 +83,11 @@ class Folder:
             ) from None
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
             os.close(self._descriptor)
-            raise StoreError(f"the store {path} is in use by another process; a store serves one run") from None
+            if isinstance(error, BlockingIOError):
+                raise StoreError(f"the store {path} is in use by another process; a store serves one run") from None
+            raise StoreError(f"{path} cannot be locked ({error.strerror}): keep stores on a disk of this machine") from None
 
     def sync(self) -> None:
         os.fsync(self._descriptor)

@@ -59,7 +59,6 @@ def _fill(context: Context, channel: Channel, lists: Path, outlook: ahead.Outloo
         file=sys.stderr,
     ) as bar:
         ahead.prepare(source, lists, me, outlook, writer, bar.update)
-    writer.sync()
     # A store is of use only if all have theirs.
     channel.exchange(
         {i: [WRITTEN] for i in channel.peers}, dict.fromkeys(channel.peers, len(WRITTEN)), label="preparation"

@@ -5,9 +5,8 @@ import secrets
 import socket
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tacit.correlations.store import StoreSource
-from tacit.correlations.vault import read_key
 from tacit.fixed.format import Format
 from tacit.sessions import context as contexts
 from tacit.sessions.context import Context
@@ -19,6 +18,9 @@ from tacit.sharing.source import Source
 from tacit.transport.channel import Channel
 from tacit.transport.endpoint import Endpoint
 from tacit.transport.identity import Identity
+
+if TYPE_CHECKING:
+    from tacit.correlations.store import StoreSource
 
 NONCE = 32
 
@@ -125,7 +127,11 @@ def open_endpoint(context: Context) -> Endpoint:
     )
 
 
-def _stored_source(context: Context) -> StoreSource:
+def _stored_source(context: Context) -> "StoreSource":
+    """What `tacit prepare` made: this party's part of it."""
+    from tacit.correlations.store import StoreSource
+    from tacit.correlations.vault import read_key
+
     key = read_key(Path(context.store_key))
     return StoreSource(context.me, context.parties, Path(context.store) / str(context.me), key)
 
