@@ -112,7 +112,7 @@ def test_two_runs_cannot_share_it(store):
 def test_another_list_is_a_mismatch(store):
     first, second, *_ = lists()
     source = opened(store)
-    with pytest.raises(Mismatch, match="list 1 of 6 .* script, its arguments"):
+    with pytest.raises(Mismatch, match=r"list 1 of 6 .* script, its arguments"):
         take(source, second)
     source.burn()
     source = opened(store)  # it was left as it was
@@ -162,7 +162,7 @@ def test_a_store_of_somebody_else(store, arguments):
     if "me" in arguments:
         shutil.rmtree(store / "1")
         (store / "0").rename(store / "1")
-    with pytest.raises(StoreError, match="does not open with this key|is for party 0 of 2"):
+    with pytest.raises(StoreError, match=r"does not open with this key|is for party 0 of 2"):
         opened(store, **arguments)
 
 
@@ -318,7 +318,9 @@ def test_killed_before_or_after_each_call_that_is_to_last(store, place):
     log = store / "log"
     assert ended(run_and_log(store, log, wrap)) == -signal.SIGKILL
     before = once(log)
-    assert len(before) == (0 if place < 6 else COUNT)  # the claim comes before the first, what is removed after the last
+    assert len(before) == (
+        0 if place < 6 else COUNT
+    )  # the claim comes before the first, what is removed after the last
     assert ended(run_and_log(store, log)) == 2
     assert once(log) == before
 

@@ -96,7 +96,7 @@ def test_another_script_is_refused_and_leaves_the_store(tmp_path):
         return regression(session)
 
     fill(tmp_path, listed(tmp_path, regression, False, tensors=False), kind=LikeLattice)
-    with pytest.raises(Mismatch, match="list 1 of .* the script, its arguments"):
+    with pytest.raises(Mismatch, match=r"list 1 of .* the script, its arguments"):
         stored(tmp_path, lambda session: session.reveal(session.secret(np.ones(2), owner=0)), tensors=False)
     assert len(list(tmp_path.glob("*/head"))) == 2
     stored(tmp_path, regression, tensors=False)

@@ -5,8 +5,8 @@
 A piece that is altered, cut off, swapped, brought from elsewhere or read as another kind does not open: K is of this store alone,
 k is its place. Lengths are not written: the reader knows them.
 
-Before anything is handed out, `claim` overwrites the head with zeros, syncs, renames it to `used`, and syncs the folder. From
-then on K is in the memory of that process and nowhere else: whatever becomes of the process, nobody reads the store a second time.
+Before anything is handed out, `claim` overwrites the head with zeros, syncs, renames it to `used`, and syncs the folder. From then
+K is in the memory of that process and nowhere else: whatever becomes of the process, nobody reads the store a second time.
 What is there tells how far a store came: `head`: ready; `used`: some process had it; neither: not finished.
 """
 
@@ -87,7 +87,9 @@ class Folder:
             os.close(self._descriptor)
             if isinstance(error, BlockingIOError):
                 raise StoreError(f"the store {path} is in use by another process; a store serves one run") from None
-            raise StoreError(f"{path} cannot be locked ({error.strerror}): keep stores on a disk of this machine") from None
+            raise StoreError(
+                f"{path} cannot be locked ({error.strerror}): keep stores on a disk of this machine"
+            ) from None
 
     def sync(self) -> None:
         os.fsync(self._descriptor)
