@@ -5,8 +5,8 @@
 A piece that is altered, cut off, swapped, brought from elsewhere or read as another kind does not open: K is of this store alone,
 k is its place. Lengths are not written: the reader knows them.
 
-Before anything is handed out, `claim` overwrites the head with zeros, syncs, renames it to `used`, and syncs the folder. After it,
-K is in the memory of that process and nowhere else: whatever becomes of the process, nobody reads the store a second time.
+Before anything is handed out, `claim` overwrites the head with zeros, syncs it, renames it to `used`, and syncs the folder. After
+that K is in the memory of that process and nowhere else: whatever becomes of the process, nobody reads the store again.
 What is there tells how far a store came: `head`: ready; `used`: some process had it; neither: not finished.
 """
 
