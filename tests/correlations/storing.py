@@ -16,6 +16,7 @@ class LikeLattice(DealerSource):
 
     binary = False
     summands = 2
+    late = False
 
 
 def fill(folder, lists, n=2, kind=DealerSource):

@@ -1,5 +1,7 @@
 """What a dry run lists is what the run asks for: trainings on stored material."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,9 @@ from torch import nn
 import tacit
 from tacit.correlations import ahead
 from tacit.correlations.dealer import DealerSource
+from tacit.correlations.vault import StoreError
 from tacit.errors import Mismatch
+from tacit.fixed.array import SecretArray
 from tacit.sessions.dry import DrySource
 from tacit.sessions.options import Options
 from tacit.sessions.session import Session
@@ -32,9 +36,8 @@ def stored(folder, function, **options):
     )
 
 
-def network():
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.AvgPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(32, 3))
+torch.manual_seed(0)
+NETWORK = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.AvgPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(32, 3))
 
 
 def steps(model, batches):
@@ -50,7 +53,7 @@ def steps(model, batches):
 def cnn(session):
     x = session.secret(lambda: IMAGES, owner=0, shape=IMAGES.shape, format=tacit.Format(8, 1))
     t = session.labels(lambda: np.arange(8) % 3, classes=3, owner=1, shape=(8,))
-    model = session.share(network())
+    model = session.share(copy.deepcopy(NETWORK))
     loss = steps(model, session.batches(x, t, size=4))
     session.reveal(loss)
     with torch.no_grad():
@@ -58,7 +61,7 @@ def cnn(session):
 
 
 def cnn_in_the_clear():
-    model, order = network(), np.random.default_rng(0).permutation(8)
+    model, order = copy.deepcopy(NETWORK), np.random.default_rng(0).permutation(8)
     x, t = torch.tensor(IMAGES).float(), torch.arange(8) % 3
     steps(model, ((x[rows], t[rows]) for rows in (order[:4], order[4:])))
     with torch.no_grad():
@@ -88,6 +91,14 @@ def test_a_regression_with_a_guard(tmp_path):
     fill(tmp_path, listed(tmp_path, regression, False, **options), kind=LikeLattice)
     nothing, w = stored(tmp_path, regression, **options)
     assert nothing is None and np.abs(w).max() > 0.01
+
+
+def test_a_value_that_is_opened_under_the_key_uses_it_up(tmp_path):
+    fill(tmp_path, listed(tmp_path, regression, False, tensors=False), kind=LikeLattice)
+    (two, _) = stored(tmp_path, lambda s: s.reveal(SecretArray(s.arithmetic, s.arithmetic.public(np.full(1, 2.0)))))
+    assert two == [2.0]
+    with pytest.raises(StoreError, match="used by a run"):
+        stored(tmp_path, regression, tensors=False)
 
 
 def test_another_script_is_refused_and_leaves_the_store(tmp_path):

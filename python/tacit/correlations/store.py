@@ -59,6 +59,7 @@ def seal(writer: Writer, source: Source, id: bytes, me: int, parties: int, lists
         binary_key=source.binary_key,
         binary=source.binary,
         summands=source.summands,
+        late=source.late,
         lists=lists,
     )
 
@@ -81,7 +82,7 @@ class StoreSource(Source):
         self._reader: Reader | None = reader
         self.me, self.parties, self.id = me, parties, head.id
         self.key, self.binary_key = head.key, head.binary_key
-        self.binary, self.summands = head.binary, head.summands
+        self.binary, self.summands, self.late = head.binary, head.summands, head.late
         self._lists, self._taken = head.lists, 0
 
     def request(self, requests: Sequence[Request]) -> Ticket:

@@ -54,6 +54,7 @@ class Head:
     binary_key: int
     binary: bool
     summands: int
+    late: bool
     lists: int
     secret: bytes
 
