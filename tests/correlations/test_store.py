@@ -234,6 +234,25 @@ def test_what_was_not_finished_is_no_store(tmp_path):
         opened(tmp_path)
     with pytest.raises(StoreError, match="there is no store"):
         opened(tmp_path / "elsewhere")
+    for name in ("material", "head.new"):  # as a killed preparation leaves them
+        (tmp_path / "0" / name).write_bytes(b"half")
+    fill(tmp_path, write(tmp_path / "lists", lists()))
+    take(opened(tmp_path), lists()[0])
+
+
+def test_a_disk_that_is_full(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot write the store"):
+        Writer(tmp_path / "file" / "0", KEY)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(StoreError, match="No space left"), Writer(tmp_path / "0", KEY) as writer:
+        monkeypatch.setattr(os, "fsync", full)
+        writer.sync()
+    monkeypatch.undo()
+    assert "head" not in os.listdir(tmp_path / "0")
 
 
 def test_the_key_is_in_a_file_of_32_bytes(tmp_path):

@@ -100,3 +100,32 @@ def test_a_preparation_that_fails_leaves_no_store(place):
     alone = command("prepare", "-n", 2, *STORED[:3], "absent.key", "script.py", cwd=place)
     assert alone.returncode == 1 and "store key" in alone.stderr
     assert not list(place.glob("stock/*/*"))
+
+
+CNN = """
+import numpy as np, torch
+from torch import nn
+with tacit.session(format=tacit.Format(16, 6)) as s:
+    x = s.secret(lambda: np.linspace(0, 1, 8 * 64).reshape(8, 1, 8, 8), owner=0, shape=(8, 1, 8, 8))
+    t = s.labels(lambda: np.arange(8) % 3, classes=3, owner=1, shape=(8,))
+    torch.manual_seed(0)
+    model = s.share(nn.Sequential(nn.Conv2d(1, 2, 3), nn.AvgPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(18, 3)))
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    for xb, tb in s.batches(x, t, size=4):
+        loss = nn.functional.cross_entropy(model(xb), tb)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    print(f"{s.reveal(loss).item():.2f}")
+"""
+
+
+@pytest.mark.slow
+def test_a_cnn_by_lattices(place):
+    script(place, CNN)
+    done = command("prepare", "-n", 2, *STORED, "script.py", cwd=place, timeout=110)
+    assert done.returncode == 0, done.stderr
+    run = command("run", "-n", 2, *STORED, "script.py", cwd=place)
+    clear = command("run", "-n", 2, "--protocol", "clear", "script.py", cwd=place)
+    assert run.returncode == 0, run.stderr
+    assert abs(float(run.stdout.split()[1]) - float(clear.stdout.split()[1])) < 0.02

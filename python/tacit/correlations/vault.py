@@ -15,6 +15,7 @@ import fcntl
 import os
 import secrets
 import shutil
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -35,7 +36,7 @@ TAG = 16
 LARGEST_HEAD = 4096
 PIECE = 1 << 25
 """Bytes of a piece at most."""
-HEAD, USED, MATERIAL = "head", "used", "material"
+HEAD, HEAD_NEW, USED, MATERIAL = "head", "head.new", "used", "material"
 
 
 class StoreError(TacitError):
@@ -115,15 +116,17 @@ class Writer:
     def __init__(self, path: Path, key: bytes) -> None:
         self._key, self._secret, self._pieces = key, secrets.token_bytes(KEY), 0
         self._cipher = AESGCM(self._secret)
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _writing(path):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = Folder(path)
         try:
-            if _ready(path / HEAD):
-                raise StoreError(
-                    f"{path} holds a store that was not used yet; use it, or remove that folder, or choose another for --store"
-                )
-            self._folder.remove(HEAD, USED, MATERIAL)
-            self._file = self._folder.create(MATERIAL)
+            with _writing(path):
+                if _ready(path / HEAD):
+                    raise StoreError(
+                        f"{path} holds a store that was not used yet: use it, or remove that folder, or choose another --store"
+                    )
+                self._folder.remove(HEAD, HEAD_NEW, USED, MATERIAL)
+                self._file = self._folder.create(MATERIAL)
         except BaseException:
             self._folder.close()
             raise
@@ -132,7 +135,8 @@ class Writer:
         view = as_bytes(data)
         for start in range(0, view.nbytes, PIECE):
             sealed = self._cipher.encrypt(_nonce(self._pieces), view[start : start + PIECE], kind)
-            self._file.write(sealed)
+            with _writing(self._folder.path):
+                self._file.write(sealed)
             self._pieces += 1
 
     def free(self) -> int:
@@ -141,8 +145,9 @@ class Writer:
 
     def sync(self) -> None:
         """All that was written is on the disk."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with _writing(self._folder.path):
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
     def seal(self, **contents: Any) -> None:
         """The store is complete: `contents` are the head's, but for `secret`."""
@@ -150,23 +155,26 @@ class Writer:
         salt = secrets.token_bytes(SALT)
         packed = msgpack.packb(asdict(Head(secret=self._secret, **contents)))
         sealed = AESGCM(_derived(self._key, salt)).encrypt(_nonce(0), packed, MAGIC + salt)
-        with self._folder.create(HEAD + ".new") as file:
-            file.write(MAGIC + salt + sealed)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(self._folder.path / (HEAD + ".new"), self._folder.path / HEAD)
-        self._folder.sync()
-        for above in (self._folder.path, self._folder.path.parent):  # which may be new themselves
-            _sync_folder(above.parent)
+        path = self._folder.path
+        with _writing(path):
+            with self._folder.create(HEAD_NEW) as file:
+                file.write(MAGIC + salt + sealed)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(path / HEAD_NEW, path / HEAD)
+            self._folder.sync()
+            for above in (path, path.parent):  # which may be new themselves
+                _sync_folder(above.parent)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # what was not written shows by the missing head
+            self._file.close()
         with contextlib.suppress(OSError):
             if not (self._folder.path / HEAD).exists():
-                self._folder.remove(MATERIAL, HEAD + ".new")
+                self._folder.remove(MATERIAL, HEAD_NEW)
         self._folder.close()
 
 
@@ -251,6 +259,14 @@ def _opened(path: Path, key: bytes) -> Head:
             f"the store {path} does not open with this key: give the --store-key that it was prepared with (if this is the one, "
             "the store was altered: remove it and prepare again)"
         ) from None
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"cannot write the store {path}: {error.strerror or error}") from None
 
 
 def _ready(path: Path) -> bool:
