@@ -28,7 +28,7 @@ TICKET, BODY = b"t", b"m"
 DIGEST = 32
 
 
-def ticket(requests: Sequence[Request]) -> bytes:
+def fingerprint(requests: Sequence[Request]) -> bytes:
     """What a list is known by."""
     packed = msgpack.packb([requests[0].number, pack(requests)])
     return hashlib.blake2b(packed, digest_size=DIGEST, person=b"tacit ticket").digest()
@@ -42,7 +42,7 @@ def stored_elements(request: Request, me: int) -> int:
 
 def put(writer: Writer, requests: Sequence[Request], material: Sequence[Material]) -> None:
     """Write what a source gave for a list."""
-    writer.write(TICKET, ticket(requests))
+    writer.write(TICKET, fingerprint(requests))
     for given in material:
         parts = [component.reshape(-1) for share in given.shares for component in share]
         writer.write(BODY, np.concatenate(parts if given.clear is None else [*parts, given.clear.reshape(-1)]))
@@ -124,7 +124,7 @@ class StoreSource(Source):
     def _check(self, reader: Reader, requests: Sequence[Request]) -> None:
         planned = bytearray(DIGEST)
         reader.read(TICKET, planned)
-        if planned != ticket(requests):
+        if planned != fingerprint(requests):
             raise Mismatch(
                 f"list {self._taken + 1} of {self._lists} that the script asks for is not the one that {CHANGED}"
             )
