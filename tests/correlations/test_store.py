@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from storing import KEY, fill, opened, write
 
-from tacit.correlations import ahead
+from tacit.correlations import ahead, vault
 from tacit.correlations.vault import StoreError, Writer, read_key
 from tacit.errors import CheatingDetected, ConfigurationError, Mismatch, TacitError
 from tacit.sharing.forms import Elementwise
@@ -211,6 +211,13 @@ def test_a_head_that_was_altered(store, place):
     alter(store / "0" / "head", lambda d: bytes([*d[:place], d[place] ^ 1, *d[place:][1:]]))
     with pytest.raises(StoreError):
         opened(store)
+
+
+def test_a_head_of_another_version(tmp_path, monkeypatch):
+    monkeypatch.setattr(vault, "asdict", lambda head: {"me": 0})
+    fill(tmp_path, write(tmp_path / "lists", lists()))
+    with pytest.raises(StoreError, match="another version"):
+        opened(tmp_path)
 
 
 def test_preparing_keeps_what_is_unused_and_replaces_what_is_used(store):

@@ -259,6 +259,10 @@ def _opened(path: Path, key: bytes) -> Head:
             f"the store {path} does not open with this key: give the --store-key that it was prepared with (if this is the one, "
             "the store was altered: remove it and prepare again)"
         ) from None
+    except TypeError:
+        raise StoreError(
+            f"the store {path} was made by another version of tacit: remove it and prepare again"
+        ) from None
 
 
 @contextlib.contextmanager
