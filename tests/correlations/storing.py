@@ -19,7 +19,7 @@ class LikeLattice(DealerSource):
     late = False
 
 
-def fill(folder, lists, n=2, kind=DealerSource):
+def fill(folder, lists, n=2, kind=DealerSource, group=1 << 24):
     """A store for each party in `folder`, of what the file `lists` asks for."""
     channels = memory.network(n + 1, timeout=20.0)
 
@@ -27,7 +27,7 @@ def fill(folder, lists, n=2, kind=DealerSource):
         source = kind(me, n, channels[me])
         outlook = ahead.Outlook.of(lists, me)
         with Writer(folder / str(me), KEY) as writer:
-            ahead.prepare(source, lists, me, outlook, writer, lambda count: None)
+            ahead.prepare(source, lists, me, outlook, writer, group, lambda count: None)
             seal(writer, source, b"one preparation", me, n, outlook.lists)
         source.close()
 

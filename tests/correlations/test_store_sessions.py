@@ -9,7 +9,6 @@ from storing import LikeLattice, fill, opened
 from torch import nn
 
 import tacit
-from tacit.correlations import ahead
 from tacit.correlations.dealer import DealerSource
 from tacit.correlations.vault import StoreError
 from tacit.errors import Mismatch
@@ -125,7 +124,7 @@ def test_a_session_that_failed_burns_it(tmp_path):
     assert sorted(p.name for p in tmp_path.glob("[01]/*")) == ["used", "used"]
 
 
-def test_requests_that_come_to_more_than_a_group(tmp_path, monkeypatch):
-    monkeypatch.setattr(ahead, "GROUP", 1000)
-    fill(tmp_path, listed(tmp_path, regression, False, tensors=False), kind=LikeLattice)
+@pytest.mark.parametrize("group", [1, 1000])
+def test_lists_that_are_made_some_at_a_time(group, tmp_path):
+    fill(tmp_path, listed(tmp_path, regression, False, tensors=False), kind=LikeLattice, group=group)
     assert stored(tmp_path, regression, tensors=False)[1] is not None

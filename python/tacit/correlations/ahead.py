@@ -20,9 +20,6 @@ from tacit.sharing.masks import Expression, Mask, Masked
 from tacit.sharing.requests import LARGEST, ProductRequest, Request, pack, unpack
 from tacit.sharing.source import Source
 
-GROUP = 1 << 24
-"""Bytes of material that are asked for at once, about: a source makes much together faster."""
-
 
 def append(file: IO[bytes], requests: Sequence[Request]) -> None:
     """Write one list."""
@@ -64,12 +61,15 @@ class Outlook:
 
 
 def prepare(
-    source: Source, path: Path, me: int, outlook: Outlook, writer: Writer, made: Callable[[int], object]
+    source: Source, path: Path, me: int, outlook: Outlook, writer: Writer, group: int, made: Callable[[int], object]
 ) -> None:
-    """Fill `writer` with what the lists ask `source` for; `made` is told of bytes that were written."""
+    """Fill `writer` with what the lists ask `source` for, about `group` bytes of lists at once, or one list.
+
+    A source makes much together faster. `made` is told of bytes that were written.
+    """
     known = _Known(outlook.last)
-    for group in _groups(path, me):
-        lists = [known.resolved(requests) for requests in group]
+    for together in _groups(path, me, group):
+        lists = [known.resolved(requests) for requests in together]
         material = iter(source.take(source.request([r for requests in lists for r in requests])))
         for requests in lists:
             put(writer, requests, [next(material) for _ in requests])
@@ -117,13 +117,13 @@ def _unpacked(found: Any) -> list[Request]:
     raise Mismatch("the planned lists of requests are malformed: plan again")
 
 
-def _groups(path: Path, me: int) -> Iterator[list[list[Request]]]:
+def _groups(path: Path, me: int, size: int) -> Iterator[list[list[Request]]]:
     group: list[list[Request]] = []
     held = 0
     for requests in read(path):
         group.append(requests)
         held += 8 * sum(stored_elements(r, me) for r in requests)
-        if held >= GROUP:
+        if held >= size:
             yield group
             group, held = [], 0
     if group:

@@ -6,7 +6,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tacit.correlations import ahead
-from tacit.correlations.lattice import LatticeSource
+from tacit.correlations.lattice import BYTES, LatticeSource
 from tacit.correlations.store import seal
 from tacit.correlations.vault import StoreError, Writer, read_key
 from tacit.sessions.context import Context
@@ -17,6 +17,8 @@ from tacit.sessions.session import reason
 from tacit.transport.channel import Channel
 
 WRITTEN = b"written"
+FULL = 8
+"""Bytes of material, for each number of a batch, that fill batches: the source then makes nothing beforehand on a guess."""
 SPARE = 1 << 26
 """Bytes that are left free on the disk."""
 
@@ -47,7 +49,8 @@ def _fill(context: Context, channel: Channel, lists: Path, outlook: ahead.Outloo
     me, parties = context.me, context.parties
     identifier = agreed_id(channel, context)
     line = emulated(channel, context.latency, context.bandwidth)
-    source = LatticeSource(me, parties, line, identifier)
+    budget = context.memory * 1_000_000 // BYTES
+    source = LatticeSource(me, parties, line, identifier, budget)
     with tqdm(
         total=outlook.bytes,
         unit="B",
@@ -58,7 +61,7 @@ def _fill(context: Context, channel: Channel, lists: Path, outlook: ahead.Outloo
         disable=me != 0 and context.passing,  # of several parties here, one shows it
         file=sys.stderr,
     ) as bar:
-        ahead.prepare(source, lists, me, outlook, writer, bar.update)
+        ahead.prepare(source, lists, me, outlook, writer, FULL * budget, bar.update)
     # A store is of use only if all have theirs.
     channel.exchange(
         {i: [WRITTEN] for i in channel.peers}, dict.fromkeys(channel.peers, len(WRITTEN)), label="preparation"
