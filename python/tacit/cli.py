@@ -3,6 +3,8 @@
 import re
 import signal
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -25,27 +27,39 @@ def tacit() -> None:
     """Run scripts among several parties that keep their data secret from each other."""
 
 
+def placed(function: Callable[..., None]) -> Callable[..., None]:
+    """Options of what starts parties: here, or one of several hosts."""
+    options = [
+        click.option("-n", "count", type=click.IntRange(1), help="Start so many parties on this machine."),
+        click.option("--parties", "parties_file", type=FILE, help="Be one party of these, on several hosts."),
+        click.option("--me", type=int, help="Which party of the file."),
+        click.option("--key", type=FILE, help="Its private key (made by `tacit keygen`)."),
+        click.option("--certificate", type=FILE, help="Its certificate, if that is not beside the key."),
+        click.option("--listen", "listen_at", help="host:port to listen at, if that is not its address in the file."),
+        click.option("--timeout", type=POSITIVE, help="Seconds of silence until a peer counts as lost."),
+        click.option("--wait", type=POSITIVE, default=60.0, show_default=True, help="Seconds for the others to come."),
+        click.option("--latency", type=click.FloatRange(0), help="Emulate a line: milliseconds one way."),
+        click.option("--bandwidth", type=POSITIVE, help="Emulate a line: Mbit/s out of each party."),
+        click.option(
+            "--memory",
+            type=click.IntRange(20),
+            default=400,
+            show_default=True,
+            help="Megabytes that making material may take at a party, its results aside.",
+        ),
+        click.option("--store", type=click.Path(path_type=Path, file_okay=False), help="Folder of prepared material."),
+        click.option("--store-key", type=FILE, help="File of 32 random bytes or more, which seal the material."),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
 @tacit.command(context_settings=PASS_ON)
-@click.option("-n", "count", type=click.IntRange(1), help="Start so many parties on this machine.")
+@placed
 @click.option("--protocol", help="spdz (default), or clear (INSECURE, for tests).")
 @click.option("--dealer", is_flag=True, help="Start a dealer, which makes the correlated randomness, and is trusted.")
-@click.option("--parties", "parties_file", type=FILE, help="Be one party of these, on several hosts.")
-@click.option("--me", type=int, help="Which party of the file.")
-@click.option("--key", type=FILE, help="Its private key (made by `tacit keygen`).")
-@click.option("--certificate", type=FILE, help="Its certificate, if that is not beside the key.")
-@click.option("--listen", "listen_at", help="host:port to listen at, if that is not its address in the file.")
 @click.option("--topology", type=click.Choice(["mesh", "hub"]), default="mesh", show_default=True)
-@click.option("--timeout", type=POSITIVE, help="Seconds of silence until a peer counts as lost.")
-@click.option("--wait", type=POSITIVE, default=60.0, show_default=True, help="Seconds for the others to come.")
-@click.option("--latency", type=click.FloatRange(0), help="Emulate a line: milliseconds one way.")
-@click.option("--bandwidth", type=POSITIVE, help="Emulate a line: Mbit/s out of each party.")
-@click.option(
-    "--memory",
-    type=click.IntRange(20),
-    default=400,
-    show_default=True,
-    help="Megabytes that making material may take at a party, its results aside.",
-)
 @click.argument("script", type=SCRIPT)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def run(script: str, arguments: tuple[str, ...], **options: Any) -> None:
@@ -69,8 +83,28 @@ def run(script: str, arguments: tuple[str, ...], **options: Any) -> None:
     sys.exit(_run_hosts(command, **options) if options["parties_file"] else _run_here(command, **options))
 
 
-def _run_here(command: list[str], count: int | None, protocol: str | None, dealer: bool, **options: Any) -> int:
+@tacit.command(context_settings=PASS_ON)
+@placed
+@click.argument("script", type=SCRIPT)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def prepare(script: str, arguments: tuple[str, ...], **options: Any) -> None:
+    """Make what SCRIPT will ask for ahead, for one `tacit run` with the same --store, --store-key, SCRIPT and arguments.
+
+    The script runs without data, as for `tacit plan`; then the parties make the material together. A store serves one run.
+    """
+    if options["store"] is None:
+        raise click.UsageError("say where the material goes: --store FOLDER --store-key FILE")
+    command = [script, *arguments]
+    options |= {"protocol": None, "dealer": False, "ahead": True}
+    sys.exit(_run_hosts(command, **options) if options["parties_file"] else _run_here(command, **options))
+
+
+def _run_here(
+    command: list[str], count: int | None, protocol: str | None, dealer: bool, ahead: bool = False, **options: Any
+) -> int:
     from tacit.launch.local import run_local
+    from tacit.launch.prepare import run_prepare
+    from tacit.sessions.protocols import protocol_kind
 
     if count is None:
         raise click.UsageError("say how many parties to start on this machine (-n 2), or give a file of --parties")
@@ -79,7 +113,9 @@ def _run_here(command: list[str], count: int | None, protocol: str | None, deale
             raise click.UsageError(f"{flag} goes with --parties: with -n, keys and addresses are made for the run")
     name = protocol or "spdz"
     context = _context(count, name, _check_source(name, count, dealer), **options)
-    return run_local(context, command)
+    if context.store and (dealer or not protocol_kind(name, count).sourced):
+        raise click.UsageError("--store is for spdz without a dealer: nothing else takes its material from the parties")
+    return run_prepare(context, command, lambda c: run_local(c, command)) if ahead else run_local(context, command)
 
 
 def _run_hosts(
@@ -92,16 +128,24 @@ def _run_hosts(
     count: int | None,
     protocol: str | None,
     dealer: bool,
+    ahead: bool = False,
     **options: Any,
 ) -> int:
     from tacit.launch.hosts import run_party
+    from tacit.launch.parties import load_parties
+    from tacit.launch.prepare import run_prepare
 
     if me is None or key is None:
         raise click.UsageError("--parties needs --me (which party this is) and --key (its private key)")
     if count is not None or protocol is not None or dealer:
         raise click.UsageError("the file of --parties says how many there are, the protocol and the dealer")
-    template = _context(1, "", True, **options)
-    return run_party(parties_file, me, key, certificate, listen_at, template, command)
+    known = load_parties(parties_file)
+    template = replace(_context(len(known.parties), known.protocol, False, **options), me=me)
+
+    def start(context: Any) -> int:
+        return run_party(parties_file, me, key, certificate, listen_at, context, command)
+
+    return run_prepare(template, command, start) if ahead else start(template)
 
 
 @tacit.command()
@@ -156,8 +200,14 @@ def plan(count: int, protocol: str, dealer: bool, topology: str, script: str, ar
 def _context(parties: int, protocol: str, dealer: bool, **options: Any) -> Any:
     from tacit.sessions.context import Context
 
+    store, store_key = options.get("store"), options.get("store_key")
+    if (store is None) != (store_key is None):
+        raise click.UsageError("--store and --store-key go together: the folder of prepared material, and its key")
     known = {"timeout", "wait", "topology", "latency", "bandwidth", "memory"}
-    return Context(parties, 0, protocol, dealer, **{k: v for k, v in options.items() if k in known})
+    given = {k: v for k, v in options.items() if k in known}
+    if store is not None and store_key is not None:
+        given |= {"store": str(store.absolute()), "store_key": str(store_key.absolute())}
+    return Context(parties, 0, protocol, dealer, **given)
 
 
 def _check_source(protocol: str, parties: int, dealer: bool) -> bool:

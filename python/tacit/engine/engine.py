@@ -43,7 +43,6 @@ class Costs:
     rounds: int = 0
     sends: int = 0
     graphs: int = 0
-    requests: list[Request] = field(default_factory=list)
     by_label: dict[str, int] = field(default_factory=dict)
     """Bytes."""
     rounds_by_label: dict[str, int] = field(default_factory=dict)
@@ -71,7 +70,7 @@ class Prepared:
 
 
 class Engine:
-    """One party's engine. `channel` and `source` may be None in a dry run, which lowers and prices but computes nothing."""
+    """One party's engine. `channel` is None in a dry run, which lowers and prices but computes nothing, and takes no material."""
 
     def __init__(
         self,
@@ -170,6 +169,8 @@ class Engine:
         self._numbered += len(plan.requests)
         self._count(plan)
         if self.dry:
+            if plan.requests and self.source is not None:
+                self.source.request(plan.requests)
             for request in plan.requests:
                 plan.release(request)
             return Prepared(pending, plan, b"")
@@ -206,7 +207,6 @@ class Engine:
         self.costs.graphs += 1
         self.costs.rounds += plan.rounds
         self.costs.sends += plan.sends
-        self.costs.requests += plan.requests if self.dry else []
         levels: dict[str, set[int]] = {}
         for task in plan.tasks:
             self.costs.by_label[task.label] = self.costs.by_label.get(task.label, 0) + task.sends

@@ -32,6 +32,10 @@ def run_party(
     _check_member(known, me, parties_file)
     protocol_kind(known.protocol, count)
     index = count if me == DEALER else me
+    if template.store and known.dealer is not None:
+        raise ConfigurationError(
+            f"{parties_file} has a [dealer], and a store is made without one: take the section out"
+        )
     context = replace(
         template,
         parties=count,

@@ -46,7 +46,8 @@ def start(
 ) -> None:
     dealer = context.me == context.parties
     name = "the dealer" if dealer else f"party {context.me}"
-    module = ["tacit.launch.dealer"] if dealer else ["tacit.launch.child", *command]
+    module = ["tacit.launch.maker"] if context.lists else ["tacit.launch.child", *command]
+    module = ["tacit.launch.dealer"] if dealer else module
     group.start(
         name,
         [sys.executable, "-m", *module],

@@ -1,7 +1,6 @@
 """`tacit plan script.py`: what a script would ask for and send, without data and peers."""
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -20,25 +19,31 @@ def run_plan(template: Context, command: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="tacit-") as directory:
         found = []
         for me in range(template.parties):
-            costs = Path(directory) / f"{me}.costs"
-            context = replace(template, me=me, plan=str(costs))
-            context.save(Path(directory) / f"{me}.json")
-            environment = {**child_environment(1), VARIABLE: str(Path(directory) / f"{me}.json")}
-            with open(os.devnull, "w") as nowhere:
-                ended = subprocess.run(
-                    [sys.executable, "-m", "tacit.launch.child", *command],
-                    env=environment,
-                    stdout=None if me == 0 else nowhere,
-                    check=False,
-                )
-            if ended.returncode:
-                return ended.returncode
-            if not costs.exists():
-                print("tacit: the script opened no session, so there is nothing to plan", file=sys.stderr)
-                return 1
-            found.append(json.loads(costs.read_text()))
+            costs = dry(replace(template, me=me), Path(directory), command, shown=me == 0)
+            if isinstance(costs, int):
+                return costs
+            found.append(costs)
     print("\n".join(table(found, template, command)))
     return 0
+
+
+def dry(context: Context, folder: Path, command: Sequence[str], *, shown: bool = False) -> dict[str, Any] | int:
+    """Run the script once without data and peers: what it would cost, or the exit code of what failed."""
+    costs, path = folder / f"{context.me}.costs", folder / f"{context.me}.json"
+    replace(context, plan=str(costs)).save(path)
+    ended = subprocess.run(
+        [sys.executable, "-m", "tacit.launch.child", *command],
+        env={**child_environment(1), VARIABLE: str(path)},
+        stdout=None if shown else subprocess.DEVNULL,
+        check=False,
+    )
+    if ended.returncode:
+        return ended.returncode
+    if not costs.exists():
+        print("tacit: the script opened no session, so there is nothing to plan", file=sys.stderr)
+        return 1
+    found: dict[str, Any] = json.loads(costs.read_text())
+    return found
 
 
 def table(found: Sequence[dict[str, Any]], context: Context, command: Sequence[str]) -> list[str]:

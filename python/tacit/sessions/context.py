@@ -40,6 +40,12 @@ class Context:
     """Megabytes that making material may take, its results aside."""
     plan: str = ""
     """A file for the costs: this is a dry run, without data and peers."""
+    lists: str = ""
+    """A file of all that the source is asked for: written by a dry run, read by the parties that make it ahead."""
+    store: str = ""
+    """The folder of material that is made ahead; the parties' are in it, by their number."""
+    store_key: str = ""
+    """The file of the key that it is sealed with."""
 
     def save(self, path: Path) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

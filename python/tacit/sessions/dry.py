@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tacit.correlations import ahead
 from tacit.correlations.dealer import correction_bytes
 from tacit.engine.engine import Costs
 from tacit.sharing.requests import Material, ProductRequest, Request
@@ -13,36 +14,45 @@ from tacit.sharing.source import Source, Ticket
 
 
 class DrySource(Source):
-    """Takes the place of a source where none is asked."""
+    """Takes the place of a source where none is asked: counts what it would be asked for, and writes it to `lists`."""
 
     name = "none"
     key = 0
     sealed_products = True
 
-    def __init__(self, parties: int, dealer: bool) -> None:
+    def __init__(self, parties: int, dealer: bool, lists: Path | None = None) -> None:
         self.binary = self.late = dealer
         self.summands = 1 if dealer else parties
+        self._kinds: Counter[tuple[str, str]] = Counter()
+        self._corrections = 0
+        self._lists = None if lists is None else lists.open("xb")
 
     def request(self, requests: Sequence[Request]) -> Ticket:
+        self._kinds.update(_kind(r) for r in requests)
+        self._corrections += sum(correction_bytes(r) for r in requests)
+        if self._lists is not None:
+            ahead.append(self._lists, requests)
         return Ticket(requests)
 
     def take(self, ticket: Ticket) -> list[Material]:
         raise AssertionError("a dry run has no material")
 
+    def save(self, costs: Costs, path: Path) -> None:
+        """What the launcher prints."""
+        summary: dict[str, Any] = {
+            "rounds": costs.rounds,
+            "sends": costs.sends,
+            "graphs": costs.graphs,
+            "requests": [[*kind, count] for kind, count in self._kinds.items()],
+            "by_label": costs.by_label,
+            "rounds_by_label": costs.rounds_by_label,
+            "material": self._corrections,
+        }
+        path.write_text(json.dumps(summary))
 
-def save(costs: Costs, path: Path) -> None:
-    """What the launcher prints."""
-    kinds = Counter(_kind(r) for r in costs.requests)
-    summary: dict[str, Any] = {
-        "rounds": costs.rounds,
-        "sends": costs.sends,
-        "graphs": costs.graphs,
-        "requests": [[*kind, count] for kind, count in kinds.items()],
-        "by_label": costs.by_label,
-        "rounds_by_label": costs.rounds_by_label,
-        "material": sum(correction_bytes(r) for r in costs.requests),
-    }
-    path.write_text(json.dumps(summary))
+    def close(self) -> None:
+        if self._lists is not None:
+            self._lists.close()
 
 
 def _kind(request: Request) -> tuple[str, str]:

@@ -5,6 +5,7 @@ import secrets
 import socket
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tacit.fixed.format import Format
 from tacit.sessions import context as contexts
@@ -17,6 +18,9 @@ from tacit.sharing.source import Source
 from tacit.transport.channel import Channel
 from tacit.transport.endpoint import Endpoint
 from tacit.transport.identity import Identity
+
+if TYPE_CHECKING:
+    from tacit.correlations.store import StoreSource
 
 NONCE = 32
 
@@ -56,21 +60,23 @@ def session(
 
 
 def _dry(context: Context, options: Options) -> Session:
-    from tacit.sessions.dry import DrySource, save
+    from tacit.sessions.dry import DrySource
 
+    source = DrySource(context.parties, context.dealer, Path(context.lists) if context.lists else None)
     return Session(
         context.me,
         context.parties,
         options,
         None,
-        DrySource(context.parties, context.dealer),
+        source,
         b"plan",
-        report_to=lambda session: save(session.engine.costs, Path(context.plan)),
+        report_to=lambda session: source.save(session.engine.costs, Path(context.plan)),
     )
 
 
 def _joined(context: Context, options: Options) -> Session:
     kind = protocol_kind(options.protocol, context.parties)
+    store = _stored_source(context) if context.store else None
     endpoint = open_endpoint(context)
     opened: list[Channel] = []
 
@@ -80,20 +86,25 @@ def _joined(context: Context, options: Options) -> Session:
                 channel.stop(why)
             channel.close()
         endpoint.close()
+        if store is not None:
+            store.close()
 
     try:
         hello = {**options.hello(context.parties), **_script()}
+        if store is not None:
+            hello["store"] = store.id.hex()[:16]
         online = endpoint.channel("online", range(context.parties), hello, timeout=options.timeout, within=context.wait)
         opened.append(online)
-        identifier = _agreed_id(online, context)
-        source: Source | None = None
+        identifier = agreed_id(online, context)
+        source: Source | None = store
         if context.me == 0:
             _announce(kind.warning or (DEALER_TRUST if context.dealer else ""))
-        if kind.sourced and context.dealer:
-            source = _dealer_source(context, options, endpoint, opened)
-        elif kind.sourced:
-            source = _own_source(context, options, endpoint, opened, identifier)
-        material = opened[-1].meter if kind.sourced else None
+        if store is None and kind.sourced:
+            if context.dealer:
+                source = _dealer_source(context, options, endpoint, opened)
+            else:
+                source = _own_source(context, options, endpoint, opened, identifier)
+        material = opened[-1].meter if len(opened) > 1 else None
         channel = emulated(online, options.latency, options.bandwidth)
         return Session(context.me, context.parties, options, channel, source, identifier, material=material, on_end=end)
     except BaseException as error:
@@ -114,6 +125,15 @@ def open_endpoint(context: Context) -> Endpoint:
         names=context.names,
         listener=listener,
     )
+
+
+def _stored_source(context: Context) -> "StoreSource":
+    """What `tacit prepare` made: this party's part of it."""
+    from tacit.correlations.store import StoreSource
+    from tacit.correlations.vault import read_key
+
+    key = read_key(Path(context.store_key))
+    return StoreSource(context.me, context.parties, Path(context.store) / str(context.me), key)
 
 
 def _dealer_source(context: Context, options: Options, endpoint: Endpoint, opened: list[Channel]) -> Source:
@@ -146,7 +166,7 @@ def _own_source(
     return LatticeSource(context.me, context.parties, emulated_line, session, budget, progress=context.me == 0)
 
 
-def _agreed_id(channel: Channel, context: Context) -> bytes:
+def agreed_id(channel: Channel, context: Context) -> bytes:
     """A name for this session that no party chose alone."""
     nonce = secrets.token_bytes(NONCE)
     came = channel.exchange({i: [nonce] for i in channel.peers}, dict.fromkeys(channel.peers, NONCE), label="handshake")

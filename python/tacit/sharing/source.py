@@ -43,6 +43,9 @@ class Source(ABC):
     def take(self, ticket: Ticket) -> list[Material]:
         """The material of a ticket, in the order of its requests. Waits; raises `PartyLost` or `CheatingDetected`."""
 
+    def opening(self) -> None:  # noqa: B027  (a key that no other session has is used up by its session alone)
+        """Told before a value is opened under the key: what was opened may determine it, so no other session may use it."""
+
     def burn(self) -> None:
         """Forget the key and all material: a check failed, and what was opened then may determine alpha.
 

@@ -85,6 +85,7 @@ class Spdz(MaskedProtocol):
         """Everyone's share added up, through the hub if there is one."""
         if self._burned:
             raise CheatingDetected("the keys of this session were destroyed: start a new one")
+        self._source.opening()
         others, count = self.others(), mine.nbytes
         if self.hub is None:
             came = yield Exchange({i: [mine] for i in others}, dict.fromkeys(others, count))
