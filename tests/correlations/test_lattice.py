@@ -7,7 +7,7 @@ from lattices import Crew
 from tacit import field
 from tacit.correlations.lattice.batch import Batch
 from tacit.correlations.lattice.forms import Way
-from tacit.correlations.lattice.maker import uniform
+from tacit.correlations.lattice.maker import expected_bytes, uniform
 from tacit.sharing.forms import Conv2d, Conv2dInput, Conv2dWeight, Elementwise, MatMul
 from tacit.sharing.maps import Combine, Reshape, Slice
 from tacit.sharing.masks import Masked
@@ -134,6 +134,22 @@ def test_only_what_is_uniform_is_encrypted():
         assert not uniform(mask, fresh)
     a.sealed = True
     assert not uniform(a, fresh) and not uniform(Masked(Combine((2, 1)), (a, r)), fresh)
+
+
+def test_what_a_plan_says_is_about_what_is_sent(two):
+    plan = Plan(0)
+    n = 12000
+    (a, _), (b, _) = plan.mask((n,)), plan.mask((n,))
+    plan.product(Elementwise(), a, b)
+    plan.truncation((n,), 16)
+    (_, *digits), _ = plan.comparison((n,), 12, False)
+    for j in range(0, 10, 2):
+        plan.product(Elementwise(), digits[j + 1], digits[j])
+    before = [c.meter.snapshot() for c in two.channels]
+    two.results(lambda s: s.take(s.request(plan.requests)))
+    expected = sum(expected_bytes(r, 2) for r in plan.requests)
+    for channel, start in zip(two.channels, before, strict=True):
+        assert 0.5 < channel.meter.since(start).total.sent / expected < 2
 
 
 def reshaped(mask):

@@ -209,7 +209,9 @@ with tacit.session() as s:
     assert re.search(r"1  product MatMul +\(4, 2\)", done.stdout) or re.search(
         r"2  product MatMul +\(4, 2\)", done.stdout
     )
-    assert "party 2" in done.stdout and "script.py:5 data of party 0" in done.stdout and "corrections" in done.stdout
+    assert "party 2" in done.stdout and "script.py:5 data of party 0" in done.stdout
+    assert "each party sends each other one about" in done.stdout
+    assert "corrections" in command("plan", "-n", 3, "--dealer", path).stdout
     assert re.search(r"192 B +0 B +0 B  script.py:5", done.stdout)
 
 

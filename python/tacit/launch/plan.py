@@ -60,6 +60,8 @@ def table(found: Sequence[dict[str, Any]], context: Context, command: Sequence[s
         lines.append(
             f"a dealer sends {amount(first['material'])} of corrections to party {context.parties - 1} for them"
         )
+    elif first["requests"]:
+        lines.append(f"to make them, each party sends each other one about {amount(first['material'])}")
     lines += ["", "rounds, and bytes that each party sends; MAC checks (some 200 bytes to each peer) aside:"]
     lines.append(f"{'rounds':>7}" + "".join(f"{f'party {i}':>11}" for i in range(context.parties)) + "  by")
     rounds = first["rounds_by_label"]

@@ -8,6 +8,7 @@ from typing import Any
 
 from tacit.correlations import ahead
 from tacit.correlations.dealer import correction_bytes
+from tacit.correlations.lattice.maker import expected_bytes
 from tacit.engine.engine import Costs
 from tacit.sharing.requests import Material, ProductRequest, Request
 from tacit.sharing.source import Source, Ticket
@@ -24,12 +25,12 @@ class DrySource(Source):
         self.binary = self.late = dealer
         self.summands = 1 if dealer else parties
         self._kinds: Counter[tuple[str, str]] = Counter()
-        self._corrections = 0
+        self._material = 0
         self._lists = None if lists is None else lists.open("xb")
 
     def request(self, requests: Sequence[Request]) -> Ticket:
         self._kinds.update(_kind(r) for r in requests)
-        self._corrections += sum(correction_bytes(r) for r in requests)
+        self._material += sum(correction_bytes(r) if self.late else expected_bytes(r, self.summands) for r in requests)
         if self._lists is not None:
             ahead.append(self._lists, requests)
         return Ticket(requests)
@@ -46,7 +47,7 @@ class DrySource(Source):
             "requests": [[*kind, count] for kind, count in self._kinds.items()],
             "by_label": costs.by_label,
             "rounds_by_label": costs.rounds_by_label,
-            "material": self._corrections,
+            "material": self._material,
         }
         path.write_text(json.dumps(summary))
 

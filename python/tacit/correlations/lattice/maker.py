@@ -29,6 +29,8 @@ from tacit.sharing.requests import (
 )
 
 MakeJob = Callable[[slice], Job]
+SENT = 40
+"""Bytes for each number of a price, about: 18 for its MAC, and its part of what is encrypted and answered."""
 
 
 class Maker:
@@ -220,6 +222,11 @@ def price(r: Request, parties: int) -> int:
         case ProductRequest():
             return 3
     return 1
+
+
+def expected_bytes(r: Request, parties: int) -> int:
+    """What a party sends each other one for it, about: right within a factor of two where batches are not nearly empty."""
+    return SENT * price(r, parties) * size(r.shape)
 
 
 def _block(total: int, count: int, i: int) -> slice:
