@@ -16,7 +16,7 @@ $(VENV)/.installed: $(SOURCES)
 	touch $@
 
 demo: install
-	$(BIN)/tacit run -n 2 --dealer examples/digits_cnn.py
+	$(BIN)/tacit run -n 2 examples/digits_cnn.py
 
 test: install
 	$(BIN)/python -m pytest

@@ -1,18 +1,11 @@
 """Openings over whole graphs: each value once for each kind of mask, views for free, and what a sealed mask may still do."""
 
-import threading
-
 import numpy as np
-import pytest
 
 import tacit
-from tacit import field
-from tacit.correlations.dealer import Dealer, DealerSource
 from tacit.sharing.forms import Elementwise, MatMul
 from tacit.sharing.maps import Combine, Expand, Gather, Permute, Reshape, Slice, Sum
-from tacit.sharing.requests import ProductRequest
 from tacit.testing.protocol import draw, linear, product, secret, truncated
-from tacit.transport import memory
 
 
 def kinds(engine, since=0):
@@ -111,80 +104,6 @@ def test_sums_of_opened_values_are_open():
         return kinds(e, start)
 
     assert run(work) == [("plain", (4,)), ("plain", (4,))]
-
-
-class Sealing(DealerSource):
-    """Refuses what lattices could not make safely: a product of two masks of which both have opened something."""
-
-    sealed_products = False
-
-    def request(self, requests):
-        for r in requests:
-            if isinstance(r, ProductRequest):
-                sealed = [any(leaf.sealed for leaf in e.leaves()) for e in (r.x, r.y)]
-                assert not all(sealed), f"request {r.number} multiplies two sealed masks"
-        return super().request(requests)
-
-
-def with_sealing_source(work, parties=2):
-    channels = memory.network(parties + 1, timeout=20)
-    dealer = threading.Thread(target=Dealer(channels[parties], parties).serve)
-    dealer.start()
-    results = tacit.run(
-        lambda s: work(s.engine), parties=parties, source=lambda me, n: Sealing(me, n, channels[me]), timeout=20
-    )
-    dealer.join(20)
-    return results
-
-
-def test_sealed_masks_are_masked_anew():
-    """Both operands were opened in an earlier graph: one gets a second mask, whose product is made before it opens."""
-    x, y = draw(3, 3), draw(3, 3, seed=1)
-
-    def work(e):
-        a, b = secret(e, x), secret(e, y, 1)
-        e.force(product(e, MatMul(), a, b))
-        start = len(e.protocol.ledger)
-        again = product(e, Elementwise(), a, b)
-        square = product(e, MatMul(), a, a)
-        return kinds(e, start), *e.reveal([again, square]), kinds(e, start)
-
-    for before, again, square, after in with_sealing_source(work):
-        assert before == []
-        np.testing.assert_array_equal(again, field.mul(x, y))
-        np.testing.assert_array_equal(square, MatMul()(x, x))
-        assert [kind for kind, _ in after] == ["again", "again"]
-
-
-@pytest.mark.parametrize("steps", [3])
-def test_training_never_multiplies_two_sealed_masks(steps):
-    """Gradient descent over opened data: every product has one fresh operand, and nothing is masked anew but the weights."""
-    x = np.random.default_rng(0).normal(size=(8, 3))
-    y = x @ [1.0, -2.0, 0.5]
-
-    def work(e):
-        from tacit.fixed.arithmetic import Arithmetic
-        from tacit.fixed.format import Format
-
-        a = Arithmetic(e, Format(), np.random.default_rng(0))
-        data = a.input(0, x if e.protocol.me == 0 else None, x.shape, None, "x")
-        target = a.input(1, y[:, None] if e.protocol.me == 1 else None, (8, 1), None, "y")
-        w = a.input(0, np.zeros((3, 1)) if e.protocol.me == 0 else None, (3, 1), None, "w")
-        for _ in range(steps):
-            residual = a.add(a.bilinear(MatMul(), data, w, 3, "predict"), target, -1)
-            gradient = a.bilinear(MatMul(True), data, a.round(residual), 8, "gradient")
-            w = a.like(a.add(w, a.times(gradient, -0.25 / 8)), w.scale)
-            e.force(w.wire)
-        return a.reveal([w])[0], kinds(e)
-
-    w = np.zeros((3, 1))
-    for _ in range(steps):
-        w -= 0.25 / 8 * x.T @ (x @ w - y[:, None])
-    for value, opened in with_sealing_source(work):
-        assert np.abs(value - w).max() < 1e-3
-        assert opened.count(("plain", (8, 3))) == 0, "the data set is open since its input"
-        again = [shape for kind, shape in opened if kind == "again"]
-        assert again == [(3, 1)] * len(again), "only the small operand of a sealed pair is masked anew"
 
 
 def test_a_truncation_later_in_the_graph_serves_earlier_products():

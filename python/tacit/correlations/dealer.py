@@ -64,7 +64,6 @@ class DealerSource(Source):
     """A party's side: expands its seed, and asks the dealer for corrections. `channel` leads to the dealer alone."""
 
     name = "dealer"
-    sealed_products = True
     binary = True
 
     def __init__(self, me: int, parties: int, channel: Channel) -> None:

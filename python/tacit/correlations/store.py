@@ -68,7 +68,6 @@ class StoreSource(Source):
     """A party's side: needs nobody. `StoreError` if there is no store for this party that was not used yet."""
 
     name = "store"
-    sealed_products = True
 
     def __init__(self, me: int, parties: int, path: Path, key: bytes) -> None:
         reader = Reader(path, key)

@@ -19,7 +19,6 @@ class DrySource(Source):
 
     name = "none"
     key = 0
-    sealed_products = True
 
     def __init__(self, parties: int, dealer: bool, lists: Path | None = None) -> None:
         self.binary = self.late = dealer

@@ -30,7 +30,6 @@ ELEMENTWISE = Elementwise()
 class MaskedProtocol(Protocol):
     """Needs a source of [A] and [f(A, B)]; costs one opening for each value that is multiplied."""
 
-    sealed_products: bool
     late: bool
     """See `Source.late`."""
 
@@ -91,8 +90,6 @@ class MaskedProtocol(Protocol):
         x, y = wire.inputs
         opened_x = self.opened(x, form.elementwise, plan)
         opened_y = opened_x if x is y else self.opened(y, form.elementwise, plan)
-        if not self.sealed_products and _sealed(opened_x) and _sealed(opened_y):
-            opened_y = self._open(y, plan, "again")  # a fresh mask can be the encrypted operand
         if form.elementwise:
             base, late = self._products(opened_x, opened_y, plan)
         else:
@@ -198,9 +195,9 @@ class MaskedProtocol(Protocol):
                         self.opened(root, False, plan)
                     if (found := wire.known(False)) is not None:
                         return found
-        return self._open(wire, plan, "plain")
+        return self._open(wire, plan)
 
-    def _open(self, wire: Wire, plan: Plan, kind: str) -> Opening:
+    def _open(self, wire: Wire, plan: Plan) -> Opening:
         mask, material = plan.mask(wire.shape)
         opened: list[Field] = []
 
@@ -213,7 +210,7 @@ class MaskedProtocol(Protocol):
         rounds, sends = self.opening_cost(size(wire.shape))
         task = plan.task(run, (wire.task,), wire.label, rounds, sends)
         wire.plain = Opening(mask, (), opened.pop, (task,))
-        self.noted(wire, kind)
+        self.noted(wire, "plain")
         return wire.plain
 
     def noted(self, wire: Wire, kind: str) -> None:
@@ -251,10 +248,6 @@ def _terms(opening: Opening) -> list[tuple[Callable[[], Field] | None, Expressio
     """(late coefficient, mask) of each term of x - D."""
     plain: list[tuple[Callable[[], Field] | None, Expression]] = [] if opening.mask is None else [(None, opening.mask)]
     return plain + [(t.coefficient, t.mask) for t in opening.late]
-
-
-def _sealed(opening: Opening) -> bool:
-    return any(leaf.sealed for _, mask in _terms(opening) for leaf in mask.leaves())
 
 
 def _times(e: Callable[[], Field] | None, g: Callable[[], Field] | None, k: int) -> Callable[[], Field]:

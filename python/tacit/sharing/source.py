@@ -32,8 +32,6 @@ class Source(ABC):
     one of each party."""
     late: bool = True
     """Whether several products are cheaper than an opening: then what a truncation leaves is multiplied term by term."""
-    sealed_products: bool
-    """Whether a product of two sealed masks can be made. If not, one operand is masked anew before."""
 
     @abstractmethod
     def request(self, requests: Sequence[Request]) -> Ticket:

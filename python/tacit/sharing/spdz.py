@@ -36,7 +36,7 @@ class Spdz(MaskedProtocol):
             raise ValueError(f"party {me} of {parties}: spdz needs two parties or more, numbered from 0")
         self.me, self.parties, self.hub = me, parties, hub
         self._source = source
-        self.sealed_products, self.summands, self.late = source.sealed_products, source.summands, source.late
+        self.summands, self.late = source.summands, source.late
         self.unit = (int(me == 0), source.key)
         self.binary, self.binary_unit = source.binary, source.binary_key
         self.ledger: list[OpeningRecord] = []

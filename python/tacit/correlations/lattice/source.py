@@ -40,7 +40,6 @@ class LatticeSource(Source):
     """A party's side. `channel` leads to all other parties, and to nobody else."""
 
     name = "lattice"
-    sealed_products = True
     binary = False
     late = False
 
