@@ -38,6 +38,12 @@ COMPARED = {
     "transport_round": "goal 0.1 ms for 2 parties, 0.5 ms for 5",
     "transport_both_ways": "goal 400 MB/s",
     "hello": "goal 0.9 s",
+    "setup": "goal 2 s for 2 parties, 10 s for 5; LowGear: > 140 s",
+    "triples": "goal 200,000 /s and 500 B; MASCOT 13,000 /s and 5.65 kB; CowGear (covert only) 19,100 /s and 0.97 kB",
+    "matmul_triple_dense": "goal 0.6 s, 30 MB; CowGear with single triples: over 45 s",
+    "cnn_shallow_poly_step_total": "goal 40 s, 2.5 GB",
+    "cnn_shallow_step_total": "goal 180 s; SPDZ2k: 10,000 comparisons 19.5 s, 1.2 GB",
+    "linreg_gd_total": "goal 3 / 6 / 15 s for 2 / 3 / 5 parties; SPDZ2k, 64 x 1: 49 s and 4 GB; the study: up to an hour",
 }
 
 
@@ -46,9 +52,19 @@ def tacit(*arguments: str) -> list[str]:
 
 
 def online(name: str, parties: int) -> Callable[[list[str]], list[Result]]:
+    """With a dealer; the material is received before."""
+    return job("online.py", name, parties, ["--dealer"])
+
+
+def prepared(name: str, parties: int) -> Callable[[list[str]], list[Result]]:
+    """Without a third party; making the material is included."""
+    return job("preparation.py", name, parties, ["--timeout", "300"])
+
+
+def job(script: str, name: str, parties: int, options: list[str]) -> Callable[[list[str]], list[Result]]:
     def run(line: list[str]) -> list[Result]:
-        command = tacit("run", "-n", str(parties), "--dealer", *line, str(HERE / "online.py"), name)
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+        command = tacit("run", "-n", str(parties), *options, *line, str(HERE / script), name)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
         marked = [text for text in done.stdout.splitlines() if "RESULT " in text]
         if done.returncode or not marked:
             raise SystemExit(f"{name} with {parties} parties failed:\n{done.stdout}{done.stderr}")
@@ -116,6 +132,12 @@ def jobs() -> list[tuple[str, Callable[[list[str]], list[Result]]]]:
         ("softmax_128x10", online("softmax_128x10", 2)),
         ("cnn_shallow_step", online("cnn_shallow_step", 2)),
         ("cnn_deep_step", online("cnn_deep_step", 2)),
+        *(("setup", prepared("setup", n)) for n in (2, 5)),
+        ("triples", prepared("triples", 2)),
+        ("matmul_triple_dense", prepared("matmul_triple_dense", 2)),
+        *(("linreg_gd_total", prepared("linreg_gd_total", n)) for n in (2, 3, 5)),
+        ("cnn_shallow_poly_step_total", prepared("cnn_shallow_poly_step_total", 2)),
+        ("cnn_shallow_step_total", prepared("cnn_shallow_step_total", 2)),
         ("transport", transport),
         ("kernel", kernels),
     ]
@@ -164,13 +186,15 @@ def main() -> None:
     given = parser.parse_args()
     line = [f"--{k}={v}" for k in ("latency", "bandwidth") if (v := getattr(given, k)) is not None]
     known = jobs() + (LONG if given.full or given.only else [])
-    chosen = [(n, job) for n, job in known if not given.only or n.startswith(given.only) or given.only.startswith(n)]
+    chosen = [
+        (n, measure) for n, measure in known if not given.only or n.startswith(given.only) or given.only.startswith(n)
+    ]
     if not chosen:
         raise SystemExit(f"no benchmark {given.only!r}; there are: {', '.join(dict.fromkeys(n for n, _ in known))}")
     print(f"{'benchmark (parties)':36} {'median':>10} {'':9} {'sent by a party':24} for comparison")
     results = []
-    for name, job in chosen:
-        for result in job(line):
+    for name, measure in chosen:
+        for result in measure(line):
             if given.only and not result["name"].startswith(given.only) and name != given.only:
                 continue
             if line:

@@ -1,8 +1,10 @@
 """Every protocol passes the one conformance suite."""
 
 import pytest
+from tests.correlations.lattices import Crew
 
 import tacit
+from tacit.correlations.lattice import LatticeSource
 from tacit.testing import protocol
 
 KINDS = {
@@ -20,6 +22,31 @@ def test_conformance(check, kind, parties):
         return tacit.run(lambda s: work(s.engine), parties=n, timeout=20, **KINDS[kind])
 
     check(run, parties)
+
+
+class Lasting(LatticeSource):
+    """Outlives its session: keys take seconds."""
+
+    def close(self):
+        pass
+
+
+@pytest.fixture(
+    scope="module", params=[2, pytest.param(3, marks=pytest.mark.slow), pytest.param(5, marks=pytest.mark.slow)]
+)
+def lasting(request):
+    crew = Crew(request.param, make=Lasting, budget=1 << 19)
+    yield crew.results(lambda source: source)
+    crew.close()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("check", protocol.CHECKS, ids=lambda check: check.__name__)
+def test_conformance_without_a_third_party(lasting, check):
+    def run(n, work):
+        return tacit.run(lambda s: work(s.engine), parties=n, timeout=60, source=lambda me, n: lasting[me])
+
+    check(run, len(lasting))
 
 
 def test_clear_works_alone():
