@@ -98,6 +98,13 @@ class Engine:
         self._forced = 0
         self._failure: BaseException | None = None
 
+    def start(self) -> None:
+        """Before the first operation: what the protocol has to agree on, and the source that it is itself."""
+        if not self.dry:
+            self._drive(self.protocol.start(), "start")
+            if self.source is None:
+                self.source = self.protocol.source(self._drive)
+
     # Recording.
 
     def record(self, operation: Operation, inputs: tuple[Wire, ...], shape: Shape, name: str) -> Wire:

@@ -27,6 +27,8 @@ class Options:
     """One way, in milliseconds."""
     bandwidth: float | None = None
     """Of each party's line, in Mbit/s."""
+    threshold: int | None = None
+    """How many colluding parties a protocol that assumes a majority withstands; None: as many as there can be."""
 
     def hello(self, parties: int) -> dict[str, str]:
         """What all parties compare in the handshake, by name."""
@@ -37,6 +39,7 @@ class Options:
             "debug": str(self.debug),
             "guard": f"every {self.guard} steps",
             "seed": str(self.seed),
+            "threshold": str(self.threshold),
             "timeout": f"{self.timeout:g} s",
             "emulated line": f"{self.latency} ms, {self.bandwidth} Mbit/s",
         }

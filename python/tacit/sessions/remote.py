@@ -55,6 +55,7 @@ def session(
         seed=seed,
         latency=context.latency,
         bandwidth=context.bandwidth,
+        threshold=context.threshold,
     )
     return _dry(context, options) if context.plan else _joined(context, options)
 

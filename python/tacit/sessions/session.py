@@ -21,7 +21,7 @@ from tacit.fixed.format import Format
 from tacit.sessions import data as entry
 from tacit.sessions import loops
 from tacit.sessions.options import Options
-from tacit.sessions.protocols import hub_of, protocol_kind
+from tacit.sessions.protocols import Setting, hub_of, protocol_kind
 from tacit.sharing.maps import Shape
 from tacit.sharing.source import Source
 from tacit.transport.channel import Channel
@@ -52,9 +52,10 @@ class Session:
         `on_end` is told why the session ended (None: in good order).
         """
         self.me, self.parties, self.protocol, self.options = me, parties, options.protocol, options
-        kind = protocol_kind(options.protocol, parties)
-        self._protocol = kind.make(me, parties, source, session, hub_of(options.topology))
+        kind = protocol_kind(options.protocol, parties, options.threshold)
+        self._protocol = kind.make(Setting(me, parties, source, session, hub_of(options.topology), options.threshold))
         self.engine = Engine(self._protocol, source, channel, session, debug=options.debug)
+        self.engine.start()
         self.generator = np.random.default_rng(options.seed)
         """Public randomness, the same at all parties as long as all draw from it alike."""
         self.arithmetic = Arithmetic(self.engine, options.format, self.generator)
