@@ -17,8 +17,8 @@ A bit over GF(2) leaves it by a random bit beta that the source gives in both wo
     bit = b + (1 - 2 b) [beta] over F_p, an opening with a late term: a product with it opens nothing more.
 One threshold, T = 16: 64 + 19 bits and 5 rounds; over field elements 20 of these, and one more when the result is multiplied.
 
-A protocol whose masks may have more than 21 leading bits (`sharing.layouts`) compares exactly by as many as make the resolution less
-than half a unit.
+A protocol whose masks may have more than 21 leading bits (`sharing.layouts`) compares exactly by as many as make the resolution
+less than half a unit.
 """
 
 from typing import TYPE_CHECKING, Any

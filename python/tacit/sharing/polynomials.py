@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from itertools import combinations
 
-from tacit import field
+from tacit import _core, field
 from tacit.field import Field, P
 
 SUSPECTS = 1 << 14
@@ -41,13 +41,7 @@ def weights(points: Sequence[int], at: int) -> list[int]:
 
 def combined(factors: Sequence[int], arrays: Sequence[Field]) -> Field:
     """sum_k factors_k arrays_k"""
-    total: Field | None = None
-    for k, a in zip(factors, arrays, strict=True):
-        if k % P:
-            scaled = field.scale(a, k)
-            total = scaled if total is None else field.add(total, scaled)
-    assert total is not None
-    return total
+    return _core.weighted([k % P for k in factors], [field.contiguous(a) for a in arrays])
 
 
 def on_polynomial(values: dict[int, int], degree: int) -> bool:

@@ -1,11 +1,11 @@
 """What the parties of `sharing.shamir` make by themselves: random bits, and masks of known form, verified before they are used.
 
-    b = (1 + s_0 s_1 ... s_t) / 2,   s_i = 1 or -1 dealt by one party;   verified: s_i s_i = 1, and the products
+    b = (1 + s) / 2,  s = s_0 s_1 ... s_t,  s_i = 1 or -1 dealt by one party;   verified: the products, and s s = 1
     rho = sum over A of rho_A,       rho_A in [0, M) drawn from the key of A (`sharing.threshold`): below M without any proof
     truncation, comparison:          r = R M + rho with R of random bits (`sharing.truncation`, `sharing.comparison`)
     more than 21 bits:               r = R M + Q W + rho (`sharing.layouts`): the product of Q's bits is opened, and must be 0
-One of t + 1 parties is honest, and one set has no cheater in it, so R and rho are uniform to any t parties. A bit is a mask as
-long as it is a bit: what goes into masks is checked before they are given out, in batches; bits that are left are kept.
+One of t + 1 parties is honest, so s is its sign times 1 or -1, and one set has no cheater in it: R and rho are uniform to any t
+parties. A bit hides as long as it is a bit: what goes into masks is checked before they are given out. Bits left over are kept.
 """
 
 from collections.abc import Callable, Sequence
@@ -101,16 +101,15 @@ class ShamirSource(Source):
             mine = shares.private.bits(count) * np.uint64(P - 2) + np.uint64(1)  # 1 or -1
         dealt = yield from shares.deal(dealers, mine, (count,))
         signs = [dealt[i] for i in dealers]
-        one = np.ones(count, np.uint64)
         for s in signs:
             self._verifier.dealt(s)
-            self._verifier.multiplied(ELEMENTWISE, s, s, one)
         while len(signs) > 1:
             h = len(signs) // 2
             x, y = np.concatenate(signs[:h]), np.concatenate(signs[h : 2 * h])
             z = yield from shares.reduce(field.mul(x, y))
             self._verifier.multiplied(ELEMENTWISE, x, y, z)
             signs = [*np.split(z, h), *signs[2 * h :]]
+        self._verifier.equals(ELEMENTWISE, signs[0], signs[0], np.ones(count, np.uint64))
         yield from self._verifier.check()
         bits = field.scale(_core.add_scalar(signs[0], 1), HALF)
         self._bits = np.concatenate([self._bits, bits])

@@ -26,7 +26,7 @@ from tacit.sharing.threshold import Shares
 
 LONG = 1 << 13
 """Elements up to which a vector is shortened by many at once: fewer rounds, more arithmetic for each element."""
-FEW, MANY = 16, 64
+FEW, MANY = 8, 64
 
 Product = tuple[Form, Field, Field, Field]
 
@@ -47,9 +47,13 @@ class Verifier:
         self.pending += share.size
 
     def multiplied(self, form: Form, x: Field, y: Field, z: Field) -> None:
-        """z, made by `Shares.reduce`, or known to be consistent."""
-        self._products.append((form, x, y, z))
+        """z was made by `Shares.reduce`, to be f(x, y)."""
+        self.equals(form, x, y, z)
         self.dealt(z)
+
+    def equals(self, form: Form, x: Field, y: Field, z: Field) -> None:
+        """z has to be f(x, y), and is consistent."""
+        self._products.append((form, x, y, z))
 
     def forget(self) -> None:
         self._products, self._dealt, self.pending = [], [], 0
