@@ -36,6 +36,7 @@ def run(
     latency: float | None = None,
     bandwidth: float | None = None,
     threshold: int | None = None,
+    on_loss: str = "continue",
     args: Sequence[Any] = (),
     wrap: Wrap | None = None,
     source: MakeSource | None = None,
@@ -63,6 +64,7 @@ def run(
         latency=latency,
         bandwidth=bandwidth,
         threshold=threshold,
+        on_loss=on_loss,
     )
     kind = protocol_kind(protocol, parties, threshold)
     sourced = kind.sourced and source is None

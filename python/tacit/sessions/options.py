@@ -30,6 +30,9 @@ class Options:
     threshold: int | None = None
     """How many colluding parties a protocol that assumes a majority withstands; None: as many as there can be."""
 
+    on_loss: str = "continue"
+    """What happens when parties are lost and the protocol can go on: "continue", or "raise" for the script to decide."""
+
     def hello(self, parties: int) -> dict[str, str]:
         """What all parties compare in the handshake, by name."""
         return {
@@ -40,6 +43,7 @@ class Options:
             "guard": f"every {self.guard} steps",
             "seed": str(self.seed),
             "threshold": str(self.threshold),
+            "on loss": self.on_loss,
             "timeout": f"{self.timeout:g} s",
             "emulated line": f"{self.latency} ms, {self.bandwidth} Mbit/s",
         }

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 HUB = 0
 """The party through which openings go under the topology "hub"."""
 TOPOLOGIES = ("mesh", "hub")
+ON_LOSS = ("continue", "raise")
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,12 @@ def protocol_kind(name: str, parties: int, threshold: int | None = None) -> Kind
             f"{(parties - 1) // 2}, or start more parties"
         )
     return kind
+
+
+def checked_policy(on_loss: str) -> str:
+    if on_loss not in ON_LOSS:
+        raise ConfigurationError(f"on_loss={on_loss!r}: choose one of {', '.join(ON_LOSS)}")
+    return on_loss
 
 
 def hub_of(topology: str) -> int | None:

@@ -7,7 +7,7 @@ component by component; with it, everything local is written once:
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from tacit import field
@@ -62,6 +62,25 @@ class Protocol(ABC):
         self.ledger.append(record)
         if len(self.ledger) > 2 * REMEMBERED:
             del self.ledger[:REMEMBERED]
+
+    fewest: int | None = None
+    """How many parties it can go on with when others are lost; None: with none but all."""
+
+    @property
+    def members(self) -> tuple[int, ...]:
+        """The parties that are still there."""
+        return tuple(range(self.parties))
+
+    def mark(self) -> Any:
+        """What `back` takes to undo all that was recorded since, for a protocol that survives losses."""
+        return None
+
+    def back(self, mark: Any) -> None:
+        raise NotImplementedError
+
+    def without(self, lost: Collection[int]) -> None:
+        """Go on with fewer parties, after `start` among those. Randomness that is not used yet is thrown away."""
+        raise NotImplementedError
 
     def start(self) -> Rounds:
         """What the parties agree on before the first operation."""

@@ -9,12 +9,13 @@ Before any reveal all products are verified in one batch (`sharing.verification`
 before anything depends on it outside; openings are verified when they are made. Until then cheaters see uniform numbers only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 
 from tacit import field
+from tacit.errors import PartyLost
 from tacit.field import Field, size
 from tacit.sharing import comparison, truncation
 from tacit.sharing.bits import BitRing, FieldRing
@@ -40,9 +41,8 @@ class Shamir(OpeningProtocol):
     leading = 60
 
     def __init__(self, me: int, parties: int, threshold: int, session: bytes) -> None:
-        self.group = Group(me, parties, threshold, session)
+        self.group = Group(me, range(parties), threshold, session)
         self.me, self.parties, self.threshold = me, parties, threshold
-        self.summands = len(self.group.sets)
         self.ledger: list[OpeningRecord] = []
         self.openings = 0
         self._lowered = 0
@@ -52,19 +52,44 @@ class Shamir(OpeningProtocol):
 
     def _started(self, shares: Shares) -> None:
         self.shares = shares
+        self.summands = len(shares.group.sets)
         self._verifier = Verifier(shares)
 
     def chances(self) -> list[tuple[int, str, int]]:
-        made = self._source
         return [
-            (self.checks + (made.checks if made else 0), "checks", -51),
+            (self.checks + self._source.checks if self._source else self.checks, "checks", -51),
             (self.openings, "openings", -60),
         ]
 
+    @property
+    def members(self) -> tuple[int, ...]:
+        return self.group.members
+
+    @property
+    def fewest(self) -> int:  # type: ignore[override]
+        return 2 * self.threshold + 1
+
+    def mark(self) -> Any:
+        return self._verifier.mark()
+
+    def back(self, mark: Any) -> None:
+        self._verifier.back(mark)
+
+    def without(self, lost: Collection[int]) -> None:
+        pending = self._verifier.mark()
+        if self._source is not None:
+            self.checks += self._source.checks
+        self.shares.burn()
+        self.group = Group(self.me, [i for i in self.members if i not in lost], self.threshold, self.group.session)
+        self._started(Shares(self.group, "none"))
+        self._verifier.back(pending)
+
     def start(self) -> Rounds:
         """Agree on keys. Two rounds."""
+        pending = self._verifier.mark()
         yield from self.group.agree()
         self._started(Shares(self.group, "online"))
+        self._verifier.back(pending)
 
     def source(self, drive: Drive) -> Source:
         self._source = ShamirSource(Shares(self.group, "material"), drive)
@@ -88,6 +113,8 @@ class Shamir(OpeningProtocol):
 
     def _dealt(self, owner: int, value: Any, wire: Wire, plan: Plan) -> Task:
         """`value()` is what the owner deals."""
+        if owner not in self.members:
+            raise PartyLost(owner, "what only it could give was not shared before", wire.label)
 
         def run() -> Rounds:
             mine = value() if owner == self.me else None

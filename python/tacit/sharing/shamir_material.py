@@ -93,9 +93,9 @@ class ShamirSource(Source):
     def _more(self, count: int) -> Rounds:
         """`count` verified bits more."""
         self.checks += 1
-        shares, n = self._shares, self._shares.parties
-        dealers = [(self._turn + i) % n for i in range(shares.threshold + 1)]
-        self._turn = (self._turn + 1) % n
+        shares, members = self._shares, self._shares.members
+        dealers = [members[(self._turn + i) % len(members)] for i in range(shares.threshold + 1)]
+        self._turn += 1
         mine = None
         if shares.me in dealers:
             mine = shares.private.bits(count) * np.uint64(P - 2) + np.uint64(1)  # 1 or -1

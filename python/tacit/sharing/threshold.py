@@ -47,11 +47,13 @@ class Seeds:
 
 
 class Group:
-    """n parties and t: who deals, who draws, and with which weights."""
+    """The parties that are there, and t: who deals, who draws, and with which weights.
 
-    def __init__(self, me: int, parties: int, threshold: int, session: bytes) -> None:
-        if not 0 <= me < parties:
-            raise ValueError(f"party {me} of {parties}: parties are numbered from 0")
+    Who is lost takes its point along: the shares of the others stay what they are.
+    """
+
+    def __init__(self, me: int, members: Sequence[int], threshold: int, session: bytes) -> None:
+        parties = len(members)
         if threshold < 1 or parties < 2 * threshold + 1:
             raise ConfigurationError(
                 f"protocol shamir with {parties} parties and a threshold of {threshold}: it takes 2 t + 1 parties to withstand "
@@ -62,19 +64,28 @@ class Group:
                 f"protocol shamir with {parties} parties and a threshold of {threshold}: the parties would need "
                 f"{math.comb(parties, threshold)} keys of subsets, and {SETS} are the most; choose a smaller threshold"
             )
-        self.me, self.parties, self.threshold, self.session = me, parties, threshold, session
-        self.others = [i for i in range(parties) if i != me]
-        self.sets = list(combinations(range(parties), parties - threshold))
+        self.me, self.members, self.threshold, self.session = me, tuple(members), threshold, session
+        self.others = [i for i in self.members if i != me]
+        self.sets = list(combinations(self.members, parties - threshold))
         self.seeds = Seeds()
 
     @property
-    def multipliers(self) -> range:
+    def multipliers(self) -> tuple[int, ...]:
         """The parties that deal their part of a product."""
-        return range(2 * self.threshold + 1)
+        return self.members[: 2 * self.threshold + 1]
 
     def drawers(self, dealer: int) -> list[int]:
         """The parties that draw their share of what `dealer` deals."""
-        return [(dealer + 1 + k) % self.parties for k in range(self.threshold)]
+        return self._after(dealer)[: self.threshold]
+
+    def _after(self, party: int) -> list[int]:
+        """The other members, in turn."""
+        at = self.members.index(party)
+        return [*self.members[at + 1 :], *self.members[:at]]
+
+    def nearest(self) -> list[int]:
+        """t + 1 members that make a value known: this one, and those after it."""
+        return [self.me, *self._after(self.me)[: self.threshold]]
 
     def agree(self) -> Rounds:
         """Keys for all pairs and sets, from contributions of all who share them. Two rounds.
@@ -125,7 +136,7 @@ class Shares:
     """One party's side in one phase: its generators are its own, so that phases cannot get out of step."""
 
     def __init__(self, group: Group, phase: str) -> None:
-        self.group, self.me, self.parties, self.threshold = group, group.me, group.parties, group.threshold
+        self.group, self.me, self.members, self.threshold = group, group.me, group.members, group.threshold
         self.burned = False
         name = phase.encode()
 
@@ -137,14 +148,14 @@ class Shares:
         self._drawn = {i: prg("dealt", s, bytes([i])) for i, s in seeds.pairs.items()}
         self._sets = {a: prg("set", s) for a, s in seeds.sets.items()}
         self.private = _core.Prg(secrets.token_bytes(16), 0)
-        inside = {a: [point(i) for i in range(self.parties) if i not in a] for a in self._sets}
+        inside = {a: [point(i) for i in self.members if i not in a] for a in self._sets}
         self._factors = {a: weights([0, *outside], point(self.me))[0] for a, outside in inside.items()}
-        self._deals = {i: self._dealing(i) for i in range(self.parties)}
+        self._deals = {i: self._dealing(i) for i in self.members}
         self._reduce = weights([point(i) for i in group.multipliers], 0)
-        nearest = [(self.me + k) % self.parties for k in range(self.threshold + 1)]
+        nearest = group.nearest()
         self._opening = nearest, weights([point(i) for i in nearest], 0)
-        self.total = weights([point(i) for i in range(self.parties)], 0)
-        """w_i with x = sum w_i x_i over all parties."""
+        self.total = dict(zip(self.members, weights([point(i) for i in self.members], 0), strict=True))
+        """w_i with x = sum w_i x_i over all members."""
 
     def burn(self) -> None:
         """Forget the generators: nothing can be dealt or opened after it."""
@@ -159,7 +170,7 @@ class Shares:
         """For the dealer and for each party that it sends to: the weights of (secret, what is drawn)."""
         drawers = self.group.drawers(dealer)
         base = [0, *(point(i) for i in drawers)]
-        return {i: weights(base, point(i)) for i in range(self.parties) if i not in drawers}
+        return {i: weights(base, point(i)) for i in self.members if i not in drawers}
 
     # Randomness.
 
@@ -212,12 +223,12 @@ class Shares:
         return shares
 
     def deal_cost(self, dealers: Sequence[int], count: int) -> tuple[int, int]:
-        return 1, 8 * count * (self.parties - 1 - self.threshold) * (self.me in dealers)
+        return 1, 8 * count * (len(self.members) - 1 - self.threshold) * (self.me in dealers)
 
     def reduce(self, z: Field) -> Generator[Exchange, Any, Field]:
         """A new sharing, of degree t, of what has shares `z` of degree 2t. One round."""
         dealers = self.group.multipliers
-        mine = fp.scale(z, self._reduce[self.me]) if self.me in dealers else None
+        mine = fp.scale(z, self._reduce[dealers.index(self.me)]) if self.me in dealers else None
         shares = yield from self.deal(dealers, mine, z.shape)
         return combined([1] * len(shares), list(shares.values()))
 
@@ -230,21 +241,21 @@ class Shares:
         mine = fp.contiguous(share)
         others = self.group.others
         came = yield Exchange({i: [mine] for i in others}, dict.fromkeys(others, mine.nbytes))
-        shares = [mine if i == self.me else received(came[i], mine.shape, i) for i in range(self.parties)]
+        shares = {i: mine if i == self.me else received(came[i], mine.shape, i) for i in self.members}
         self._fit(shares)
         nearest, factors = self._opening
         return combined(factors, [shares[i] for i in nearest])
 
     def open_cost(self, count: int) -> tuple[int, int]:
-        return 1, 8 * count * (self.parties - 1)
+        return 1, 8 * count * len(self.group.others)
 
-    def _fit(self, shares: Sequence[Field]) -> None:
+    def _fit(self, shares: dict[int, Field]) -> None:
         """All shares lie on polynomials of degree t, or it is said whose do not, where that is certain."""
-        sums = _core.Prg(secrets.token_bytes(16), 0).combine([s.reshape(-1) for s in shares])
-        values = {point(i): s for i, s in enumerate(sums)}
+        sums = _core.Prg(secrets.token_bytes(16), 0).combine([s.reshape(-1) for s in shares.values()])
+        values = {point(i): s for i, s in zip(shares, sums, strict=True)}
         if on_polynomial(values, self.threshold):
             return
-        certain = (self.parties - self.threshold - 1) // 2 >= self.threshold
+        certain = (len(self.members) - self.threshold - 1) // 2 >= self.threshold
         found = liars(values, self.threshold, self.threshold) if certain else None
         who = "some party" if found is None else " and ".join(f"party {x - 1}" for x in found)
         raise CheatingDetected(

@@ -55,12 +55,21 @@ class Verifier:
         """z has to be f(x, y), and is consistent."""
         self._products.append((form, x, y, z))
 
+    def mark(self) -> tuple[list[Product], list[Field]]:
+        """What is pending now, for `back`."""
+        return list(self._products), list(self._dealt)
+
+    def back(self, mark: tuple[list[Product], list[Field]]) -> None:
+        """As it was at `mark`, which another verifier may have made."""
+        self._products, self._dealt = list(mark[0]), list(mark[1])
+        self.pending = sum(s.size for s in self._dealt)
+
     def forget(self) -> None:
         self._products, self._dealt, self.pending = [], [], 0
 
     def check(self) -> Rounds:
         """`CheatingDetected` unless all that was dealt is consistent and all products are right. 2 l + 2 rounds (`rounds`)."""
-        if not self.pending:
+        if not (self._dealt or self._products):
             return
         coin = yield from self.shares.coin()
         prg = _core.Prg(coin, 0)
