@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tacit.errors import CheatingDetected, Mismatch, PartyLost, PeerStopped, TooFewLeft
-from tacit.transport.views import Call, Viewed
+from tacit.transport.views import CALLED, Call, Viewed
 
 if TYPE_CHECKING:
     from tacit.engine.engine import Engine
@@ -56,6 +56,11 @@ class Recovery:
                 finished = True
                 self._through()
             except PartyLost as error:
+                if (
+                    error.party not in self._channel.peers
+                ):  # lost before, and nobody else can do what the script asks of it
+                    self._back(mark)
+                    raise
                 self._regroup(error, finished)
                 if not self._ended(finished):
                     self._back(mark)
@@ -90,7 +95,7 @@ class Recovery:
     def _regroup(self, error: PartyLost, finished: bool) -> None:
         """Agree on who is left and on new keys; `TooFewLeft` if they cannot go on."""
         before = self._channel.peers
-        turn, away = 1, {error.party} & set(before) if "counts who is left" not in error.why else set()
+        turn, away = 1, set() if error.why == CALLED else {error.party}
         while True:
             known: dict[int, Call] = {}
             turn = self._count(turn, away, finished, known)

@@ -17,6 +17,7 @@ from tacit.transport.channel import LARGEST_FRAME, Channel
 MAGIC = b"tacit lost party"
 _CALL = struct.Struct("<16sIQIIB")
 LONGEST = _CALL.size + 512
+CALLED = "it lost another party, and counts who is left"
 PATIENCE = 2.5
 """Times the time-out that the others may take to notice a loss themselves."""
 
@@ -82,7 +83,7 @@ class Viewed(Channel):
                         self._called[peer] = bytes(frame)
             for peer in came:
                 if peer in self._called:
-                    raise PartyLost(peer, "it lost another party, and counts who is left", where)
+                    raise PartyLost(peer, CALLED, where)
                 if peer in frames and len(frames[peer]) > expect[peer]:
                     raise self.too_long(peer, len(frames[peer]), expect[peer], where)
             out = {}
