@@ -28,8 +28,8 @@ class TooFewLeft(TacitError):
     def __init__(self, survivors: "tuple[int, ...]", needed: str) -> None:
         self.survivors = survivors
         super().__init__(
-            f"parties {', '.join(map(str, survivors))} are left, and {needed}: nothing more can be computed or revealed. What was "
-            "revealed before stands; start again with all parties, or with a lower threshold"
+            f"parties {', '.join(map(str, survivors))} are left, and {needed}: nothing more can be computed or revealed. What "
+            "was revealed before stands; start again with all parties, or with a lower threshold"
         )
 
 

@@ -1,5 +1,6 @@
 """Networks that fail, in one process: parties that vanish, hang or stall at a given round, drawn from a seed."""
 
+import contextlib
 import time
 from dataclasses import dataclass, field
 
@@ -71,7 +72,7 @@ def run(work, parties, threshold, fates, timeout=1.0, **options):
     def wrap(channel, me):
         return Failing(channel, fates[me]) if me in fates else channel
 
-    try:
+    with contextlib.suppress(TacitError, Vanished):
         tacit.run(
             body,
             parties=parties,
@@ -82,8 +83,6 @@ def run(work, parties, threshold, fates, timeout=1.0, **options):
             tensors=False,
             **options,
         )
-    except (TacitError, Vanished):
-        pass
     return outcome
 
 

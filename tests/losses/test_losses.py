@@ -1,4 +1,4 @@
-"""Parties that are lost at any moment: the others get the right result, or say why they cannot; never a wrong one, never a hang."""
+"""Parties lost at any moment: the others get the right result, or say why they cannot; never a wrong one, never a hang."""
 
 import time
 
@@ -219,3 +219,24 @@ def test_a_training_in_a_storm(seed):
     assert len(outcome.results) >= 5
     for result in outcome.results.values():
         assert np.abs(result - exact).max() < 1e-2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_script_sees_a_loss_at_the_same_line(seed):
+    """Whatever each party was doing: `survivors` changes after the same step everywhere."""
+
+    def work(session):
+        x = session.computed(session.secret(X, owner=0))
+        seen = []
+        for _ in range(12):
+            seen.append(session.survivors)
+            x = session.computed(x + x)
+        return seen
+
+    total = max(rounds(work, 5, 1).values())
+    number = int(np.random.default_rng(seed).integers(total // 3, total - 8))
+    outcome = run(work, 5, 1, {4: at(number, "die")})
+    assert not outcome.errors
+    assert sorted(outcome.results) == [0, 1, 2, 3]
+    assert len({str(seen) for seen in outcome.results.values()}) == 1
+    assert outcome.results[0][-1] == (0, 1, 2, 3)

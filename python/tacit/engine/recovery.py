@@ -2,9 +2,10 @@
 
 A step ends when everyone has told everyone that it is through. If a party is lost before, the others count who is left
 (`transport.views`), in turns, until all of them name the same parties; those must be more than half of the last, so that no two
-parts of a network that fell apart go on both, and as many as the protocol needs. A step that some party knows to be ended is ended
-for all; else all go back to its beginning and do it again, with new keys: nothing is opened twice under one mask.
-Shares stay what they are: who is lost takes its point of the polynomials along.
+parts of a network that fell apart go on both, and as many as the protocol needs. A step that some party knows to be ended is
+ended for all; else all go back to its beginning and do it again, with new keys: nothing is opened twice under one mask.
+Shares stay what they are: who is lost takes its point of the polynomials along. A script sees a loss (`members`, `lost`) after
+the same step at all parties, though some of them were through with the one before when they heard of it.
 """
 
 from collections.abc import Callable
@@ -28,7 +29,9 @@ class Recovery:
     def __init__(self, engine: "Engine", channel: Viewed, ask: bool) -> None:
         self._engine, self._channel, self._ask = engine, channel, ask
         self.lost: list[PartyLost] = []
-        """The losses that were survived, in order."""
+        """The losses that were survived, in order, and that the script may know."""
+        self.members = engine.protocol.members
+        self._unseen: list[PartyLost] = []
         self.inside = False
         self.wires: list[Wire] = []
         """Lowered in this step."""
@@ -39,6 +42,11 @@ class Recovery:
     def allow(self) -> None:
         """Go on without those that were lost."""
         self._asking = None
+        self._show()
+
+    def _show(self) -> None:
+        self.lost += self._unseen
+        self._unseen, self.members = [], self._engine.protocol.members
 
     def step(self, work: Callable[[], T]) -> T:
         """`work` as one step; inside a step, as part of it."""
@@ -49,20 +57,20 @@ class Recovery:
                 raise self._asking
             mark = self._engine.mark()
             self.inside, self.wires = True, []
-            finished = False
+            finished = ended = False
             result: T
             try:
                 result = work()
                 finished = True
                 self._through()
             except PartyLost as error:
-                if (
-                    error.party not in self._channel.peers
-                ):  # lost before, and nobody else can do what the script asks of it
+                if error.party not in self._channel.peers:
+                    # Lost before, and nobody else can do what the script asks of it.
                     self._back(mark)
+                    self._show()
                     raise
                 self._regroup(error, finished)
-                if not self._ended(finished):
+                if not (ended := self._ended(finished)):
                     self._back(mark)
                     continue
             finally:
@@ -71,6 +79,8 @@ class Recovery:
             for wire in self.wires:
                 wire.settle()
             self.wires = []
+            if not ended:  # else some party is in the next step already, and hears of the loss there
+                self._show()
             return result
 
     def _through(self) -> None:
@@ -113,10 +123,10 @@ class Recovery:
             break
         self._channel.epoch += 1
         if lost:
-            self.lost.append(
-                PartyLost(lost[0], error.why if error.party == lost[0] else "the others lost it", error.operation)
-            )
-            self._asking = self.lost[-1] if self._ask else None
+            for party in lost:
+                why = error.why if error.party == party else "the others lost it"
+                self._unseen.append(PartyLost(party, why, error.operation))
+            self._asking = self._unseen[-1] if self._ask else None
 
     def _count(self, turn: int, away: set[int | str], finished: bool, known: dict[int, Call]) -> int:
         """Turns until all that are left name the same parties: `known` has their calls. Returns the last turn."""

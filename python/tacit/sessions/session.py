@@ -76,8 +76,8 @@ class Session:
 
     @property
     def survivors(self) -> tuple[int, ...]:
-        """The parties that are still there."""
-        return self._protocol.members
+        """The parties that are still there. It changes in the same line of the script at all of them."""
+        return self._protocol.members if self.engine.recovery is None else self.engine.recovery.members
 
     @property
     def losses(self) -> list[PartyLost]:
@@ -381,7 +381,7 @@ class Session:
         if (channel := self._channel) is not None:
 
             def announced() -> Shape:
-                if owner not in self.survivors:
+                if owner not in self._protocol.members:
                     raise PartyLost(owner, "its data are lost with it", what)
                 return entry.announced(channel, what, owner, None if values is None else values.shape)
 
