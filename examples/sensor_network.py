@@ -2,7 +2,7 @@
 
     tacit run -n 9 --protocol shamir --threshold 2 examples/sensor_network.py
 
-Every node holds a stream of observations of its own (scikit-learn's bundled breast cancer data, standardised by public constants),
+Every node holds a stream of observations of its own (scikit-learn's breast cancer data, standardised by public constants),
 and shares each round's batch while it is there. What is trained is a linear classifier, by gradient descent on squared errors.
 Now and then a node is lost: it kills itself, at a moment drawn from the seed. The others go on, as long as 2 t + 1 are left. At
 the end one node asks for the classes of new observations, and it alone is told. The data are public here, so that node 0 then
