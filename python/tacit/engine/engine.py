@@ -187,6 +187,7 @@ class Engine:
             if prepared is not None:
                 self.run(prepared)
 
+        self._alive()
         if purpose or any(w.pending for w in wires):
             self.together(work)
 

@@ -32,8 +32,6 @@ class MaskedProtocol(OpeningProtocol):
     """Needs a source of [A] and [f(A, B)]; costs one opening for each value that is multiplied."""
 
     sealed_products: bool
-    late: bool
-    """See `Source.late`."""
 
     binary: bool
     """Whether the source gives bits over GF(2); else they are field elements."""

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 
 class OpeningProtocol(Protocol):
+    late: bool = False
+    """See `Source.late`."""
+
     @abstractmethod
     def open(self, share: Share) -> Rounds:
         """Open to all, to be checked later (or now). Returns the value."""

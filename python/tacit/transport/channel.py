@@ -53,6 +53,7 @@ class Channel(abc.ABC):
         self.timeout = timeout
         self.meter = Meter() if meter is None else meter
         self.names: dict[int, str] = dict(names or {})
+        self.resumes = False
         self.overhead = 0  # bytes that a channel around this one adds to each frame; messages leave them out
 
     def exchange(
@@ -105,6 +106,10 @@ class Channel(abc.ABC):
     @abc.abstractmethod
     def close(self) -> None:
         """End in good order: a peer that still waits gets PartyLost. May be called twice; does not raise."""
+
+    def resume(self) -> None:
+        """From now on the next round sends first what one that lost another peer had not sent yet."""
+        self.resumes = True
 
     def part(self, peers: Collection[int]) -> None:
         """Never send to `peers` or wait for them again."""

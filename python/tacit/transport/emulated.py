@@ -62,6 +62,9 @@ class Emulated(Channel):
         if (left := seen - time.monotonic()) > 0:
             time.sleep(min(left, LONGEST_DELAY))
 
+    def resume(self) -> None:
+        self._inner.resume()
+
     def part(self, peers: Collection[int]) -> None:
         super().part(peers)
         self._inner.part(peers)

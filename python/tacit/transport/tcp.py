@@ -54,16 +54,13 @@ class TcpChannel(Channel):
         sending = [self._links[peer] for peer in {*out, *expect} if peer in out or self._links[peer].unsent]
         try:
             self._move(sending, [(self._links[peer], limit) for peer, limit in expect.items()], frames, where, timeout)
-        except PartyLost:
+        except BaseException as error:
+            # The caller may change these buffers now: what is left of them is copied, or must never be sent.
+            kept = self.resumes and isinstance(error, PartyLost)
             for link in sending:
-                link.unsent = [
-                    memoryview(bytes(piece)) for piece in link.unsent
-                ]  # the caller may change the buffers now
-            raise
-        except BaseException:
-            for link in sending:
-                if link.unsent:
-                    # The caller may change these buffers now: what is left of them must never be sent.
+                if kept:
+                    link.unsent = [memoryview(bytes(piece)) for piece in link.unsent]
+                elif link.unsent:
                     link.half_sent = True
                     link.unsent.clear()
             raise

@@ -56,6 +56,7 @@ class Viewed(Channel):
         super().__init__(channel.me, channel.peers, timeout=channel.timeout, meter=channel.meter, names=channel.names)
         self._inner = channel
         self.overhead = channel.overhead
+        channel.resume()
         self.epoch = 0
         self._called: dict[int, bytes] = {}
 
