@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tacit.sharing.wires import Wire
 
 T = TypeVar("T")
-THROUGH = b"through "
+THROUGH = b"through the step"
 """And the number of the step."""
 
 
