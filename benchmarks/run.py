@@ -11,8 +11,9 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,11 @@ COMPARED = {
     "cnn_deep_step": "goal 0.8 s, 37 MB; study: 82.3 MB with a polynomial and a public softmax",
     "softmax_128x10": "goal 0.05 s, 25 rounds (and 4 of the MAC check)",
     "cnn_shallow_epoch": "goal 8 min, within 0.5 points of float32; study: 14 h without preprocessing",
+    "shamir_mul_1m": "goal 0.15 s, 8.5 MB; MP-SPDZ: Shamir 0.34 s, 8 MB, malicious 0.91 (3.4 with material)",
+    "shamir_relu_100k": "goal 1 s, material included; Rep3 0.10 s",
+    "shamir_cnn_shallow_step": "goal 10 s, 400 MB, material included; Rep3 63 s, 563 MB (ReLU before pool)",
+    "shamir_loss": "goal 1.5 s; others hang or stop",
+    "shamir_linreg_gd": "goal 0.3 s (9 parties 1.5 s), material included; Rep3 0.73 s",
     "kernel_matmul_1024": "goal 4 GMAC/s with IFMA",
     "kernel_matmul_1024_portable": "goal 1.2 GMAC/s",
     "transport_round": "goal 0.1 ms for 2 parties, 0.5 ms for 5",
@@ -51,26 +57,40 @@ def tacit(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "tacit.cli", *arguments]
 
 
-def online(name: str, parties: int) -> Callable[[list[str]], list[Result]]:
-    """With a dealer; the material is received before."""
-    return job("online.py", name, parties, ["--dealer"])
+def online(
+    name: str, parties: int, protocol: Sequence[str] = ("--dealer",), called: str = ""
+) -> Callable[..., list[Result]]:
+    """With a dealer, the material received before. `called`: under which name it is listed, if not its own."""
+    return measured("online.py", name, parties, protocol, called)
 
 
-def prepared(name: str, parties: int) -> Callable[[list[str]], list[Result]]:
+def prepared(name: str, parties: int) -> Callable[..., list[Result]]:
     """Without a third party; making the material is included."""
-    return job("preparation.py", name, parties, ["--timeout", "300"])
+    return measured("preparation.py", name, parties, ("--timeout", "300"))
 
 
-def job(script: str, name: str, parties: int, options: list[str]) -> Callable[[list[str]], list[Result]]:
-    def run(line: list[str]) -> list[Result]:
-        command = tacit("run", "-n", str(parties), *options, *line, str(HERE / script), name)
+def measured(
+    script: str, name: str, parties: int, options: Sequence[str], called: str = ""
+) -> Callable[..., list[Result]]:
+    def run(line: list[str], *arguments: str) -> list[Result]:
+        command = tacit("run", "-n", str(parties), *options, *line, str(HERE / script), name, *arguments)
         done = subprocess.run(command, capture_output=True, text=True, timeout=1200)
         marked = [text for text in done.stdout.splitlines() if "RESULT " in text]
         if done.returncode or not marked:
             raise SystemExit(f"{name} with {parties} parties failed:\n{done.stdout}{done.stderr}")
-        return [json.loads(marked[0].split("RESULT ", 1)[1])]
+        return [json.loads(marked[0].split("RESULT ", 1)[1]) | ({"name": called} if called else {})]
 
     return run
+
+
+def lost(line: list[str]) -> list[Result]:
+    """Seven parties, of which one is killed: until the next operation of the others has ended. Time-out 1 s."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for turn in range(3):
+            run = online("loss", 7, ("--protocol", "shamir", "--threshold", "2", "--timeout", "1"), "shamir_loss")
+            found += run(line, str(Path(folder) / str(turn)))
+    return [found[0] | {"value": statistics.median(f["value"] for f in found)}]
 
 
 def hello(line: list[str]) -> list[Result]:
@@ -138,6 +158,17 @@ def jobs() -> list[tuple[str, Callable[[list[str]], list[Result]]]]:
         *(("linreg_gd_total", prepared("linreg_gd_total", n)) for n in (2, 3, 5)),
         ("cnn_shallow_poly_step_total", prepared("cnn_shallow_poly_step_total", 2)),
         ("cnn_shallow_step_total", prepared("cnn_shallow_step_total", 2)),
+        *(
+            (name, online(job, n, ("--protocol", "shamir"), name))
+            for name, job, n in (
+                ("shamir_mul_1m", "products_1m", 3),
+                ("shamir_relu_100k", "relu_100k", 3),
+                ("shamir_cnn_shallow_step", "cnn_shallow_step", 3),
+                ("shamir_linreg_gd", "linreg_gd", 3),
+                ("shamir_linreg_gd", "linreg_gd", 9),
+            )
+        ),
+        ("shamir_loss", lost),
         ("transport", transport),
         ("kernel", kernels),
     ]

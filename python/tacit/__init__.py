@@ -16,6 +16,7 @@ from tacit.errors import (
     PartyLost,
     PeerStopped,
     TacitError,
+    TooFewLeft,
     Unsupported,
 )
 
@@ -41,6 +42,7 @@ __all__ = [
     "SecretArray",
     "Session",
     "TacitError",
+    "TooFewLeft",
     "Unsupported",
     "concatenate",
     "read_csv",

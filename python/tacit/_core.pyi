@@ -120,6 +120,9 @@ def scale(a: Words, k: int, backend: str | None = None) -> Words:
 def add_scalar(a: Words, k: int, backend: str | None = None) -> Words:
     """a + k for an element k."""
 
+def weighted(weights: Sequence[int], arrays: Sequence[Words], backend: str | None = None) -> Words:
+    """sum_k weights_k arrays_k for elements weights_k, in one pass; one array at least, all of one shape."""
+
 def multiply_open(
     d: Words, y: Words, x: Words, e: Words, k: int, c: Words | None = None, backend: str | None = None
 ) -> Words:

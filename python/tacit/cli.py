@@ -57,7 +57,8 @@ def placed(function: Callable[..., None]) -> Callable[..., None]:
 
 @tacit.command(context_settings=PASS_ON)
 @placed
-@click.option("--protocol", help="spdz (default), or clear (INSECURE, for tests).")
+@click.option("--protocol", help="spdz (default), shamir (honest majority), or clear (INSECURE, for tests).")
+@click.option("--threshold", type=click.IntRange(1), help="Parties that may collude under shamir; default (n - 1) / 2.")
 @click.option("--dealer", is_flag=True, help="Start a dealer, which makes the correlated randomness, and is trusted.")
 @click.option("--topology", type=click.Choice(["mesh", "hub"]), default="mesh", show_default=True)
 @click.argument("script", type=SCRIPT)
@@ -69,7 +70,7 @@ def run(script: str, arguments: tuple[str, ...], **options: Any) -> None:
 
     \b
     A file of --parties lists all of them, in order, and the dealer if the protocol needs one:
-        protocol = "spdz"
+        protocol = "spdz"                 # or "shamir", with: threshold = 2
         [[party]]
         address = "bank.example:7000"
         certificate = "bank.pem"          # or: fingerprint = "3f5c..."
@@ -112,7 +113,7 @@ def _run_here(
         if options[name] is not None:
             raise click.UsageError(f"{flag} goes with --parties: with -n, keys and addresses are made for the run")
     name = protocol or "spdz"
-    context = _context(count, name, _check_source(name, count, dealer), **options)
+    context = _context(count, name, _check_source(name, count, dealer, options.get("threshold")), **options)
     if context.store and (dealer or not protocol_kind(name, count).sourced):
         raise click.UsageError("--store is for spdz without a dealer: nothing else takes its material from the parties")
     return run_prepare(context, command, lambda c: run_local(c, command)) if ahead else run_local(context, command)
@@ -137,8 +138,10 @@ def _run_hosts(
 
     if me is None or key is None:
         raise click.UsageError("--parties needs --me (which party this is) and --key (its private key)")
-    if count is not None or protocol is not None or dealer:
-        raise click.UsageError("the file of --parties says how many there are, the protocol and the dealer")
+    if count is not None or protocol is not None or dealer or options.get("threshold") is not None:
+        raise click.UsageError(
+            "the file of --parties says how many there are, the protocol, its threshold and the dealer"
+        )
     known = load_parties(parties_file)
     template = replace(_context(len(known.parties), known.protocol, False, **options), me=me)
 
@@ -185,16 +188,17 @@ def keygen(name: str, out: Path) -> None:
 @tacit.command(context_settings=PASS_ON)
 @click.option("-n", "count", type=click.IntRange(1), default=2, show_default=True, help="Parties.")
 @click.option("--protocol", default="spdz", show_default=True)
+@click.option("--threshold", type=click.IntRange(1), help="Parties that may collude under shamir.")
 @click.option("--dealer", is_flag=True, help="With a dealer.")
 @click.option("--topology", type=click.Choice(["mesh", "hub"]), default="mesh", show_default=True)
 @click.argument("script", type=SCRIPT)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def plan(count: int, protocol: str, dealer: bool, topology: str, script: str, arguments: tuple[str, ...]) -> None:
+def plan(count: int, protocol: str, dealer: bool, script: str, arguments: tuple[str, ...], **options: Any) -> None:
     """Print what SCRIPT would ask for and send, without data and peers. It runs on shapes; what it reveals is zeros."""
     from tacit.launch.plan import run_plan
 
-    sourced = _check_source(protocol, count, dealer)
-    sys.exit(run_plan(_context(count, protocol, sourced, topology=topology), [script, *arguments]))
+    sourced = _check_source(protocol, count, dealer, options["threshold"])
+    sys.exit(run_plan(_context(count, protocol, sourced, **options), [script, *arguments]))
 
 
 def _context(parties: int, protocol: str, dealer: bool, **options: Any) -> Any:
@@ -203,18 +207,18 @@ def _context(parties: int, protocol: str, dealer: bool, **options: Any) -> Any:
     store, store_key = options.get("store"), options.get("store_key")
     if (store is None) != (store_key is None):
         raise click.UsageError("--store and --store-key go together: the folder of prepared material, and its key")
-    known = {"timeout", "wait", "topology", "latency", "bandwidth", "memory"}
+    known = {"timeout", "wait", "topology", "latency", "bandwidth", "memory", "threshold"}
     given = {k: v for k, v in options.items() if k in known}
     if store is not None and store_key is not None:
         given |= {"store": str(store.absolute()), "store_key": str(store_key.absolute())}
     return Context(parties, 0, protocol, dealer, **given)
 
 
-def _check_source(protocol: str, parties: int, dealer: bool) -> bool:
+def _check_source(protocol: str, parties: int, dealer: bool, threshold: int | None) -> bool:
     """Whether a dealer is started: if it was asked for, and the protocol has a use for it."""
     from tacit.sessions.protocols import protocol_kind
 
-    kind = protocol_kind(protocol, parties)
+    kind = protocol_kind(protocol, parties, threshold)
     return kind.sourced and dealer
 
 

@@ -22,6 +22,17 @@ class PartyLost(TacitError):
         super().__init__(f"lost {who}{where}: {why}")
 
 
+class TooFewLeft(TacitError):
+    """So many parties were lost that the others cannot go on. `survivors` are those that are left."""
+
+    def __init__(self, survivors: "tuple[int, ...]", needed: str) -> None:
+        self.survivors = survivors
+        super().__init__(
+            f"parties {', '.join(map(str, survivors))} are left, and {needed}: nothing more can be computed or revealed. What "
+            "was revealed before stands; start again with all parties, or with a lower threshold"
+        )
+
+
 class PeerStopped(TacitError):
     """Another party stopped with an error of its own and said so. `party` is its index (or name)."""
 

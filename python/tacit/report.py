@@ -81,11 +81,11 @@ def _security(session: "Session") -> list[str]:
     if session.protocol == "clear":
         return ["", "security: NONE, protocol clear sends every input as it is"]
     protocol = session.engine.protocol
-    openings = protocol.openings
-    chance = protocol.checks * 2.0**-60 + openings * 2.0**-61
+    parts = [(count, what, log) for count, what, log in protocol.chances() if count]
+    chance = sum(count * 2.0**log for count, _, log in parts)
     bound = f"2^{math.log2(chance):.1f}" if chance else "0"
     return [
         "",
         f"security: 128 bits computational; statistical, over the whole session, at most {bound} "
-        f"({protocol.checks} checks x 2^-60 + {openings} masked openings x 2^-61)",
+        f"({' + '.join(f'{count} {what} x 2^{log}' for count, what, log in parts)})",
     ]

@@ -85,3 +85,13 @@ def test_plan_of_an_example():
     out = tacit("plan", EXAMPLES / "digits_cnn.py", "--epochs", 1)
     assert "Conv2dWeight" in out
     assert "rounds" in out
+
+
+def test_sensor_network():
+    """Seven nodes, of which two are lost: as good as the same training in the clear."""
+    example = EXAMPLES / "sensor_network.py"
+    out = tacit("run", "-n", 7, "--protocol", "shamir", "--threshold", 2, example, "--lose", 2, "--seed", 3)
+    assert len(re.findall(r"lost party \d", out)) == 2
+    private, clear = figure(out, "new observations:"), figure(out, "with the same losses")
+    assert private > 88
+    assert abs(private - clear) < 2

@@ -455,3 +455,20 @@ def test_arrays_that_are_not_aligned_are_refused():
     assert not unaligned.flags.aligned
     with pytest.raises(ValueError, match="aligned"):
         _core.is_canonical(unaligned)
+
+
+@pytest.mark.parametrize("count", [1, 2, 61, 62, 63, 130])
+def test_weighted_sums_of_arrays(count):
+    rng = np.random.default_rng(count)
+    arrays = [rng.integers(0, P, (3, 100), np.uint64) for _ in range(count)]
+    weights = [P - 1, *(int(k) for k in rng.integers(0, P, count - 1, np.uint64))]
+    arrays[0][0, :5] = P - 1
+    right = sum(k * a.astype(object) for k, a in zip(weights, arrays, strict=True)) % P
+    for backend in _core.backends():
+        assert (_core.weighted(weights, arrays, backend) == right.astype(np.uint64)).all()
+    with pytest.raises(ValueError):
+        _core.weighted([P], arrays[:1])
+    with pytest.raises(ValueError):
+        _core.weighted([1, 2], [arrays[0], arrays[0][:2]])
+    with pytest.raises(ValueError):
+        _core.weighted([], [])

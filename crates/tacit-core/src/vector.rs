@@ -108,6 +108,33 @@ pub fn scale(be: Backend, out: &mut [u64], a: &[u64], k: u64) -> Result<(), BadS
     })
 }
 
+/// out_i = sum_k c_k a_{k,i}: one pass, one reduction for each element.
+pub fn weighted(be: Backend, out: &mut [u64], c: &[u64], a: &[&[u64]]) -> Result<(), BadShape> {
+    same_length("the weights", a.len(), c.len())?;
+    for part in a {
+        same_length("an operand", out.len(), part.len())?;
+    }
+    for_rows(out, 1, MIN / 2, |at, out| {
+        variants!(be, (out: &mut [u64] = out, c: &[u64] = c, a: &[&[u64]] = a, at: usize = at) {
+            // A block of sums at a time: each is below 2^128 as long as at most 63 products are added to a reduced one.
+            let mut sums = [0u128; 256];
+            for (block, out) in out.chunks_mut(sums.len()).enumerate() {
+                let (sums, from) = (&mut sums[..out.len()], at + block * 256);
+                sums.fill(0);
+                for (k, (&c, a)) in c.iter().zip(a).enumerate() {
+                    let a = &a[from..from + sums.len()];
+                    sums.iter_mut().zip(a).for_each(|(s, &a)| *s += c as u128 * a as u128);
+                    if k % 62 == 61 {
+                        sums.iter_mut().for_each(|s| *s = reduce128(*s) as u128);
+                    }
+                }
+                out.iter_mut().zip(sums).for_each(|(o, s)| *o = reduce128(*s));
+            }
+        })
+    });
+    Ok(())
+}
+
 /// Checks lengths and splits an elementwise loop over threads.
 fn binary(
     out: &mut [u64],

@@ -96,6 +96,17 @@ fn add_scalar<'py>(py: Python<'py>, a: Words<'py>, k: u64, backend: Option<&str>
 }
 
 #[pyfunction]
+#[pyo3(signature = (weights, arrays, backend=None))]
+fn weighted<'py>(py: Python<'py>, weights: Vec<u64>, arrays: Vec<Words<'py>>, backend: Option<&str>) -> Out<'py> {
+    let be = choose(backend)?;
+    let c = weights.into_iter().map(|k| element("a weight", k)).collect::<PyResult<Vec<_>>>()?;
+    let first = arrays.first().ok_or_else(|| value("there are no arrays"))?;
+    arrays.iter().try_for_each(|a| a.expect("an array", first.shape()))?;
+    let slices = arrays.iter().map(In::slice).collect::<Vec<_>>();
+    fill(py, first.shape(), |out| vector::weighted(be, out, &c, &slices))
+}
+
+#[pyfunction]
 #[pyo3(signature = (d, y, x, e, k, c=None, backend=None))]
 #[allow(clippy::too_many_arguments)]
 fn multiply_open<'py>(
@@ -437,6 +448,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(scale, m)?)?;
     m.add_function(wrap_pyfunction!(add_scalar, m)?)?;
     m.add_function(wrap_pyfunction!(multiply_open, m)?)?;
+    m.add_function(wrap_pyfunction!(weighted, m)?)?;
     m.add_function(wrap_pyfunction!(matmul, m)?)?;
     m.add_function(wrap_pyfunction!(conv2d, m)?)?;
     m.add_function(wrap_pyfunction!(conv2d_input, m)?)?;

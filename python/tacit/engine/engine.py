@@ -9,17 +9,18 @@ rules that every party applies alike.
 import hashlib
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
 from tacit import field as fp
 from tacit.engine import rounds
 from tacit.engine.labels import where
-from tacit.errors import Mismatch, OutOfRange, TacitError
+from tacit.engine.recovery import Recovery
+from tacit.errors import Mismatch, OutOfRange, PartyLost, TacitError
 from tacit.field import CAPACITY, Field
 from tacit.sharing.comparison import joins
 from tacit.sharing.maps import Combine, Shape
@@ -30,7 +31,9 @@ from tacit.sharing.requests import Request
 from tacit.sharing.source import Source
 from tacit.sharing.wires import Wire
 from tacit.transport.channel import Channel
+from tacit.transport.views import Viewed
 
+T = TypeVar("T")
 LABEL = ", recorded at "
 LISTING = 1 << 16
 """Bytes of a graph's listing that are sent to find where two parties differ."""
@@ -82,7 +85,9 @@ class Engine:
         limit: int = 1 << 26,
         unchecked: int = 1 << 25,
         debug: bool = False,
+        ask: bool = False,
     ) -> None:
+        """`ask`: a loss that the protocol survives is raised in the script, for which it has to be a `Viewed` channel."""
         self.protocol, self.source, self.channel, self.session = protocol, source, channel, session
         self.limit, self.unchecked, self.debug = limit, unchecked, debug
         self.dry = channel is None
@@ -97,6 +102,43 @@ class Engine:
         self._numbered = 0
         self._forced = 0
         self._failure: BaseException | None = None
+        self.recovery: Recovery | None = None
+        if isinstance(channel, Viewed):
+            self.recovery = Recovery(self, channel, ask)
+        self._internal = source is None
+
+    def start(self) -> None:
+        """Before the first operation: what the protocol has to agree on, and the source that it is itself."""
+        if not self.dry:
+            self.together(self.restart)
+
+    def restart(self) -> None:
+        """The same among those that are left."""
+        self._drive(self.protocol.start(), "start")
+        if self._internal:
+            self.source = self.protocol.source(self._drive)
+
+    # Steps that all parties finish, or none.
+
+    def together(self, work: Callable[[], T]) -> T:
+        """`work`, and again after a loss that the protocol survives, until all that are left are through with it."""
+        self._alive()
+        if self.recovery is None:
+            return work()
+        try:
+            return self.recovery.step(work)
+        except BaseException as error:
+            if not isinstance(error, PartyLost) and self._failure is None:
+                self._failed(error)
+            raise
+
+    def mark(self) -> tuple[Any, ...]:
+        return self._forced, self._numbered, self.costs.graphs, self.protocol.mark()
+
+    def back(self, mark: tuple[Any, ...]) -> None:
+        """Undo what was lowered since."""
+        self._forced, self._numbered, self.costs.graphs, pending = mark
+        self.protocol.back(pending)
 
     # Recording.
 
@@ -135,14 +177,19 @@ class Engine:
     def check(self) -> None:
         """Check everything that was opened so far: before a share leaves the session."""
         if not self.dry and self.protocol.unchecked():
-            self._drive(self.protocol.check(), "check")
+            self.together(lambda: self._drive(self.protocol.check(), "check"))
 
     # Forcing.
 
     def force(self, *wires: Wire, purpose: str = "") -> None:
-        prepared = self.prepare(*wires, purpose=purpose)
-        if prepared is not None:
-            self.run(prepared)
+        def work() -> None:
+            prepared = self.prepare(*wires, purpose=purpose)
+            if prepared is not None:
+                self.run(prepared)
+
+        self._alive()
+        if purpose or any(w.pending for w in wires):
+            self.together(work)
 
     def prepare(self, *wires: Wire, purpose: str = "") -> Prepared | None:
         """Everything up to the first opening: lower, agree, take the material. None if there is nothing to do.
@@ -158,6 +205,8 @@ class Engine:
         if not pending and not purpose:
             return None
         plan = Plan(self._numbered, joined=_joined(pending, self.protocol.leading))
+        if self.recovery is not None:
+            self.recovery.wires += pending
         for wire in pending:
             assert wire.operation is not None
             wire.serial, self._forced = self._forced, self._forced + 1
@@ -197,8 +246,9 @@ class Engine:
             self._rounds(prepared.plan.tasks, prepared.digest)
             if self.debug:
                 self._watch(prepared.wires)
-        for wire in prepared.wires:
-            wire.settle()
+        if self.recovery is None or not self.recovery.inside:
+            for wire in prepared.wires:
+                wire.settle()
         if self.protocol.unchecked() > self.unchecked:
             self._drive(self.protocol.check(), "check")
         self.costs.online_seconds += time.perf_counter() - started
@@ -225,9 +275,13 @@ class Engine:
         try:
             yield
         except BaseException as error:
-            self._failure = error
-            self.protocol.burn()
+            if not (isinstance(error, PartyLost) and self.recovery is not None and self.recovery.inside):
+                self._failed(error)
             raise
+
+    def _failed(self, error: BaseException) -> None:
+        self._failure = error
+        self.protocol.burn()
 
     def cheated(self, error: TacitError) -> NoReturn:
         """End the session with `error`: some party was found out by a test outside the protocol's own."""
@@ -323,7 +377,7 @@ class Engine:
             mine = to is None or self.protocol.me in to
             return [np.zeros(w.shape, np.uint64) if mine else None for w in wires]
         started = time.perf_counter()
-        values = self._drive(self.protocol.reveal([w.value() for w in shown]), "reveal")
+        values = self.together(lambda: self._drive(self.protocol.reveal([w.value() for w in shown]), "reveal"))
         self.costs.online_seconds += time.perf_counter() - started
         if to is None:
             return list(values)

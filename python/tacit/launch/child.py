@@ -9,12 +9,12 @@ import traceback
 from collections.abc import Callable
 from types import FrameType, TracebackType
 
-from tacit.errors import PartyLost, PeerStopped, TacitError
+from tacit.errors import PartyLost, PeerStopped, TacitError, TooFewLeft
 
 LIFELINE = "TACIT_LIFELINE"
 """A pipe's end that the launcher holds the other end of: it closes when the launcher dies."""
-FAILED, FOLLOWED, TERMINATED = 1, 3, 128 + signal.SIGTERM
-"""Exit codes: an error here; an error that another party's followed into; ended by the launcher."""
+FAILED, FOLLOWED, TOO_FEW, TERMINATED = 1, 3, 4, 128 + signal.SIGTERM
+"""Exit codes: an error here; an error that another party's followed into; too few parties left; ended by the launcher."""
 
 _INSIDE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
@@ -33,6 +33,8 @@ def guarded(work: Callable[[], object]) -> int:
         work()
     except TacitError as error:
         _say(paragraph(error))
+        if isinstance(error, TooFewLeft):
+            return TOO_FEW
         return FOLLOWED if isinstance(error, PeerStopped | PartyLost) else FAILED
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

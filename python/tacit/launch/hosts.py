@@ -30,7 +30,7 @@ def run_party(
     known = load_parties(parties_file)
     count = len(known.parties)
     _check_member(known, me, parties_file)
-    protocol_kind(known.protocol, count)
+    protocol_kind(known.protocol, count, known.threshold)
     index = count if me == DEALER else me
     if template.store and known.dealer is not None:
         raise ConfigurationError(
@@ -41,6 +41,7 @@ def run_party(
         parties=count,
         me=index,
         protocol=known.protocol,
+        threshold=known.threshold,
         dealer=known.dealer is not None,
         addresses=known.addresses,
         pins=known.pins,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tacit.launch.processes import Group
 from tacit.sessions.context import VARIABLE, Context
+from tacit.sessions.protocols import protocol_kind
 from tacit.transport.endpoint import listen
 from tacit.transport.identity import make_identity
 
@@ -38,7 +39,7 @@ def run_local(template: Context, command: Sequence[str]) -> int:
             start(group, context, folder / f"{me}.json", command, environment, prefixed=True)
         for listener in listeners:
             listener.close()  # a party's port lives as long as the party
-        return group.wait()
+        return group.wait(apart=protocol_kind(template.protocol, template.parties, template.threshold).majority)
 
 
 def start(

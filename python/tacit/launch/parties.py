@@ -1,6 +1,7 @@
 """`parties.toml`: who takes part, from where, and by which certificate each is known.
 
 protocol = "spdz"                       # optional
+threshold = 2                           # optional, for shamir: how many parties may collude
 
 [[party]]                               # party 0, then party 1, ...
 name = "bank"                           # optional, for people
@@ -35,6 +36,7 @@ class Parties:
     protocol: str
     parties: tuple[Member, ...]
     dealer: Member | None
+    threshold: int | None = None
 
     @property
     def addresses(self) -> dict[int, tuple[str, int]]:
@@ -54,15 +56,19 @@ def load_parties(path: Path) -> Parties:
         raise ConfigurationError(f"cannot read the list of parties {path}: {error.strerror or error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} is not TOML: {error}") from None
-    if unknown := set(found) - {"protocol", "party", "dealer"}:
+    if unknown := set(found) - {"protocol", "threshold", "party", "dealer"}:
         raise ConfigurationError(f"{path}: {sorted(unknown)[0]!r} means nothing here; see `tacit run --help`")
     members = found.get("party")
     if not isinstance(members, list) or not members:
         raise ConfigurationError(f"{path}: it lists no parties; write a [[party]] section for each")
+    threshold = found.get("threshold")
+    if threshold is not None and (not isinstance(threshold, int) or isinstance(threshold, bool)):
+        raise ConfigurationError(f"{path}: threshold is to be a whole number, the parties that may collude")
     return Parties(
         str(found.get("protocol", "spdz")),
         tuple(_member(m, f"{path}: party {i}", path.parent, addressed=True) for i, m in enumerate(members)),
         _member(found["dealer"], f"{path}: the dealer", path.parent, addressed=False) if "dealer" in found else None,
+        threshold,
     )
 
 

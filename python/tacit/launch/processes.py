@@ -9,9 +9,10 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import IO, BinaryIO, Self
 
-from tacit.launch.child import FOLLOWED, LIFELINE, TERMINATED
+from tacit.launch.child import FOLLOWED, LIFELINE, TERMINATED, TOO_FEW
 
 FOLLOW = 1.5
 """Seconds that the others have, after one failed, to notice it by themselves and say so."""
@@ -32,6 +33,7 @@ class Child:
         lock: threading.Lock,
     ) -> None:
         self.name = name
+        self.gone = ""
         piped = prefix is not None
         self.process = subprocess.Popen(
             command,
@@ -51,6 +53,13 @@ class Child:
                 )
                 copy.start()
                 self._readers.append(copy)
+
+    @property
+    def halted(self) -> bool:
+        """Stopped by a signal (SIGSTOP): it will not end by itself."""
+        with contextlib.suppress(OSError):
+            return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] in "Tt"
+        return False
 
     def finish(self) -> None:
         """All of its output is shown."""
@@ -106,8 +115,12 @@ class Group:
             self._helpers.add(name)
         threading.Thread(target=self._wait_for, args=(child,), daemon=True).start()
 
-    def wait(self) -> int:
-        """0 when all have ended well, else the exit code of the one that failed first; the others are ended."""
+    def wait(self, apart: bool = False) -> int:
+        """0 when all have ended well, else the exit code of the one that failed first; the others are ended.
+
+        `apart`: they are not, and it is 0 if one has ended well: parties that survive the loss of others.
+        """
+        lost: list[Child] = []
         failed: Child | None = None
         waiting = list(self._children)
         end = float("inf")
@@ -116,9 +129,16 @@ class Group:
                 try:
                     child = self._ended.get(timeout=min(0.5, max(0.0, end - time.monotonic())))
                 except queue.Empty:
+                    if apart and len(waiting) < len(self._children) and all(c.halted for c in waiting):
+                        for child in waiting:  # nobody waits for them any more
+                            child.gone = "was halted"
+                        lost += waiting
+                        break
                     continue
                 waiting.remove(child)
-                if child.process.returncode and (failed is None or _followed(failed)):
+                if child.process.returncode and apart:
+                    lost.append(child)
+                elif child.process.returncode and (failed is None or _followed(failed)):
                     failed = child
                     # Who only followed another ends first at times: the one that it followed has an exit code to come.
                     end = min(end, time.monotonic() + (2 * GRACE if _followed(child) else FOLLOW))
@@ -128,12 +148,23 @@ class Group:
             return 128 + signal.SIGINT
         finally:
             self.stop()
+        if lost:
+            return self._after(lost)
         if failed is None:
             return 0
         fate = "was stopped" if _followed(failed) else f"was stopped: {failed.name} {_fate(failed.process.returncode)}"
         with self._lock:
             print(f"tacit: the run {fate}", file=sys.stderr)
         return exit_code(failed.process.returncode)
+
+    def _after(self, lost: Sequence[Child]) -> int:
+        codes = [exit_code(child.process.returncode) for child in self._children]
+        well = 0 in codes
+        with self._lock:
+            for child in lost:
+                print(f"tacit: {child.name} {child.gone or _fate(child.process.returncode)}", file=sys.stderr)
+            print(f"tacit: {'the others went on without' if well else 'the run was stopped'}", file=sys.stderr)
+        return 0 if well else TOO_FEW if TOO_FEW in codes else exit_code(lost[0].process.returncode)
 
     def stop(self) -> None:
         """End what still runs: asked first, then made to."""

@@ -34,6 +34,7 @@ class Context:
     wait: float = 60.0
     """Seconds for the others to come."""
     topology: str = "mesh"
+    threshold: int | None = None
     latency: float | None = None
     bandwidth: float | None = None
     memory: int = 400

@@ -35,6 +35,8 @@ def run(
     seed: int = 0,
     latency: float | None = None,
     bandwidth: float | None = None,
+    threshold: int | None = None,
+    on_loss: str = "continue",
     args: Sequence[Any] = (),
     wrap: Wrap | None = None,
     source: MakeSource | None = None,
@@ -46,6 +48,7 @@ def run(
     can see. Without `dealer` they make their correlated randomness themselves, as under `tacit run`, which takes longer. If
     one fails, the others are stopped, and the error of the one that failed first is raised.
 
+    `threshold`: how many parties may collude under a protocol for an honest majority; by default as many as it withstands.
     `latency` (milliseconds one way) and `bandwidth` (Mbit/s of each party) emulate a slow network between the parties.
     For tests: `wrap(channel, me)` replaces a party's channel, `source(me, parties)` its source of correlations.
     """
@@ -60,8 +63,10 @@ def run(
         seed=seed,
         latency=latency,
         bandwidth=bandwidth,
+        threshold=threshold,
+        on_loss=on_loss,
     )
-    kind = protocol_kind(protocol, parties)
+    kind = protocol_kind(protocol, parties, threshold)
     sourced = kind.sourced and source is None
     crew = _Crew(
         function, parties, options, args, wrap, source, dealt=sourced and dealer, prepared=sourced and not dealer

@@ -27,6 +27,11 @@ class Options:
     """One way, in milliseconds."""
     bandwidth: float | None = None
     """Of each party's line, in Mbit/s."""
+    threshold: int | None = None
+    """How many colluding parties a protocol that assumes a majority withstands; None: as many as there can be."""
+
+    on_loss: str = "continue"
+    """What happens when parties are lost and the protocol can go on: "continue", or "raise" for the script to decide."""
 
     def hello(self, parties: int) -> dict[str, str]:
         """What all parties compare in the handshake, by name."""
@@ -37,6 +42,8 @@ class Options:
             "debug": str(self.debug),
             "guard": f"every {self.guard} steps",
             "seed": str(self.seed),
+            "threshold": str(self.threshold),
+            "on loss": self.on_loss,
             "timeout": f"{self.timeout:g} s",
             "emulated line": f"{self.latency} ms, {self.bandwidth} Mbit/s",
         }

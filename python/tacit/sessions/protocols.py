@@ -16,33 +16,57 @@ if TYPE_CHECKING:
 HUB = 0
 """The party through which openings go under the topology "hub"."""
 TOPOLOGIES = ("mesh", "hub")
+ON_LOSS = ("continue", "raise")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a party of any protocol may be told when it is made."""
+
+    me: int
+    parties: int
+    source: "Source | None"
+    session: bytes
+    hub: int | None = None
+    threshold: int | None = None
 
 
 @dataclass(frozen=True)
 class Kind:
-    """`sourced`: it needs a source of correlations (for now: a dealer). `warning` is shown at start-up."""
+    """`sourced`: it needs a source of correlations (for now: a dealer). `warning` is shown at start-up.
 
-    make: "Callable[[int, int, Source | None, bytes, int | None], Protocol]"
+    `majority`: it assumes that at most a threshold of the parties collude, fewer than half of them.
+    """
+
+    make: "Callable[[Setting], Protocol]"
     sourced: bool
     fewest: int
     warning: str = ""
+    majority: bool = False
 
 
-def _spdz(me: int, parties: int, source: "Source | None", session: bytes, hub: int | None) -> "Protocol":
+def _spdz(s: Setting) -> "Protocol":
     from tacit.sharing.spdz import Spdz
 
-    assert source is not None
-    return Spdz(me, parties, source, session, hub)
+    assert s.source is not None
+    return Spdz(s.me, s.parties, s.source, s.session, s.hub)
 
 
-def _clear(me: int, parties: int, source: "Source | None", session: bytes, hub: int | None) -> "Protocol":
+def _shamir(s: Setting) -> "Protocol":
+    from tacit.sharing.shamir import Shamir
+
+    return Shamir(s.me, s.parties, (s.parties - 1) // 2 if s.threshold is None else s.threshold, s.session)
+
+
+def _clear(s: Setting) -> "Protocol":
     from tacit.sharing.clear import Clear
 
-    return Clear(me, parties, session)
+    return Clear(s.me, s.parties, s.session)
 
 
 REGISTRY: Mapping[str, Kind] = {
     "spdz": Kind(_spdz, sourced=True, fewest=2),
+    "shamir": Kind(_shamir, sourced=False, fewest=3, majority=True),
     "clear": Kind(
         _clear,
         sourced=False,
@@ -57,13 +81,26 @@ DEALER_TRUST = (
 )
 
 
-def protocol_kind(name: str, parties: int) -> Kind:
-    """The registry's entry, if it suits so many parties."""
+def protocol_kind(name: str, parties: int, threshold: int | None = None) -> Kind:
+    """The registry's entry, if it suits so many parties and this threshold."""
     if (kind := REGISTRY.get(name)) is None:
         raise ConfigurationError(f"there is no protocol {name!r}; choose one of {', '.join(sorted(REGISTRY))}")
     if parties < kind.fewest:
         raise ConfigurationError(f"protocol {name} needs at least {kind.fewest} parties, not {parties}")
+    if threshold is not None and not kind.majority:
+        raise ConfigurationError(f"a threshold goes with a protocol for an honest majority (shamir), not with {name}")
+    if threshold is not None and not 1 <= threshold <= (parties - 1) // 2:
+        raise ConfigurationError(
+            f"protocol {name} with {parties} parties: a threshold of t needs 2 t + 1 parties; choose one from 1 to "
+            f"{(parties - 1) // 2}, or start more parties"
+        )
     return kind
+
+
+def checked_policy(on_loss: str) -> str:
+    if on_loss not in ON_LOSS:
+        raise ConfigurationError(f"on_loss={on_loss!r}: choose one of {', '.join(ON_LOSS)}")
+    return on_loss
 
 
 def hub_of(topology: str) -> int | None:

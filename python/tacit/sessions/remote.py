@@ -34,6 +34,7 @@ def session(
     tensors: bool | None = None,
     timeout: float | None = None,
     seed: int = 0,
+    on_loss: str = "continue",
 ) -> Session:
     """This party's session, with the other processes that `tacit run` started (or that wait on other hosts).
 
@@ -41,7 +42,8 @@ def session(
     value's MAGNITUDE to all, and names the line where one left its contract. `guard` (True, or every so many steps) reveals
     one bit for a step: whether any value in it left its contract; the error names the step. `timeout`: seconds of silence
     after which a peer counts as lost. `tensors`: secrets are torch tensors; by default if the script has imported torch by
-    now. `seed`: of the public randomness, such as the order of batches. All parties have to give the same.
+    now. `seed`: of the public randomness, such as the order of batches. `on_loss`: where the protocol can go on without a lost
+    party, "continue" does so, and "raise" raises `PartyLost` for the script to decide. All parties have to give the same.
     """
     context = contexts.take()
     options = Options(
@@ -55,6 +57,8 @@ def session(
         seed=seed,
         latency=context.latency,
         bandwidth=context.bandwidth,
+        threshold=context.threshold,
+        on_loss=on_loss,
     )
     return _dry(context, options) if context.plan else _joined(context, options)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tacit.engine import guard
 from tacit.engine.engine import Engine
 from tacit.engine.labels import where
-from tacit.errors import BadInput, OutOfRange, TacitError
+from tacit.errors import BadInput, ConfigurationError, OutOfRange, PartyLost, TacitError
 from tacit.fixed import saving, selection
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.fixed.array import SecretArray
@@ -21,11 +21,12 @@ from tacit.fixed.format import Format
 from tacit.sessions import data as entry
 from tacit.sessions import loops
 from tacit.sessions.options import Options
-from tacit.sessions.protocols import hub_of, protocol_kind
+from tacit.sessions.protocols import Setting, checked_policy, hub_of, protocol_kind
 from tacit.sharing.maps import Shape
 from tacit.sharing.source import Source
 from tacit.transport.channel import Channel
 from tacit.transport.meter import Meter
+from tacit.transport.views import Viewed
 
 Owned = Mapping[int, Any]
 """Data by its owner's index."""
@@ -52,9 +53,13 @@ class Session:
         `on_end` is told why the session ended (None: in good order).
         """
         self.me, self.parties, self.protocol, self.options = me, parties, options.protocol, options
-        kind = protocol_kind(options.protocol, parties)
-        self._protocol = kind.make(me, parties, source, session, hub_of(options.topology))
-        self.engine = Engine(self._protocol, source, channel, session, debug=options.debug)
+        kind = protocol_kind(options.protocol, parties, options.threshold)
+        self._protocol = kind.make(Setting(me, parties, source, session, hub_of(options.topology), options.threshold))
+        if channel is not None and self._protocol.fewest is not None:
+            channel = Viewed(channel)
+        ask = checked_policy(options.on_loss) == "raise"
+        self.engine = Engine(self._protocol, source, channel, session, debug=options.debug, ask=ask)
+        self.engine.start()
         self.generator = np.random.default_rng(options.seed)
         """Public randomness, the same at all parties as long as all draw from it alike."""
         self.arithmetic = Arithmetic(self.engine, options.format, self.generator)
@@ -66,6 +71,25 @@ class Session:
         self._open = True
         self._steps = 0
         self._watch()
+
+    # Losses.
+
+    @property
+    def survivors(self) -> tuple[int, ...]:
+        """The parties that are still there. It changes in the same line of the script at all of them."""
+        return self._protocol.members if self.engine.recovery is None else self.engine.recovery.members
+
+    @property
+    def losses(self) -> list[PartyLost]:
+        """The losses that were survived: who, why, and in which operation."""
+        return [] if self.engine.recovery is None else list(self.engine.recovery.lost)
+
+    def shrink(self) -> tuple[int, ...]:
+        """After a loss that was raised (on_loss="raise"): go on with the parties that are left, which are returned."""
+        if self.engine.recovery is None:
+            raise ConfigurationError(f"protocol {self.protocol} cannot go on without all of its parties; shamir can")
+        self.engine.recovery.allow()
+        return self.survivors
 
     # Data.
 
@@ -354,8 +378,14 @@ class Session:
         return values
 
     def _agree_shape(self, data: Any, what: str, owner: int, values: entry.Array | None) -> Shape:
-        if self._channel is not None:
-            return entry.announced(self._channel, what, owner, None if values is None else values.shape)
+        if (channel := self._channel) is not None:
+
+            def announced() -> Shape:
+                if owner not in self._protocol.members:
+                    raise PartyLost(owner, "its data are lost with it", what)
+                return entry.announced(channel, what, owner, None if values is None else values.shape)
+
+            return self.engine.together(announced)
         if callable(data) or data is None:
             raise BadInput(f"{what}: a plan loads no data, so it has to be told the shape; pass shape=(rows, columns)")
         return tuple(int(n) for n in np.shape(data))

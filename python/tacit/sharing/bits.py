@@ -21,6 +21,9 @@ from tacit.sharing.requests import Share
 
 if TYPE_CHECKING:
     from tacit.sharing.masked import MaskedProtocol
+    from tacit.sharing.opening import OpeningProtocol
+    from tacit.sharing.plan import Plan
+    from tacit.sharing.trees import Products
 
 PRODUCT = Elementwise()
 
@@ -29,9 +32,7 @@ class BitRing(ABC):
     """What the tree needs of a kind of bits. Public operands are arrays of signed integers."""
 
     binary: bool
-
-    def __init__(self, protocol: "MaskedProtocol") -> None:
-        self.protocol = protocol
+    protocol: "OpeningProtocol"
 
     @abstractmethod
     def add(self, x: Share, y: Share) -> Share: ...
@@ -47,16 +48,12 @@ class BitRing(ABC):
         """x + public"""
 
     @abstractmethod
-    def open(self, x: Share) -> Rounds:
-        """What `product` takes for D."""
+    def products(self, plan: "Plan") -> "Products":
+        """How bits are multiplied."""
 
     @abstractmethod
     def cost(self, count: int) -> tuple[int, int]:
-        """(rounds, bytes sent) of opening so many."""
-
-    @abstractmethod
-    def product(self, d: Field, y: Share, x: Share, e: Field, c: Share) -> Share:
-        """D y + x E - D E + [A B]"""
+        """(rounds, bytes sent) of what multiplies so many: an opening of each, or a product."""
 
     def leaves(self, q: Field, digits: Sequence[Share], both: Sequence[Share]) -> tuple[Share, Share]:
         """([R > q], [R = q]) of pairs of neighbouring bits of R, of the second all but the lowest; shapes (pairs, ...).
@@ -88,8 +85,30 @@ class BitRing(ABC):
         return total if constant is None else self.shifted(total, constant)
 
 
-class FieldBits(BitRing):
-    """Bits as elements of F_p: a source needs no other material, an opening takes 8 bytes."""
+class MaskedBits(BitRing):
+    """Bits that are multiplied by opening them under masks."""
+
+    protocol: "MaskedProtocol"
+
+    def __init__(self, protocol: "MaskedProtocol") -> None:
+        self.protocol = protocol
+
+    def products(self, plan: "Plan") -> "Products":
+        from tacit.sharing.trees import MaskedProducts
+
+        return MaskedProducts(self, plan)
+
+    @abstractmethod
+    def open(self, x: Share) -> Rounds:
+        """What `product` takes for D."""
+
+    @abstractmethod
+    def product(self, d: Field, y: Share, x: Share, e: Field, c: Share) -> Share:
+        """D y + x E - D E + [A B]"""
+
+
+class FieldRing(BitRing):
+    """Bits as elements of F_p."""
 
     binary = False
 
@@ -106,6 +125,10 @@ class FieldBits(BitRing):
     def shifted(self, x: Share, public: Any) -> Share:
         return self.protocol.shifted(x, field.from_signed(public))
 
+
+class FieldBits(FieldRing, MaskedBits):
+    """Bits as elements of F_p: a source needs no other material, an opening takes 8 bytes."""
+
     def open(self, x: Share) -> Rounds:
         return self.protocol.open(x)
 
@@ -117,7 +140,7 @@ class FieldBits(BitRing):
         return tuple(PRODUCT.masked(d, y_k, x_k, e, u, c_k) for y_k, x_k, u, c_k in parts)
 
 
-class WordBits(BitRing):
+class WordBits(MaskedBits):
     """Bits over GF(2), a word each: an opening takes one bit."""
 
     binary = True

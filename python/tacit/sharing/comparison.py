@@ -16,6 +16,9 @@ and [r > c_t] only if -2^l < z - B_t < 0, while z - B_t is an odd multiple of 2^
 A bit over GF(2) leaves it by a random bit beta that the source gives in both worlds: open b = bit + beta, then
     bit = b + (1 - 2 b) [beta] over F_p, an opening with a late term: a product with it opens nothing more.
 One threshold, T = 16: 64 + 19 bits and 5 rounds; over field elements 20 of these, and one more when the result is multiplied.
+
+A protocol whose masks may have more than 21 leading bits (`sharing.layouts`) compares exactly by as many as make the resolution
+less than half a unit.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -25,9 +28,10 @@ import numpy as np
 from tacit import _core, field
 from tacit.field import CAPACITY, Field, P, size
 from tacit.sharing import truncation
-from tacit.sharing.bits import PRODUCT, BitRing, FieldBits, WordBits, digit
-from tacit.sharing.maps import Combine, Expand
-from tacit.sharing.masks import Late, Mask, Masked, Opening
+from tacit.sharing.bits import BitRing, MaskedBits, WordBits, digit
+from tacit.sharing.layouts import LEADING, layout
+from tacit.sharing.maps import Combine
+from tacit.sharing.masks import Late, Masked, Opening
 from tacit.sharing.operations import AtLeast, Truncate
 from tacit.sharing.plan import Plan, Rounds, Task
 from tacit.sharing.requests import LENGTH, Share
@@ -35,7 +39,7 @@ from tacit.sharing.trees import Tree
 from tacit.sharing.wires import Wire
 
 if TYPE_CHECKING:
-    from tacit.sharing.masked import MaskedProtocol
+    from tacit.sharing.opening import OpeningProtocol
 
 FILL = 59
 """Bits of magnitude that 2^s x may have: one less than the field."""
@@ -47,14 +51,14 @@ def resolution(magnitude: int, bits: int) -> int:
     return 1 << max(0, magnitude + 1 - bits)
 
 
-def lower(protocol: "MaskedProtocol", operation: AtLeast, wire: Wire, plan: Plan) -> Task:
+def lower(protocol: "OpeningProtocol", operation: AtLeast, wire: Wire, plan: Plan) -> Task:
     """Leaves an opening of x as well, if there was none."""
     (x,) = wire.inputs
     compared = Compared(protocol, operation, x.shape, plan)
     return _climbing(compared, wire, compared.opened(x, plan, wire.label), plan)
 
 
-def lower_both(protocol: "MaskedProtocol", operation: Truncate, wire: Wire, sign: Wire, plan: Plan) -> Task:
+def lower_both(protocol: "OpeningProtocol", operation: Truncate, wire: Wire, sign: Wire, plan: Plan) -> Task:
     """`wire` = x / 2^f and `sign` = [x >= t] from one opening of x: c = 2^s x + 2^58 + r with s = 58 - k, T one more for it.
 
     2^s x is truncated by f + s; r = R_{T-1} (p - 1) / 2 + rest is what `sharing.truncation` needs.
@@ -101,13 +105,13 @@ class Compared:
     """[x >= t] for all thresholds, as bits of the kind that the source gives: first x is opened, then trees are climbed."""
 
     def __init__(
-        self, protocol: "MaskedProtocol", operation: AtLeast, shape: tuple[int, ...], plan: Plan, drop: int = 0
+        self, protocol: "OpeningProtocol", operation: AtLeast, shape: tuple[int, ...], plan: Plan, drop: int = 0
     ) -> None:
         """`drop`: x is truncated by so many bits as well."""
         self.protocol, self.shape = protocol, shape
-        self.ring: BitRing = WordBits(protocol) if protocol.binary else FieldBits(protocol)
+        self.ring = protocol.ring()
         self.method: Leading | Exact
-        if operation.bits:
+        if operation.bits or protocol.leading > LEADING:
             self.method = Leading(self.ring, operation, shape, plan, drop)
         else:
             self.method = Exact(self.ring, operation, shape, plan)
@@ -125,14 +129,13 @@ class Compared:
     def opened(self, x: Wire, plan: Plan, label: str) -> Task:
         """The task that opens x (a view of it has its shape)."""
         task = plan.task(lambda: self.open(x.value()), (x.task,), label, *self.protocol.opening_cost(size(self.shape)))
-        if x.known(False) is None:
-            back = pow(1 << self.method.shift, -1, P)
+        back = pow(1 << self.method.shift, -1, P)
 
-            def public() -> Field:
-                centred = _core.add_scalar(field.contiguous(self.c()), (P - self.method.offset) % P)
-                return field.scale(centred.reshape(self.shape), back)
+        def public() -> Field:
+            centred = _core.add_scalar(field.contiguous(self.c()), (P - self.method.offset) % P)
+            return field.scale(centred.reshape(self.shape), back)
 
-            x.plain = Opening(Masked(Combine((-back,)), (self.method.masks[0],)), (), public, (task,))
+        self.protocol.opens(x, Opening(Masked(Combine((-back,)), (self.method.masks[0],)), (), public, (task,)))
         return task
 
     def open(self, x: Share) -> Rounds:
@@ -158,29 +161,33 @@ class Leading:
     def __init__(self, ring: BitRing, operation: AtLeast, shape: tuple[int, ...], plan: Plan, drop: int) -> None:
         # A truncation needs a bit of the field: the same resolution takes one bit more of r. So does a sum of two numbers.
         summands = ring.protocol.summands
-        self.ring, self.bits = ring, operation.bits + (drop > 0) + (summands - 1).bit_length()
+        wanted = operation.bits or operation.magnitude + 2
+        self.layout = layout(wanted + (drop > 0) + (summands - 1).bit_length())
+        self.ring, self.bits = ring, self.layout.bits
         self.shift = FILL - operation.magnitude - (drop > 0)
-        self.unit = (P - 1) >> self.bits
         # Half a unit more makes equality positive, where the bits resolve it; else it would only move the resolution.
-        half = (1 << self.shift) >> 1 if operation.bits >= operation.magnitude + 2 else 0
-        centre = half - summands * self.unit // 2
+        half = (1 << self.shift) >> 1 if wanted >= operation.magnitude + 2 else 0
+        centre = half - (summands * self.layout.unit // 2 if self.layout.unit > 1 else 0)
         self.rounding = truncation.Rounding(drop + self.shift, self.bits, summands) if drop else None
         self.offset = self.rounding.offset if self.rounding else centre % P
         self.steps = [(centre - self.offset - (t << self.shift)) % P for t in operation.thresholds]
         self.masks, self.material = plan.comparison(shape, self.bits, ring.binary, drop and drop + self.shift)
         stacked = (len(self.steps), *shape)
         self.tree = Tree(ring, self.masks[1 : self.bits], stacked, plan)
-        self.flip = None if ring.binary else Flip(ring, self.masks[self.bits], stacked, plan)
-        self.opens = [len(self.steps) * k for k in (*self.tree.opens, *([] if ring.binary else [1]))]
+        self.flip = None if ring.binary else ring.products(plan).flip(self.masks[self.bits], stacked)
+        self.opens = [
+            len(self.steps) * k for k in (*self.tree.opens, *([] if self.flip is None else [self.flip.opens]))
+        ]
 
     def climb(self, c: Field, digits: tuple[Share, ...]) -> Any:
         ring, t = self.ring, self.bits
-        q = np.minimum(_shifts(c, self.steps) // np.uint64(self.unit), np.uint64((1 << t) - 1))
+        q = self.layout.digits(_shifts(c, self.steps))
         borrow = yield from self.tree.climb(q, digits[: t - 1])
         top, last = digit(q, t - 1), digits[t - 1]
         if self.flip is None:  # over GF(2): 1 + q_top + R_top + borrow
             return ring.shifted(ring.add(borrow, last), 1 - top)
-        z = yield from self.flip.xor(last, borrow)
+        both = yield from self.flip.run(last, borrow)
+        z = ring.subtract(ring.add(borrow, last), ring.add(both, both))  # last xor borrow
         return ring.affine(1 - top, (2 * top - 1, z))  # 1 - (top xor z)
 
 
@@ -213,26 +220,10 @@ def _shifts(c: Field, constants: list[int]) -> Field:
     return np.stack([_core.add_scalar(field.contiguous(c), k).reshape(c.shape) for k in constants])
 
 
-class Flip:
-    """R xor b = R + b - 2 R b over F_p, for a bit R that is its own mask: one opening. b has one axis more."""
-
-    def __init__(self, ring: BitRing, last: Mask, shape: tuple[int, ...], plan: Plan) -> None:
-        self.ring = ring
-        self.mask, self.material = plan.mask(shape)
-        self.product = plan.product(PRODUCT, Masked(Expand(shape), (last,)), self.mask)
-
-    def xor(self, last: Share, b: Share) -> Any:
-        ring, mask_share = self.ring, self.material().shares[0]
-        self.mask.seal()
-        d = yield from ring.open(ring.subtract(b, mask_share))
-        both = ring.add(tuple(field.mul(d, part) for part in last), self.product().shares[0])
-        return ring.subtract(ring.add(b, last), ring.add(both, both))
-
-
 class WordEnd:
     """Bits over GF(2) leave it under beta, which is shared in both worlds."""
 
-    def __init__(self, ring: BitRing, shape: tuple[int, ...], plan: Plan) -> None:
+    def __init__(self, ring: MaskedBits, shape: tuple[int, ...], plan: Plan) -> None:
         self.ring, self.shape = ring, shape
         self.masks, self.material = plan.dabits(shape)
         self._opened: list[Field] = []
@@ -261,7 +252,7 @@ class WordEnd:
 class FieldEnd:
     """Bits that are field elements stay what they are."""
 
-    def __init__(self, ring: BitRing, shape: tuple[int, ...], plan: Plan) -> None:
+    def __init__(self, shape: tuple[int, ...]) -> None:
         self.shape = shape
 
     def cost(self) -> tuple[int, int]:
@@ -277,4 +268,4 @@ class FieldEnd:
 
 def ending(ring: BitRing, shape: tuple[int, ...], plan: Plan) -> WordEnd | FieldEnd:
     """How bits become field elements of `shape`."""
-    return (WordEnd if ring.binary else FieldEnd)(ring, shape, plan)
+    return WordEnd(ring, shape, plan) if isinstance(ring, WordBits) else FieldEnd(shape)

@@ -3,6 +3,10 @@
     f(x, y) = f(D, [y]) + f([x], E) - f(D, E) + [f(A, B)]        x = D + A,  y = E + B
 
 A form knows its output shape, computes itself on arrays of field elements, and is serialised by `pack`.
+
+For random weights r of the outputs, <r, f(x, y)> = <u, v> with u linear in x and v in y: what a batch of products is verified by
+(`tested`). r is a product of independent weights for each axis, so that large forms give short vectors (Freivalds 1977); wrong
+outputs escape with a chance of 3 / p at most (Schwartz and Zippel).
 """
 
 import dataclasses
@@ -14,7 +18,7 @@ import numpy as np
 
 from tacit import _core, field
 from tacit.errors import Mismatch
-from tacit.field import Field
+from tacit.field import Field, P, size
 from tacit.sharing.maps import MAPS, LinearMap, Shape
 
 
@@ -29,6 +33,10 @@ class Form(ABC):
     @abstractmethod
     def __call__(self, x: Field, y: Field, add: Field | None = None) -> Field:
         """f(x, y) (+ add)."""
+
+    @abstractmethod
+    def tested(self, x: Field, y: Field, z: Field, prg: _core.Prg) -> tuple[Field, Field, int]:
+        """(u, v, w) with w = <r, z>, which is <u, v> if z = f(x, y); u and v are flat."""
 
     def masked(self, d: Field, y: Field, x: Field, e: Field, k: int, c: Field | None) -> Field:
         """f(d, y) + f(x, e) - k f(d, e) (+ c): the local part of a product of masked values, for one component of a share."""
@@ -51,6 +59,10 @@ class Elementwise(Form):
     def __call__(self, x: Field, y: Field, add: Field | None = None) -> Field:
         product = field.mul(x, y)
         return product if add is None else field.add(product, add)
+
+    def tested(self, x: Field, y: Field, z: Field, prg: _core.Prg) -> tuple[Field, Field, int]:
+        r = prg.field(z.size)
+        return _core.mul(r, _flat(x)), _flat(y), _core.dot(r, _flat(z))
 
     def masked(self, d: Field, y: Field, x: Field, e: Field, k: int, c: Field | None) -> Field:
         d, y, x, e = (field.contiguous(part) for part in (d, y, x, e))
@@ -80,6 +92,18 @@ class MatMul(Form):
             out[i] = _core.matmul(x[i], y[i], self.transpose_x, self.transpose_y, None if add is None else add[i])
         return out
 
+    def tested(self, x: Field, y: Field, z: Field, prg: _core.Prg) -> tuple[Field, Field, int]:
+        """r = a b^T (and a number for each of a batch): u = X^T a, v = Y b."""
+        m, n = z.shape[-2:]
+        a, b = prg.field(m).reshape(1, m), prg.field(n).reshape(1, n)
+        us, vs, w = [], [], 0
+        for i in np.ndindex(z.shape[:-2]):
+            k = int(prg.field(1)[0]) if z.ndim > 2 else 1
+            us.append(field.scale(_core.matmul(a, field.contiguous(x[i]), False, self.transpose_x), k).reshape(-1))
+            vs.append(_core.matmul(b, field.contiguous(y[i]), False, not self.transpose_y).reshape(-1))
+            w += k * _core.dot(_core.matmul(a, field.contiguous(z[i])), b)
+        return _joined(us), _joined(vs), w % P
+
 
 @dataclass(frozen=True)
 class Conv2d(Form):
@@ -97,6 +121,14 @@ class Conv2d(Form):
     def __call__(self, x: Field, y: Field, add: Field | None = None) -> Field:
         return _core.conv2d(field.contiguous(x), field.contiguous(y), self.stride, self.padding, add)
 
+    def tested(self, x: Field, y: Field, z: Field, prg: _core.Prg) -> tuple[Field, Field, int]:
+        """Images and filters are added up with weights, and the kernel's gradient meets the filter."""
+        images, filters, r = prg.field(z.shape[0]), prg.field(z.shape[1]), prg.field(size(z.shape[2:]))
+        r = r.reshape(1, 1, *z.shape[2:])
+        u = _core.conv2d_weight(r, _weighted(images, x, 0), y.shape[2:], self.stride, self.padding)
+        w = _core.dot(_weighted(filters, _weighted(images, z, 0), 1).reshape(-1), r.reshape(-1))
+        return u.reshape(-1), _weighted(filters, y, 0).reshape(-1), w
+
 
 @dataclass(frozen=True)
 class Conv2dInput(Form):
@@ -112,6 +144,13 @@ class Conv2dInput(Form):
     def __call__(self, x: Field, y: Field, add: Field | None = None) -> Field:
         shape = (x.shape[0], y.shape[1], *self.input_size)
         return _core.conv2d_input(field.contiguous(x), field.contiguous(y), shape, self.stride, self.padding, add)
+
+    def tested(self, x: Field, y: Field, z: Field, prg: _core.Prg) -> tuple[Field, Field, int]:
+        images, channels, r = prg.field(z.shape[0]), prg.field(z.shape[1]), prg.field(size(z.shape[2:]))
+        r = r.reshape(1, 1, *z.shape[2:])
+        u = _core.conv2d_weight(_weighted(images, x, 0), r, y.shape[2:], self.stride, self.padding)
+        w = _core.dot(_weighted(channels, _weighted(images, z, 0), 1).reshape(-1), r.reshape(-1))
+        return u.reshape(-1), _weighted(channels, y, 1).reshape(-1), w
 
 
 @dataclass(frozen=True)
@@ -129,6 +168,30 @@ class Conv2dWeight(Form):
         return _core.conv2d_weight(
             field.contiguous(x), field.contiguous(y), self.kernel, self.stride, self.padding, add
         )
+
+    def tested(self, x: Field, y: Field, z: Field, prg: _core.Prg) -> tuple[Field, Field, int]:
+        filters, channels, r = prg.field(z.shape[0]), prg.field(z.shape[1]), prg.field(size(self.kernel))
+        r = r.reshape(1, 1, *self.kernel)
+        v = _core.conv2d(_weighted(channels, y, 1), r, self.stride, self.padding)
+        w = _core.dot(_weighted(channels, _weighted(filters, z, 0), 1).reshape(-1), r.reshape(-1))
+        return _weighted(filters, x, 1).reshape(-1), v.reshape(-1), w
+
+
+def _flat(x: Field) -> Field:
+    return field.contiguous(x).reshape(-1)
+
+
+def _joined(parts: list[Field]) -> Field:
+    return np.concatenate(parts) if parts else np.zeros(0, np.uint64)
+
+
+def _weighted(r: Field, x: Field, axis: int) -> Field:
+    """The sum along an axis with weights r; the axis stays, of length 1."""
+    lead, inner = x.shape[:axis], x.shape[axis + 1 :]
+    if axis == 0:
+        return _core.matmul(r.reshape(1, -1), field.contiguous(x).reshape(len(r), -1)).reshape(1, *inner)
+    weighted = field.mul(field.contiguous(x), r.reshape(*(1,) * axis, -1, *(1,) * len(inner)))
+    return field.total(weighted, (axis,), True).reshape(*lead, 1, *inner)
 
 
 @dataclass(frozen=True, eq=False)

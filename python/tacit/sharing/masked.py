@@ -13,13 +13,14 @@ import numpy as np
 
 from tacit import field
 from tacit.field import Field, size
-from tacit.sharing import comparison, truncation, winners
+from tacit.sharing import comparison, truncation
+from tacit.sharing.bits import BitRing, FieldBits, WordBits
 from tacit.sharing.forms import Elementwise
 from tacit.sharing.maps import Combine
 from tacit.sharing.masks import Expression, Masked, Opening
-from tacit.sharing.operations import AtLeast, Bilinear, Input, OutputMask, RandomBits, Truncate, Winners
-from tacit.sharing.plan import Exchange, OpeningRecord, Plan, Rounds, Task
-from tacit.sharing.protocol import Protocol
+from tacit.sharing.opening import OpeningProtocol
+from tacit.sharing.operations import Bilinear, Input, OutputMask, Truncate
+from tacit.sharing.plan import Exchange, Plan, Rounds, Task, received
 from tacit.sharing.requests import Material, Share
 from tacit.sharing.wires import Wire
 
@@ -27,19 +28,11 @@ NEGATE = Combine((-1,))
 ELEMENTWISE = Elementwise()
 
 
-class MaskedProtocol(Protocol):
+class MaskedProtocol(OpeningProtocol):
     """Needs a source of [A] and [f(A, B)]; costs one opening for each value that is multiplied."""
 
     late: bool
     """See `Source.late`."""
-
-    @abstractmethod
-    def open(self, share: Share) -> Rounds:
-        """Open to all, to be checked later. Returns the value."""
-
-    @abstractmethod
-    def opening_cost(self, count: int) -> tuple[int, int]:
-        """(rounds, bytes that this party sends) of opening `count` elements."""
 
     binary: bool
     """Whether the source gives bits over GF(2); else they are field elements."""
@@ -74,7 +67,7 @@ class MaskedProtocol(Protocol):
                 yield Exchange({peer: [d] for peer in self.others()}, {})
             else:
                 came = yield Exchange({}, {operation.owner: count})
-                d = self.received(came[operation.owner], wire.shape, operation.owner)
+                d = received(came[operation.owner], wire.shape, operation.owner)
             self.received_input(d)
             opened.append(d)
             wire.share = self.shifted(given.shares[0], d)
@@ -156,20 +149,6 @@ class MaskedProtocol(Protocol):
         self.noted(wire, "truncation")
         return task
 
-    def at_least(self, operation: AtLeast, wire: Wire, plan: Plan) -> Task:
-        return wire.task or comparison.lower(self, operation, wire, plan)
-
-    def winners(self, operation: Winners, wire: Wire, plan: Plan) -> Task:
-        return winners.lower(self, operation, wire, plan)
-
-    def random_bits(self, operation: RandomBits, wire: Wire, plan: Plan) -> Task:
-        material = plan.bits(wire.shape)
-
-        def run() -> None:
-            wire.share = material().shares[0]
-
-        return plan.task(run, (), wire.label)
-
     def output_mask(self, operation: OutputMask, wire: Wire, plan: Plan) -> Task:
         mask, material = plan.input_mask(wire.shape, operation.owner)
 
@@ -181,6 +160,13 @@ class MaskedProtocol(Protocol):
         return plan.task(run, (), wire.label)
 
     # Openings.
+
+    def ring(self) -> BitRing:
+        return WordBits(self) if self.binary else FieldBits(self)
+
+    def opens(self, wire: Wire, opening: Opening) -> None:
+        if wire.known(False) is None:
+            wire.plain = opening
 
     def opened(self, wire: Wire, elementwise: bool, plan: Plan) -> Opening:
         """The opening of `wire`, made now if there is none; a view (or a map that does not shrink) opens what it views."""
@@ -212,17 +198,6 @@ class MaskedProtocol(Protocol):
         wire.plain = Opening(mask, (), opened.pop, (task,))
         self.noted(wire, "plain")
         return wire.plain
-
-    def noted(self, wire: Wire, kind: str) -> None:
-        self.note(OpeningRecord(wire.label, wire.shape, kind))
-
-    def others(self) -> list[int]:
-        return [i for i in range(self.parties) if i != self.me]
-
-    @staticmethod
-    @abstractmethod
-    def received(data: memoryview, shape: tuple[int, ...], sender: int) -> Field:
-        """Received field elements; `CheatingDetected` unless canonical."""
 
 
 def _roots(wire: Wire) -> Iterator[Wire]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tacit import _core
+from tacit.errors import CheatingDetected
 from tacit.field import Field, size
 from tacit.sharing.forms import Form
 from tacit.sharing.maps import Shape
@@ -153,3 +155,13 @@ def elements(data: memoryview, shape: Shape) -> Field:
     """A received array of field elements, checked to be canonical by the caller's protocol."""
     values = np.frombuffer(data, np.uint64, size(shape)).reshape(shape)
     return values if values.flags.aligned else values.copy()  # packed bits before it in the frame may have any length
+
+
+def received(data: memoryview, shape: Shape, sender: int) -> Field:
+    """Field elements that `sender` sent; `CheatingDetected` unless they are so many, and canonical."""
+    if len(data) != 8 * size(shape):
+        raise CheatingDetected(f"party {sender} sent {len(data)} bytes where {8 * size(shape)} were due")
+    value = elements(data, shape)
+    if not _core.is_canonical(value):
+        raise CheatingDetected(f"party {sender} sent a number outside the field")
+    return value

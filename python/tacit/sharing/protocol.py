@@ -7,7 +7,8 @@ component by component; with it, everything local is written once:
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 from tacit import field
 from tacit.field import Field, size
@@ -25,6 +26,7 @@ from tacit.sharing.operations import (
 )
 from tacit.sharing.plan import OpeningRecord, Plan, Rounds, Task
 from tacit.sharing.requests import LEADING, Share
+from tacit.sharing.source import Source
 from tacit.sharing.wires import Wire
 
 REMEMBERED = 1 << 16
@@ -44,7 +46,11 @@ class Protocol(ABC):
     summands: int = 1
     """See `Source.summands`."""
     checks: int = 0
-    """How often everything opened was checked, each time with a chance of 2^-60 to miss a cheat."""
+    """How often everything opened was checked."""
+
+    def chances(self) -> list[tuple[int, str, int]]:
+        """What may have gone wrong so far without anybody noticing: (how often, what, log2 of the chance of each)."""
+        return [(self.checks, "checks", -60), (self.openings, "masked openings", -61)]
 
     @property
     def leading(self) -> int:
@@ -57,6 +63,33 @@ class Protocol(ABC):
         if len(self.ledger) > 2 * REMEMBERED:
             del self.ledger[:REMEMBERED]
 
+    fewest: int | None = None
+    """How many parties it can go on with when others are lost; None: with none but all."""
+
+    @property
+    def members(self) -> tuple[int, ...]:
+        """The parties that are still there."""
+        return tuple(range(self.parties))
+
+    def mark(self) -> Any:
+        """What `back` takes to undo all that was recorded since, for a protocol that survives losses."""
+        return None
+
+    def back(self, mark: Any) -> None:
+        raise NotImplementedError
+
+    def without(self, lost: Collection[int]) -> None:
+        """Go on with fewer parties, after `start` among those. Randomness that is not used yet is thrown away."""
+        raise NotImplementedError
+
+    def start(self) -> Rounds:
+        """What the parties agree on before the first operation."""
+        yield from ()
+
+    def source(self, drive: Callable[[Rounds, str], Any]) -> Source | None:
+        """The source of correlations that is part of the protocol: the parties make them by themselves, in rounds of `drive`."""
+        return None
+
     # Operations: each fills wire.share in a task.
 
     @abstractmethod
@@ -67,7 +100,10 @@ class Protocol(ABC):
 
     @abstractmethod
     def truncate(self, operation: Truncate, wire: Wire, plan: Plan) -> Task:
-        """floor(x / 2^f) or one more, with the probability that makes the mean x / 2^f, for |x| < 2^58 - 2^22."""
+        """floor(x / 2^f) or one more, with the probability that makes the mean x / 2^f, for |x| < 2^58 - 2^22.
+
+        Where nobody may know a mask's low part the error is larger (`sharing.truncation`), the mean the same.
+        """
 
     @abstractmethod
     def at_least(self, operation: AtLeast, wire: Wire, plan: Plan) -> Task:

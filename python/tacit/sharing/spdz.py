@@ -18,10 +18,10 @@ import numpy as np
 
 from tacit import _core, field
 from tacit.errors import CheatingDetected
-from tacit.field import Field, P, size
+from tacit.field import Field, P
 from tacit.sharing.coins import Transcript
 from tacit.sharing.masked import MaskedProtocol
-from tacit.sharing.plan import Exchange, OpeningRecord, Rounds, elements
+from tacit.sharing.plan import Exchange, OpeningRecord, Rounds, received
 from tacit.sharing.requests import Share
 from tacit.sharing.source import Source
 
@@ -60,9 +60,7 @@ class Spdz(MaskedProtocol):
 
     def open(self, share: Share) -> Rounds:
         value, mac = share
-        opened = yield from self._opened(
-            value, lambda data, sender: self.received(data, value.shape, sender), field.add
-        )
+        opened = yield from self._opened(value, lambda data, sender: received(data, value.shape, sender), field.add)
         self._values.append(opened)
         self._macs.append(mac)
         self._unchecked += opened.size
@@ -80,7 +78,7 @@ class Spdz(MaskedProtocol):
         return masks
 
     def _opened(
-        self, mine: Any, received: Callable[[memoryview, int], Any], add: Callable[[Any, Any], Any]
+        self, mine: Any, read: Callable[[memoryview, int], Any], add: Callable[[Any, Any], Any]
     ) -> Generator[Exchange, Any, Any]:
         """Everyone's share added up, through the hub if there is one."""
         if self._burned:
@@ -94,21 +92,12 @@ class Spdz(MaskedProtocol):
         else:
             yield Exchange({self.hub: [mine]}, {})
             came = yield Exchange({}, {self.hub: count})
-            return received(came[self.hub], self.hub)
+            return read(came[self.hub], self.hub)
         for i in others:
-            mine = add(mine, received(came[i], i))
+            mine = add(mine, read(came[i], i))
         if self.me == self.hub:
             yield Exchange({i: [mine] for i in others}, {})
         return mine
-
-    @staticmethod
-    def received(data: memoryview, shape: tuple[int, ...], sender: int) -> Field:
-        if len(data) != 8 * size(shape):
-            raise CheatingDetected(f"party {sender} sent {len(data)} bytes where {8 * size(shape)} were due")
-        value = elements(data, shape)
-        if not _core.is_canonical(value):
-            raise CheatingDetected(f"party {sender} sent a number outside the field")
-        return value
 
     def summand(self, share: Share) -> Field:
         return share[0]

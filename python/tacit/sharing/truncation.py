@@ -25,6 +25,7 @@ import numpy as np
 
 from tacit import _core
 from tacit.field import CAPACITY, Field, P
+from tacit.sharing.layouts import of_length
 from tacit.sharing.maps import Combine
 from tacit.sharing.masks import Late, Mask, Masked, Opening
 from tacit.sharing.requests import Share
@@ -62,17 +63,16 @@ class Rounding:
     @property
     def weights(self) -> list[int]:
         """round(2^j M / 2^f): what each digit is in the high part."""
-        unit = (P - 1) >> self.digits
-        return [((unit << j) + (1 << (self.bits - 1))) >> self.bits for j in range(self.digits)]
+        return [(w + (1 << (self.bits - 1))) >> self.bits for w in of_length(self.digits).weights()]
 
     @property
     def offset(self) -> int:
         """What is added to x: the base, less what the parts of r that h lacks have on average beyond one carry."""
         if self.summands == 1:
             return self.base
-        unit = (P - 1) >> self.digits
-        low = self.summands * (min(unit, 1 << self.bits) - 1)
-        digits = sum((unit << j) - (w << self.bits) for j, w in enumerate(self.weights))
+        layout = of_length(self.digits)
+        low = self.summands * (min(layout.unit, 1 << self.bits) - 1)
+        digits = sum(w - (high << self.bits) for w, high in zip(layout.weights(), self.weights, strict=True))
         return self.base - (low + digits - ((1 << self.bits) - 1)) // 2
 
     @property

@@ -19,10 +19,10 @@ from tacit.sharing.trees import Conjunction
 from tacit.sharing.wires import Wire
 
 if TYPE_CHECKING:
-    from tacit.sharing.masked import MaskedProtocol
+    from tacit.sharing.opening import OpeningProtocol
 
 
-def lower(protocol: "MaskedProtocol", operation: Winners, wire: Wire, plan: Plan) -> Task:
+def lower(protocol: "OpeningProtocol", operation: Winners, wire: Wire, plan: Plan) -> Task:
     """One-hots along the last axis of x, of two elements or more."""
     (x,) = wire.inputs
     n, lead = x.shape[-1], x.shape[:-1]

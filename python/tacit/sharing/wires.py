@@ -99,6 +99,10 @@ class Wire:
         """(L, c) if this value is L(inputs) + c for a map that carries openings."""
         return (None, None) if self.operation is None or self.depth == 0 else self.operation.linear()
 
+    def unlower(self) -> None:
+        """Undo `lower` and what its task did: the value is pending again."""
+        self.task = self.share = self.plain = self.decomposed = self.clear = None
+
     def settle(self) -> None:
         """After forcing: keep the openings that follow by now; forget what made the value, unless it is a view."""
         self.known(True)

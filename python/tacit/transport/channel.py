@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import abc
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +53,7 @@ class Channel(abc.ABC):
         self.timeout = timeout
         self.meter = Meter() if meter is None else meter
         self.names: dict[int, str] = dict(names or {})
+        self.resumes = False
         self.overhead = 0  # bytes that a channel around this one adds to each frame; messages leave them out
 
     def exchange(
@@ -105,6 +106,14 @@ class Channel(abc.ABC):
     @abc.abstractmethod
     def close(self) -> None:
         """End in good order: a peer that still waits gets PartyLost. May be called twice; does not raise."""
+
+    def resume(self) -> None:
+        """From now on the next round sends first what one that lost another peer had not sent yet."""
+        self.resumes = True
+
+    def part(self, peers: Collection[int]) -> None:
+        """Never send to `peers` or wait for them again."""
+        self.peers = tuple(p for p in self.peers if p not in peers)
 
     def who(self, peer: int) -> int | str:
         """What errors call a peer: its name if it has one, else its index."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from tacit.transport.channel import Channel
 from tacit.transport.meter import HEADER_SIZE
@@ -61,6 +61,13 @@ class Emulated(Channel):
                 raise self.lost(peer, "its channel is not emulated", where)
         if (left := seen - time.monotonic()) > 0:
             time.sleep(min(left, LONGEST_DELAY))
+
+    def resume(self) -> None:
+        self._inner.resume()
+
+    def part(self, peers: Collection[int]) -> None:
+        super().part(peers)
+        self._inner.part(peers)
 
     def stop(self, message: str) -> None:
         self._inner.stop(message)

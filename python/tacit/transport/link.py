@@ -44,10 +44,11 @@ class Link:
             return
         size = sum(piece.nbytes for piece in pieces)
         head = header(kind, size)
+        # Behind what is left of earlier frames: the last piece goes first.
         if size <= JOIN:
-            self.unsent = [memoryview(head + b"".join(pieces))]
+            self.unsent = [memoryview(head + b"".join(pieces)), *self.unsent]
         else:
-            self.unsent = [*reversed(pieces), memoryview(head)]
+            self.unsent = [*reversed(pieces), memoryview(head), *self.unsent]
 
     def push(self) -> bool:
         """Send what the connection takes; whether anything moved."""

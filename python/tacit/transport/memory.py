@@ -55,8 +55,9 @@ class MemoryChannel(Channel):
     ) -> None:
         if self._closed:
             raise TacitError("this channel was closed; open a new one")
-        for peer, views in out.items():
-            if not self._put(peer, bytearray().join(views), where, timeout) and peer not in expect:
+        refused = [p for p, views in out.items() if not self._put(p, bytearray().join(views), where, timeout)]
+        for peer in refused:  # after all others got theirs
+            if peer not in expect:
                 raise self._gone(peer, where)
         inbox = self._inboxes[self.me]
         end = time.monotonic() + timeout

@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from tacit.errors import PartyLost, TacitError
 from tacit.transport.channel import DEFAULT_TIMEOUT, LARGEST_FRAME, SLOWEST, Channel, reason_text
@@ -45,17 +45,22 @@ class TcpChannel(Channel):
         for peer, pieces in out.items():
             if sum(piece.nbytes for piece in pieces) > LARGEST_FRAME:
                 raise ValueError(f"a frame to party {peer} of more than {LARGEST_FRAME} bytes; send it in parts")
-        sending = [self._links[peer] for peer in out]
-        for link in sending:
+        for peer, pieces in out.items():
+            link = self._links[peer]
             if link.half_sent:
                 raise link.fault or self.lost(link.peer, "an earlier frame to it was cut short", where)
-            link.load(out[link.peer])
+            link.load(pieces)
+        # What an earlier round left behind, when it lost another peer, goes first.
+        sending = [self._links[peer] for peer in {*out, *expect} if peer in out or self._links[peer].unsent]
         try:
             self._move(sending, [(self._links[peer], limit) for peer, limit in expect.items()], frames, where, timeout)
-        except BaseException:
+        except BaseException as error:
+            # The caller may change these buffers now: what is left of them is copied, or must never be sent.
+            kept = self.resumes and isinstance(error, PartyLost)
             for link in sending:
-                if link.unsent:
-                    # The caller may change these buffers now: what is left of them must never be sent.
+                if kept:
+                    link.unsent = [memoryview(bytes(piece)) for piece in link.unsent]
+                elif link.unsent:
                     link.half_sent = True
                     link.unsent.clear()
             raise
@@ -131,6 +136,12 @@ class TcpChannel(Channel):
         if now >= latest:
             raise self.lost(peer, f"it is slower than {SLOWEST} bytes a second", where)
         return min(silent, latest) - now
+
+    def part(self, peers: Collection[int]) -> None:
+        super().part(peers)
+        for peer in peers:
+            if (link := self._links.pop(peer, None)) is not None:
+                link.close()
 
     def stop(self, message: str) -> None:
         self._farewell(Kind.STOP, reason_text(message), FAREWELL)

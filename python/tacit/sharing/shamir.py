@@ -1,0 +1,248 @@
+"""The protocol for many parties on networks that lose nodes: Shamir's shares, an honest majority (`sharing.threshold`).
+
+    n >= 2 t + 1 parties, of which t may collude, curious or cheating;    unit = 1: everyone's share of a constant is the constant
+A product of any bilinear form sends 8 (2 t + 1) (n - 1 - t) bytes for each *output* (all parties together), in one round:
+    [f(x, y)] = reduce(f([x], [y]))
+Openings of masked values serve truncations and comparisons, whose masks the parties make themselves (`sharing.shamir_material`).
+
+Before any reveal all products are verified in one batch (`sharing.verification`), so that a wrong one ends the session
+before anything depends on it outside; openings are verified when they are made. Until then cheaters see uniform numbers only.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+
+from tacit import field
+from tacit.errors import PartyLost
+from tacit.field import Field, size
+from tacit.sharing import comparison, truncation
+from tacit.sharing.bits import BitRing, FieldRing
+from tacit.sharing.forms import Elementwise, Form
+from tacit.sharing.masks import Mask
+from tacit.sharing.opening import OpeningProtocol
+from tacit.sharing.operations import Bilinear, Input, OutputMask, Truncate
+from tacit.sharing.plan import OpeningRecord, Plan, Rounds, Task
+from tacit.sharing.requests import Share
+from tacit.sharing.shamir_material import Drive, ShamirSource
+from tacit.sharing.source import Source
+from tacit.sharing.threshold import Group, Shares
+from tacit.sharing.trees import Products, Step, joined, part
+from tacit.sharing.verification import Verifier, rounds
+from tacit.sharing.wires import Wire
+
+ELEMENTWISE = Elementwise()
+
+
+class Shamir(OpeningProtocol):
+    name = "shamir"
+    unit = (1,)
+    leading = 60
+
+    def __init__(self, me: int, parties: int, threshold: int, session: bytes) -> None:
+        self.group = Group(me, range(parties), threshold, session)
+        self.me, self.parties, self.threshold = me, parties, threshold
+        self.ledger: list[OpeningRecord] = []
+        self.openings = 0
+        self._lowered = 0
+        """Products lowered since the last check."""
+        self._source: ShamirSource | None = None
+        self._started(Shares(self.group, "online"))
+
+    def _started(self, shares: Shares) -> None:
+        self.shares = shares
+        self.summands = len(shares.group.sets)
+        self._verifier = Verifier(shares)
+
+    def chances(self) -> list[tuple[int, str, int]]:
+        return [
+            (self.checks + self._source.checks if self._source else self.checks, "checks", -51),
+            (self.openings, "openings", -60),
+        ]
+
+    @property
+    def members(self) -> tuple[int, ...]:
+        return self.group.members
+
+    @property
+    def fewest(self) -> int:  # type: ignore[override]
+        return 2 * self.threshold + 1
+
+    def mark(self) -> Any:
+        return self._verifier.mark()
+
+    def back(self, mark: Any) -> None:
+        self._verifier.back(mark)
+
+    def without(self, lost: Collection[int]) -> None:
+        pending = self._verifier.mark()
+        if self._source is not None:
+            self.checks += self._source.checks
+        self.shares.burn()
+        self.group = Group(self.me, [i for i in self.members if i not in lost], self.threshold, self.group.session)
+        self._started(Shares(self.group, "none"))
+        self._verifier.back(pending)
+
+    def start(self) -> Rounds:
+        """Agree on keys. Two rounds."""
+        pending = self._verifier.mark()
+        yield from self.group.agree()
+        self._started(Shares(self.group, "online"))
+        self._verifier.back(pending)
+
+    def source(self, drive: Drive) -> Source:
+        self._source = ShamirSource(Shares(self.group, "material"), drive)
+        return self._source
+
+    # Operations.
+
+    def input(self, operation: Input, wire: Wire, plan: Plan) -> Task:
+        return self._dealt(operation.owner, lambda: self._own(operation, wire), wire, plan)
+
+    def _own(self, operation: Input, wire: Wire) -> Field:
+        assert operation.value is not None
+        return operation.value()
+
+    def output_mask(self, operation: OutputMask, wire: Wire, plan: Plan) -> Task:
+        def draw() -> Field:
+            wire.clear = self.shares.private.field(size(wire.shape)).reshape(wire.shape)
+            return wire.clear
+
+        return self._dealt(operation.owner, draw, wire, plan)
+
+    def _dealt(self, owner: int, value: Any, wire: Wire, plan: Plan) -> Task:
+        """`value()` is what the owner deals."""
+        if owner not in self.members:
+            raise PartyLost(owner, "what only it could give was not shared before", wire.label)
+
+        def run() -> Rounds:
+            mine = value() if owner == self.me else None
+            dealt = yield from self.shares.deal([owner], mine, wire.shape)
+            self._verifier.dealt(dealt[owner])
+            wire.share = (dealt[owner],)
+
+        return plan.task(run, (), wire.label, *self.shares.deal_cost([owner], size(wire.shape)))
+
+    def bilinear(self, operation: Bilinear, wire: Wire, plan: Plan) -> Task:
+        x, y = wire.inputs
+
+        def run() -> Rounds:
+            wire.share = yield from self.multiply(operation.form, x.value(), y.value())
+
+        self._lowered += size(wire.shape)
+        return plan.task(run, (x.task, y.task), wire.label, *self.product_cost(size(wire.shape)))
+
+    def multiply(self, form: Form, x: Share, y: Share) -> Rounds:
+        """[f(x, y)]. One round."""
+        z = yield from self.shares.reduce(form(x[0], y[0]))
+        self._verifier.multiplied(form, x[0], y[0], z)
+        return (z,)
+
+    def product_cost(self, outputs: int) -> tuple[int, int]:
+        return self.shares.reduce_cost(outputs)
+
+    def truncate(self, operation: Truncate, wire: Wire, plan: Plan) -> Task:
+        """Off by (K + 1) / 2 units at most, for K sets of keys (`sharing.truncation`); on average by nothing."""
+        if (sign := plan.joined.get(id(wire))) is not None:
+            return comparison.lower_both(self, operation, wire, sign, plan)
+        (x,) = wire.inputs
+        masks, material = plan.truncation(wire.shape, operation.bits)
+        rounding = truncation.Rounding.alone(operation.bits, self.summands)
+        offset = np.full(wire.shape, rounding.offset, np.uint64)
+
+        def run() -> Rounds:
+            r, top, high = material().shares
+            for mask in masks:
+                mask.seal()
+            c = yield from self.open((field.add(self.shifted(x.value(), offset)[0], r[0]),))
+            wire.share = truncation.result(c, top, high, self.unit, rounding)
+
+        self.noted(wire, "truncation")
+        return plan.task(run, (x.task,), wire.label, *self.opening_cost(size(wire.shape)))
+
+    def ring(self) -> BitRing:
+        return SharedBits(self)
+
+    # Openings.
+
+    def open(self, share: Share) -> Rounds:
+        return (yield from self.shares.open(share[0]))
+
+    def opening_cost(self, count: int) -> tuple[int, int]:
+        return self.shares.open_cost(count)
+
+    def summand(self, share: Share) -> Field:
+        return field.scale(share[0], self.shares.total[self.me])
+
+    def unchecked(self) -> int:
+        return self._verifier.pending
+
+    def check(self) -> Rounds:
+        self.checks += 1
+        yield from self._verifier.check()
+        self._lowered = 0
+
+    def reveal(self, shares: Sequence[Share]) -> Rounds:
+        yield from self.check()  # before the shares of an output are sent
+        parts = [share[0] for share in shares]
+        flat = yield from self.shares.open(np.concatenate([p.reshape(-1) for p in parts]))
+        ends = np.cumsum([p.size for p in parts])[:-1]
+        return [v.reshape(p.shape) for v, p in zip(np.split(flat, ends), parts, strict=True)]
+
+    def output_bytes(self, count: int) -> int:
+        return self.opening_cost(count)[1]
+
+    def output_rounds(self) -> int:
+        return rounds(self._lowered) + 1
+
+    def burn(self) -> None:
+        self.group.seeds.burn()
+        self._verifier.forget()
+        self.shares.burn()
+        if self._source is not None:
+            self._source.burn()
+
+
+class SharedBits(FieldRing):
+    """Bits as elements of F_p, multiplied as shares are: one reduction for each product."""
+
+    def __init__(self, protocol: Shamir) -> None:
+        self.protocol: Shamir = protocol
+
+    def products(self, plan: Plan) -> Products:
+        return SharedProducts(self.protocol)
+
+    def cost(self, count: int) -> tuple[int, int]:
+        return self.protocol.product_cost(count)
+
+
+class SharedProducts(Products):
+    def __init__(self, protocol: Shamir) -> None:
+        self.protocol = protocol
+
+    def ladder(self, h: int, shape: tuple[int, ...]) -> Step:
+        return Ladder(self.protocol, 2 * h - 1)
+
+    def pairs(self, h: int, shape: tuple[int, ...]) -> Step:
+        return Pairs(self.protocol, h)
+
+    def flip(self, last: Mask, shape: tuple[int, ...]) -> Step:
+        return Pairs(self.protocol, 1)
+
+
+class Pairs(Step):
+    def __init__(self, protocol: Shamir, products: int) -> None:
+        self.protocol, self.opens = protocol, products
+
+    def run(self, *operands: Share) -> Any:
+        x, y = (p[0] for p in operands)
+        return (yield from self.protocol.multiply(ELEMENTWISE, (np.broadcast_to(x, y.shape),), (y,)))
+
+
+class Ladder(Pairs):
+    def run(self, *operands: Share) -> Any:
+        e1, g0, e0 = operands
+        h = len(g0[0])
+        z = yield from super().run(joined(e1, part(e1, 1, None)), joined(g0, e0))
+        return part(z, 0, h), part(z, h, None)

@@ -1,0 +1,218 @@
+"""What the parties of `sharing.shamir` make by themselves: random bits, and masks of known form, verified before they are used.
+
+    b = (1 + s) / 2,  s = s_0 s_1 ... s_t,  s_i = 1 or -1 dealt by one party;   verified: the products, and s s = 1
+    rho = sum over A of rho_A,       rho_A in [0, M) drawn from the key of A (`sharing.threshold`): below M without any proof
+    truncation, comparison:          r = R M + rho with R of random bits (`sharing.truncation`, `sharing.comparison`)
+    more than 21 bits:               r = R M + Q W + rho (`sharing.layouts`): the product of Q's bits is opened, and must be 0
+One of t + 1 parties is honest, so s is its sign times 1 or -1, and one set has no cheater in it: R and rho are uniform to any t
+parties. A bit hides as long as it is a bit: what goes into masks is checked before they are given out. Bits left over are kept.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tacit import _core, field
+from tacit.field import Field, P, size
+from tacit.sharing.forms import Elementwise
+from tacit.sharing.layouts import of_length
+from tacit.sharing.masks import Expression, Mask
+from tacit.sharing.plan import Rounds
+from tacit.sharing.requests import (
+    LEADING,
+    BitsRequest,
+    ComparisonRequest,
+    Material,
+    ProductRequest,
+    Request,
+    TruncationRequest,
+)
+from tacit.sharing.source import Source, Ticket
+from tacit.sharing.threshold import Shares
+from tacit.sharing.truncation import Rounding
+from tacit.sharing.verification import Verifier
+
+BATCH = 1 << 12
+"""Bits made at once at least."""
+MOST = 1 << 22
+"""Bits verified at once at most: it bounds the memory that a check takes."""
+SPARE = 8
+"""Numbers drawn beyond those that are needed."""
+ELEMENTWISE = Elementwise()
+HALF = (P + 1) // 2
+
+Drive = Callable[[Rounds, str], Any]
+
+
+class ShamirSource(Source):
+    """One party's side. `drive` runs a generator of rounds among all parties."""
+
+    name = "the parties"
+    key = 0
+    binary = False
+
+    def __init__(self, shares: Shares, drive: Drive) -> None:
+        self._shares, self._drive = shares, drive
+        self._verifier = Verifier(shares)
+        self._bits = np.zeros(0, np.uint64)
+        self._numbers: dict[int, list[Field]] = {}
+        """Bits of Q by the number of the request."""
+        self._turn = 0
+        self.checks = 0
+        self.summands = len(shares.group.sets)
+
+    def request(self, requests: Sequence[Request]) -> Ticket:
+        return Ticket(requests)
+
+    def take(self, ticket: Ticket) -> list[Material]:
+        self._shares.alive()
+        for r in ticket.requests:
+            if more := unlike_ones(r):
+                self._numbers[r.number] = self._unlike_ones(more, r.shape)
+        self._enough(sum(bits_of(r, self.summands) for r in ticket.requests))
+        made = {r.number: self._made(r) for r in ticket.requests if not isinstance(r, ProductRequest)}
+        products = [r for r in ticket.requests if isinstance(r, ProductRequest)]
+        if products:
+            made |= self._drive(self._products(products, made), "products of masks")
+        return [Material(made[r.number]) for r in ticket.requests]
+
+    def burn(self) -> None:
+        super().burn()
+        self._shares.burn()
+        self._bits = np.zeros(0, np.uint64)
+        self._verifier.forget()
+
+    # Random bits.
+
+    def _enough(self, needed: int) -> None:
+        while len(self._bits) < needed:
+            self._drive(self._more(min(MOST, max(BATCH, needed - len(self._bits)))), "random bits")
+
+    def _more(self, count: int) -> Rounds:
+        """`count` verified bits more."""
+        self.checks += 1
+        shares, members = self._shares, self._shares.members
+        dealers = [members[(self._turn + i) % len(members)] for i in range(shares.threshold + 1)]
+        self._turn += 1
+        mine = None
+        if shares.me in dealers:
+            mine = shares.private.bits(count) * np.uint64(P - 2) + np.uint64(1)  # 1 or -1
+        dealt = yield from shares.deal(dealers, mine, (count,))
+        signs = [dealt[i] for i in dealers]
+        for s in signs:
+            self._verifier.dealt(s)
+        while len(signs) > 1:
+            h = len(signs) // 2
+            x, y = np.concatenate(signs[:h]), np.concatenate(signs[h : 2 * h])
+            z = yield from shares.reduce(field.mul(x, y))
+            self._verifier.multiplied(ELEMENTWISE, x, y, z)
+            signs = [*np.split(z, h), *signs[2 * h :]]
+        self._verifier.equals(ELEMENTWISE, signs[0], signs[0], np.ones(count, np.uint64))
+        yield from self._verifier.check()
+        bits = field.scale(_core.add_scalar(signs[0], 1), HALF)
+        self._bits = np.concatenate([self._bits, bits])
+
+    def _unlike_ones(self, bits: int, shape: tuple[int, ...]) -> list[Field]:
+        """Bits of uniform numbers below 2^bits - 1, lowest first: those that are 2^bits - 1 are found out, and left out."""
+        left, parts = size(shape), []
+        while left > 0:
+            count = left + (left >> (bits - 1)) + SPARE
+            self._enough(bits * count)
+            drawn = np.stack(self._taken(bits, (count,)))
+            full = self._drive(self._full(drawn), "numbers that are not all ones")
+            kept = np.ascontiguousarray(drawn[:, full == 0][:, :left])
+            parts.append(kept)
+            left -= kept.shape[1]
+        return (
+            list(np.concatenate(parts, axis=1).reshape(bits, *shape)) if parts else [np.zeros(shape, np.uint64)] * bits
+        )
+
+    def _full(self, bits: Field) -> Rounds:
+        """The product of the bits along the first axis, verified, then opened."""
+        self.checks += 1
+        while len(bits) > 1:
+            h = len(bits) // 2
+            z = yield from self._shares.reduce(field.mul(bits[:h], bits[h : 2 * h]))
+            self._verifier.multiplied(ELEMENTWISE, bits[:h], bits[h : 2 * h], z)
+            bits = np.concatenate([z, bits[2 * h :]])
+        yield from self._verifier.check()
+        return (yield from self._shares.open(bits[0]))
+
+    def _taken(self, count: int, shape: tuple[int, ...]) -> list[Field]:
+        """So many bits for each place of `shape`."""
+        number = count * size(shape)
+        taken, self._bits = self._bits[:number], self._bits[number:]
+        return list(taken.reshape(count, *shape))
+
+    # Masks.
+
+    def _made(self, r: Request) -> tuple[tuple[Field, ...], ...]:
+        bits = self._taken(bits_of(r, self.summands) // max(1, size(r.shape)), r.shape)
+        bits = [*self._numbers.pop(r.number, ()), *bits]
+        match r:
+            case BitsRequest():
+                return ((bits[0],),)
+            case TruncationRequest():
+                mask, high = self._masked(bits, Rounding.alone(r.bits, self.summands), r.shape)
+                assert high is not None
+                return (mask,), (bits[-1],), (high,)
+            case ComparisonRequest():
+                mask, high = self._masked(bits, Rounding(r.drop, r.bits, self.summands), r.shape)
+                ends = () if high is None else ((bits[-1],), (high,))
+                return ((mask,), *((b,) for b in bits), *ends)
+        raise AssertionError(f"shamir does not ask for a {type(r).__name__}")
+
+    def _masked(self, bits: Sequence[Field], rounding: Rounding, shape: tuple[int, ...]) -> tuple[Field, Field | None]:
+        """[r] of these bits, and its high part but for the carry of low parts, if it is truncated."""
+        layout = of_length(len(bits))
+        mask, high = self._shares.integers(size(shape), layout.unit, rounding.bits)
+        mask = mask.reshape(shape)
+        for weight, b in zip(layout.weights(), bits, strict=True):
+            mask = field.add(mask, field.scale(b, weight))
+        if high is not None:
+            high = high.reshape(shape)
+            for weight, b in zip(rounding.weights, bits, strict=True):
+                high = field.add(high, field.scale(b, weight))
+        return mask, high
+
+    # Products of masks.
+
+    def _products(self, requests: Sequence[ProductRequest], made: dict[int, Any]) -> Rounds:
+        """One reduction for all of them, verified."""
+        self.checks += 1
+        operands = [(r.form, _value(r.x, made), _value(r.y, made)) for r in requests]
+        local = [form(x, y).reshape(-1) for form, x, y in operands]
+        reduced = yield from self._shares.reduce(np.concatenate(local))
+        found, start = {}, 0
+        for r, (form, x, y) in zip(requests, operands, strict=True):
+            z = reduced[start : start + size(r.shape)].reshape(r.shape)
+            start += z.size
+            self._verifier.multiplied(form, x, y, z)
+            found[r.number] = ((z,),)
+        yield from self._verifier.check()
+        return found
+
+
+def bits_of(r: Request, summands: int) -> int:
+    """Random bits that the material for a request takes, those of numbers Q aside."""
+    match r:
+        case BitsRequest():
+            return size(r.shape)
+        case TruncationRequest():
+            return Rounding.alone(r.bits, summands).digits * size(r.shape)
+        case ComparisonRequest():
+            return min(r.bits, LEADING) * size(r.shape)
+    return 0
+
+
+def unlike_ones(r: Request) -> int:
+    """Bits of the numbers Q that a request takes."""
+    return max(0, r.bits - LEADING) if isinstance(r, ComparisonRequest) else 0
+
+
+def _value(e: Expression, made: dict[int, Any]) -> Field:
+    if isinstance(e, Mask):
+        value: Field = made[e.request.number][e.place][0]
+        return value
+    return e.map(*(_value(i, made) for i in e.inputs))

@@ -1,0 +1,264 @@
+"""Shamir's shares of n parties, of which t may collude (Shamir 1979): dealing, opening, and products of shares.
+
+    x_i = f(i + 1),  f(0) = x,  deg f = t
+Dealing: t parties draw their share from a key in common with the dealer, so that it sends n - 1 - t elements.
+Opening: everyone sends its share to all. Those of honest parties determine f, since they are t + 1 at least, and each party sees
+at once whether all n lie on it; a random combination of the whole array is held against it, with coefficients that the receiver
+draws after it got the shares: an error passes with a chance of 2^-60.9. So what is opened is the same at all honest parties.
+Products: z_i = f(x_i, y_i) lie on a polynomial of degree 2t. 2t + 1 parties deal w_i z_i, and the sum of what they deal is a new
+sharing of z of degree t (Gennaro, Rabin and Rabin 1998): one round, whatever the form. A cheater can add to z what it likes, no
+more (Genkin et al. 2014); `sharing.verification` finds it.
+Randomness (Cramer, Damgard and Ishai 2005): for each set A of n - t parties a key that its members know; r_A drawn from it,
+    [r]_i = sum over A with i of f_A(i) r_A,    f_A(0) = 1,  f_A = 0 outside A,  deg f_A = t.
+Any t parties miss the key of the set of all others. Nothing is sent, and honest parties cannot be made to hold other shares.
+"""
+
+import hashlib
+import math
+import secrets
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from tacit import _core
+from tacit import field as fp
+from tacit.errors import CheatingDetected, ConfigurationError, Mismatch
+from tacit.field import Field, size
+from tacit.sharing.plan import Exchange, Rounds, received
+from tacit.sharing.polynomials import combined, liars, on_polynomial, point, weights
+
+SETS = 2000
+"""Keys of subsets at most."""
+KEY = 32
+
+
+@dataclass
+class Seeds:
+    """What this party has in common with others: with each peer, and with each set of n - t parties that it is in."""
+
+    pairs: dict[int, bytes] = field(default_factory=dict)
+    sets: dict[tuple[int, ...], bytes] = field(default_factory=dict)
+
+    def burn(self) -> None:
+        self.pairs, self.sets = {}, {}
+
+
+class Group:
+    """The parties that are there, and t: who deals, who draws, and with which weights.
+
+    Who is lost takes its point along: the shares of the others stay what they are.
+    """
+
+    def __init__(self, me: int, members: Sequence[int], threshold: int, session: bytes) -> None:
+        parties = len(members)
+        if threshold < 1 or parties < 2 * threshold + 1:
+            raise ConfigurationError(
+                f"protocol shamir with {parties} parties and a threshold of {threshold}: it takes 2 t + 1 parties to withstand "
+                f"t >= 1 of them; choose a threshold from 1 to {(parties - 1) // 2}, or start more parties (three at least)"
+            )
+        if math.comb(parties, threshold) > SETS:
+            raise ConfigurationError(
+                f"protocol shamir with {parties} parties and a threshold of {threshold}: the parties would need "
+                f"{math.comb(parties, threshold)} keys of subsets, and {SETS} are the most; choose a smaller threshold"
+            )
+        self.me, self.members, self.threshold, self.session = me, tuple(members), threshold, session
+        self.others = [i for i in self.members if i != me]
+        self.sets = list(combinations(self.members, parties - threshold))
+        self.seeds = Seeds()
+
+    @property
+    def multipliers(self) -> tuple[int, ...]:
+        """The parties that deal their part of a product."""
+        return self.members[: 2 * self.threshold + 1]
+
+    def drawers(self, dealer: int) -> list[int]:
+        """The parties that draw their share of what `dealer` deals."""
+        return self._after(dealer)[: self.threshold]
+
+    def _after(self, party: int) -> list[int]:
+        """The other members, in turn."""
+        at = self.members.index(party)
+        return [*self.members[at + 1 :], *self.members[:at]]
+
+    def nearest(self) -> list[int]:
+        """t + 1 members that make a value known: this one, and those after it."""
+        return [self.me, *self._after(self.me)[: self.threshold]]
+
+    def agree(self) -> Rounds:
+        """Keys for all pairs and sets, from contributions of all who share them. Two rounds.
+
+        Members compare hashes of the keys: a contribution that was told differently is found. Contributions need not be
+        committed to: who sees those of the others first chooses a key that it knows anyway.
+        """
+        inside = [a for a in self.sets if self.me in a]
+        with_peer = {i: [a for a in inside if i in a] for i in self.others}
+        mine: dict[tuple[int, ...], bytes] = {a: secrets.token_bytes(KEY) for a in inside}
+        paired = {i: secrets.token_bytes(KEY) for i in self.others}
+        came = yield Exchange(
+            {i: [paired[i], *(mine[a] for a in with_peer[i])] for i in self.others},
+            {i: KEY * (1 + len(with_peer[i])) for i in self.others},
+        )
+        given: dict[tuple[int, ...], dict[int, bytes]] = {a: {self.me: mine[a]} for a in inside}
+        for i in self.others:
+            data = bytes(came[i])
+            if len(data) != KEY * (1 + len(with_peer[i])):
+                raise Mismatch(f"party {i} sent {len(data)} bytes of keys: do all parties run one version of tacit?")
+            ordered = (paired[i], data[:KEY]) if self.me < i else (data[:KEY], paired[i])
+            self.seeds.pairs[i] = self._hash("pair", *ordered)
+            for k, a in enumerate(with_peer[i]):
+                given[a][i] = data[KEY * (1 + k) : KEY * (2 + k)]
+        for a in inside:
+            self.seeds.sets[a] = self._hash("set", str(a).encode(), *(given[a][i] for i in a))
+        tests = {i: self._hash("test", *(self.seeds.sets[a] for a in with_peer[i])) for i in self.others}
+        came = yield Exchange({i: [tests[i]] for i in self.others}, dict.fromkeys(self.others, KEY))
+        for i in self.others:
+            if bytes(came[i]) != tests[i]:
+                raise CheatingDetected(
+                    f"party {i} and party {self.me} have different keys of one set: some party told them different parts of it"
+                )
+
+    def _hash(self, domain: str, *parts: bytes) -> bytes:
+        return hashed(domain, self.session, *parts)
+
+
+def hashed(domain: str, *parts: bytes) -> bytes:
+    h = hashlib.blake2b(person=b"tacit shamir", digest_size=KEY)
+    for part in (domain.encode(), *parts):
+        h.update(len(part).to_bytes(8, "little"))
+        h.update(part)
+    return h.digest()
+
+
+class Shares:
+    """One party's side in one phase: its generators are its own, so that phases cannot get out of step."""
+
+    def __init__(self, group: Group, phase: str) -> None:
+        self.group, self.me, self.members, self.threshold = group, group.me, group.members, group.threshold
+        self.burned = False
+        name = phase.encode()
+
+        def prg(domain: str, seed: bytes, *parts: bytes) -> _core.Prg:
+            return _core.Prg(hashed(domain, seed, name, *parts)[:16], 0)
+
+        seeds = group.seeds
+        self._draw = {i: prg("dealt", s, bytes([self.me])) for i, s in seeds.pairs.items()}
+        self._drawn = {i: prg("dealt", s, bytes([i])) for i, s in seeds.pairs.items()}
+        self._sets = {a: prg("set", s) for a, s in seeds.sets.items()}
+        self.private = _core.Prg(secrets.token_bytes(16), 0)
+        inside = {a: [point(i) for i in self.members if i not in a] for a in self._sets}
+        self._factors = {a: weights([0, *outside], point(self.me))[0] for a, outside in inside.items()}
+        self._deals = {i: self._dealing(i) for i in self.members}
+        self._reduce = weights([point(i) for i in group.multipliers], 0)
+        nearest = group.nearest()
+        self._opening = nearest, weights([point(i) for i in nearest], 0)
+        self.total = dict(zip(self.members, weights([point(i) for i in self.members], 0), strict=True))
+        """w_i with x = sum w_i x_i over all members."""
+
+    def burn(self) -> None:
+        """Forget the generators: nothing can be dealt or opened after it."""
+        self.burned = True
+        self._draw, self._drawn, self._sets = {}, {}, {}
+
+    def alive(self) -> None:
+        if self.burned:
+            raise CheatingDetected("the keys of this session were destroyed: start a new one")
+
+    def _dealing(self, dealer: int) -> dict[int, list[int]]:
+        """For the dealer and for each party that it sends to: the weights of (secret, what is drawn)."""
+        drawers = self.group.drawers(dealer)
+        base = [0, *(point(i) for i in drawers)]
+        return {i: weights(base, point(i)) for i in self.members if i not in drawers}
+
+    # Randomness.
+
+    def random(self, shape: Sequence[int]) -> Field:
+        """[r], r uniform over F_p."""
+        count = size(shape)
+        return combined(list(self._factors.values()), [g.field(count) for g in self._sets.values()]).reshape(shape)
+
+    def integers(self, count: int, below: int, drop: int = 0) -> tuple[Field, Field | None]:
+        """[sum of K integers of [0, below)], one for each set, and [sum of each of them >> drop] if drop > 0."""
+        drawn = [g.below(count, below) for g in self._sets.values()]
+        factors = list(self._factors.values())
+        high = combined(factors, [np.asarray(d >> np.uint64(drop)) for d in drawn]) if drop else None
+        return combined(factors, drawn), high
+
+    def coin(self) -> Generator[Exchange, Any, bytes]:
+        """16 bytes that nobody knew before they were opened. One round."""
+        values = yield from self.open(self.random((3,)))
+        return hashed("coin", self.group.session, values.tobytes())[:16]
+
+    # Interaction.
+
+    def deal(
+        self, dealers: Sequence[int], mine: Field | None, shape: Sequence[int]
+    ) -> Generator[Exchange, Any, dict[int, Field]]:
+        """This party's share of what each of `dealers` deals, by dealer; `mine` is what it deals itself. One round."""
+        self.alive()
+        count = size(shape)
+        out: dict[int, list[Field]] = {}
+        shares: dict[int, Field] = {}
+        expect: dict[int, int] = {}
+        for i in dealers:
+            if i == self.me:
+                assert mine is not None
+                parts = [fp.contiguous(mine).reshape(-1)]
+                parts += [self._draw[j].field(count) for j in self.group.drawers(i)]
+                for j, factors in self._deals[i].items():
+                    share = combined(factors, parts)
+                    if j == i:
+                        shares[i] = share.reshape(shape)
+                    else:
+                        out[j] = [share]
+            elif self.me in self._deals[i]:
+                expect[i] = 8 * count
+            else:
+                shares[i] = self._drawn[i].field(count).reshape(shape)
+        came = yield Exchange(out, expect)
+        for i in expect:
+            shares[i] = received(came[i], tuple(shape), i)
+        return shares
+
+    def deal_cost(self, dealers: Sequence[int], count: int) -> tuple[int, int]:
+        return 1, 8 * count * (len(self.members) - 1 - self.threshold) * (self.me in dealers)
+
+    def reduce(self, z: Field) -> Generator[Exchange, Any, Field]:
+        """A new sharing, of degree t, of what has shares `z` of degree 2t. One round."""
+        dealers = self.group.multipliers
+        mine = fp.scale(z, self._reduce[dealers.index(self.me)]) if self.me in dealers else None
+        shares = yield from self.deal(dealers, mine, z.shape)
+        return combined([1] * len(shares), list(shares.values()))
+
+    def reduce_cost(self, count: int) -> tuple[int, int]:
+        return self.deal_cost(self.group.multipliers, count)
+
+    def open(self, share: Field) -> Generator[Exchange, Any, Field]:
+        """The value, the same at all honest parties; `CheatingDetected` if some share does not fit. One round."""
+        self.alive()
+        mine = fp.contiguous(share)
+        others = self.group.others
+        came = yield Exchange({i: [mine] for i in others}, dict.fromkeys(others, mine.nbytes))
+        shares = {i: mine if i == self.me else received(came[i], mine.shape, i) for i in self.members}
+        self._fit(shares)
+        nearest, factors = self._opening
+        return combined(factors, [shares[i] for i in nearest])
+
+    def open_cost(self, count: int) -> tuple[int, int]:
+        return 1, 8 * count * len(self.group.others)
+
+    def _fit(self, shares: dict[int, Field]) -> None:
+        """All shares lie on polynomials of degree t, or it is said whose do not, where that is certain."""
+        sums = _core.Prg(secrets.token_bytes(16), 0).combine([s.reshape(-1) for s in shares.values()])
+        values = {point(i): s for i, s in zip(shares, sums, strict=True)}
+        if on_polynomial(values, self.threshold):
+            return
+        certain = (len(self.members) - self.threshold - 1) // 2 >= self.threshold
+        found = liars(values, self.threshold, self.threshold) if certain else None
+        who = "some party" if found is None else " and ".join(f"party {x - 1}" for x in found)
+        raise CheatingDetected(
+            f"{who} sent a wrong share of a value that was opened. Nothing was revealed; the session's keys are destroyed. "
+            f"Start again, without {'that party if you know it' if found is None else who}"
+        )

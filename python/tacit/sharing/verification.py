@@ -1,0 +1,175 @@
+"""Products of shares, verified in one batch before anything is revealed (Goyal and Song 2020, sections 4 and 5).
+
+For every product z = f(x, y) that was made, and weights r drawn after it:  <r, z> = <u, v>,  u and v local (`Form.tested`).
+All of them together are one inner product w = <u, v> of shared vectors; it is made shorter k times at once:
+    u = (u_1 ... u_k), v likewise;   F(i) = u_i, G(i) = v_i, of degree k - 1;   h = <F, G>, of degree 2 k - 2, sum_{i<=k} h(i) = w
+h(i) for 2 k - 1 points are reduced (all but one, which the sum gives); at a random point s: u = F(s), v = G(s), w = h(s).
+The last time F and G also pass through a random number each at 0, so that F(s), G(s) and h(s) = F(s) G(s) may be opened.
+
+First the *consistency* of all that was dealt: a random combination, under a random mask, is opened, and honest shares lie on a
+polynomial of degree t. Only then what a cheater did is an addition of something it knew, and the test shows no more than that.
+Errors (Schwartz and Zippel): weights 3 / p, each shortening (2 k) / (p - 2 k); with those of its openings below 2^-51 in all.
+"""
+
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+
+from tacit import _core, field
+from tacit.errors import CheatingDetected
+from tacit.field import Field, P
+from tacit.sharing.forms import Form
+from tacit.sharing.plan import Exchange, Rounds
+from tacit.sharing.polynomials import Interpolation
+from tacit.sharing.threshold import Shares
+
+LONG = 1 << 13
+"""Elements up to which a vector is shortened by many at once: fewer rounds, more arithmetic for each element."""
+FEW, MANY = 8, 64
+
+Product = tuple[Form, Field, Field, Field]
+
+
+class Verifier:
+    """What one phase has dealt and multiplied since the last check."""
+
+    def __init__(self, shares: Shares) -> None:
+        self.shares = shares
+        self.pending = 0
+        """Elements dealt or multiplied, and not checked yet."""
+        self._products: list[Product] = []
+        self._dealt: list[Field] = []
+        self._known: dict[tuple[int, int], Through] = {}
+
+    def dealt(self, share: Field) -> None:
+        self._dealt.append(field.contiguous(share).reshape(-1))
+        self.pending += share.size
+
+    def multiplied(self, form: Form, x: Field, y: Field, z: Field) -> None:
+        """z was made by `Shares.reduce`, to be f(x, y)."""
+        self.equals(form, x, y, z)
+        self.dealt(z)
+
+    def equals(self, form: Form, x: Field, y: Field, z: Field) -> None:
+        """z has to be f(x, y), and is consistent."""
+        self._products.append((form, x, y, z))
+
+    def mark(self) -> tuple[list[Product], list[Field]]:
+        """What is pending now, for `back`."""
+        return list(self._products), list(self._dealt)
+
+    def back(self, mark: tuple[list[Product], list[Field]]) -> None:
+        """As it was at `mark`, which another verifier may have made."""
+        self._products, self._dealt = list(mark[0]), list(mark[1])
+        self.pending = sum(s.size for s in self._dealt)
+
+    def forget(self) -> None:
+        self._products, self._dealt, self.pending = [], [], 0
+
+    def check(self) -> Rounds:
+        """`CheatingDetected` unless all that was dealt is consistent and all products are right. 2 l + 2 rounds (`rounds`)."""
+        if not (self._dealt or self._products):
+            return
+        coin = yield from self.shares.coin()
+        prg = _core.Prg(coin, 0)
+        total = self.shares.random((1,))
+        for share in self._dealt:
+            total = _core.add_scalar(total, prg.combine([share])[0])
+        yield from self.shares.open(total)  # finds by itself what does not lie on a polynomial of degree t
+        if self._products:
+            yield from self._multiplication(_core.Prg(coin, 1))
+        self.forget()
+
+    def _multiplication(self, prg: _core.Prg) -> Rounds:
+        us, vs, w = [], [], 0
+        for form, x, y, z in self._products:
+            u, v, part = form.tested(x, y, z, prg)
+            us.append(u)
+            vs.append(v)
+            w += part
+        u, v = np.concatenate(us), np.concatenate(vs)
+        del us, vs
+        w %= P
+        if not len(u):
+            return
+        while len(u) > MANY:
+            u, v, w = yield from self._shorter(u, v, w, pieces(len(u)))
+        yield from self._last(u, v, w)
+
+    def _shorter(self, u: Field, v: Field, w: int, k: int) -> Generator[Exchange, Any, tuple[Field, Field, int]]:
+        return (yield from self._folded(_rows(u, k), _rows(v, k), w, self._through(1, k)))
+
+    def _last(self, u: Field, v: Field, w: int) -> Rounds:
+        u, v = (_filled(x, MANY) for x in (u, v))
+        blind = self.shares.random((2,))
+        rows, columns = np.concatenate([blind[:1], u]).reshape(-1, 1), np.concatenate([blind[1:], v]).reshape(-1, 1)
+        f, g, h = yield from self._folded(rows, columns, w, self._through(0, MANY))
+        opened = yield from self.shares.open(np.concatenate([f, g, np.array([h], np.uint64)]))
+        if int(opened[0]) * int(opened[1]) % P != int(opened[2]):
+            raise CheatingDetected(
+                "the check of products failed: some party altered its part of one. Nothing was revealed after it; the session's "
+                "keys are destroyed. Start again, without that party if you know it"
+            )
+
+    def _folded(
+        self, rows: Field, columns: Field, w: int, through: "Through"
+    ) -> Generator[Exchange, Any, tuple[Field, Field, int]]:
+        """F, G and h at a random point, for F and G through the rows."""
+        first, k = through.first, through.last
+        gram = _core.matmul(rows, columns, False, True)
+        local = field.total(field.mul(_core.matmul(through.lines, gram), through.lines), (1,))
+        kept = [i for i in range(len(local)) if i + first != k]
+        values = [int(x) for x in (yield from self.shares.reduce(local[kept]))]
+        summed = sum(value for i, value in zip(kept, values, strict=True) if 1 <= i + first < k)
+        values.insert(k - first, (w - summed) % P)  # h(k) makes the sum of h(1) ... h(k) be w
+        s = yield from self._point(2 * k + 1)
+        at = np.array([through.operands.at(s)], np.uint64)
+        h = sum(a * b for a, b in zip(through.products.at(s), values, strict=True)) % P
+        return _core.matmul(at, rows).reshape(-1), _core.matmul(at, columns).reshape(-1), h
+
+    def _through(self, first: int, last: int) -> "Through":
+        if (first, last) not in self._known:
+            self._known[first, last] = Through(first, last)
+        return self._known[first, last]
+
+    def _point(self, above: int) -> Generator[Exchange, Any, int]:
+        """A random point that is none of those at which shares are known."""
+        prg = _core.Prg((yield from self.shares.coin()), 0)
+        while (s := int(prg.field(1)[0])) <= above:
+            pass
+        return s
+
+
+class Through:
+    """Interpolation of F and G through first ... last, and of h through as many points as its degree takes."""
+
+    def __init__(self, first: int, last: int) -> None:
+        self.first, self.last = first, last
+        self.operands = Interpolation(range(first, last + 1))
+        points = range(first, 2 * last - first + 1)
+        self.products = Interpolation(points)
+        self.lines = np.array([self.operands.at(a) for a in points], np.uint64)
+
+
+def pieces(length: int) -> int:
+    return FEW if length > LONG else MANY
+
+
+def rounds(length: int) -> int:
+    """Of a check of products that make vectors of this length in all."""
+    count = 2 + 3
+    while length > MANY:
+        length = -(-length // pieces(length))
+        count += 2
+    return count
+
+
+def _rows(u: Field, k: int) -> Field:
+    width = -(-len(u) // k)
+    return _filled(u, k * width).reshape(k, width)
+
+
+def _filled(u: Field, length: int) -> Field:
+    """u with zeros behind it."""
+    return u if len(u) == length else np.concatenate([u, np.zeros(length - len(u), np.uint64)])

@@ -1,0 +1,135 @@
+"""A channel whose parties can agree on who of them is left.
+
+A *call* is a frame that says: I lost somebody, let us count. It may come in place of any other frame, so the round that meets
+one ends with `PartyLost`; frames that were under way are thrown away until the calls of all have come (`calls`).
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from tacit.errors import Mismatch, PartyLost, PeerStopped
+from tacit.transport.channel import LARGEST_FRAME, Channel
+
+MAGIC = b"tacit lost party"
+_CALL = struct.Struct("<16sIQIIB")
+LONGEST = _CALL.size + 512
+CALLED = "it lost another party, and counts who is left"
+PATIENCE = 2.5
+"""Times the time-out that the others may take to notice a loss themselves."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """`epoch`: how often the parties have gone on after a count; `turn`: of this count; `members`: who the sender thinks is left.
+
+    `done`: how many steps the sender has completed; `finished`: whether it has only waited for the others in the next one.
+    """
+
+    epoch: int
+    turn: int
+    done: int
+    finished: bool
+    members: tuple[int, ...]
+
+    def pack(self) -> bytes:
+        head = _CALL.pack(MAGIC, self.epoch, self.done, self.turn, len(self.members), self.finished)
+        return head + bytes(self.members)
+
+    @classmethod
+    def unpack(cls, data: bytes, sender: int) -> Call:
+        _, epoch, done, turn, count, finished = _CALL.unpack_from(data)
+        if len(data) != _CALL.size + count:
+            raise Mismatch(
+                f"party {sender} sent a malformed list of who is left; do all parties run one version of tacit?"
+            )
+        return cls(epoch, turn, done, bool(finished), tuple(data[_CALL.size :]))
+
+
+class Viewed(Channel):
+    """`channel` for parties that survive losses; its meter counts on."""
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__(channel.me, channel.peers, timeout=channel.timeout, meter=channel.meter, names=channel.names)
+        self._inner = channel
+        self.overhead = channel.overhead
+        channel.resume()
+        self.epoch = 0
+        self._called: dict[int, bytes] = {}
+
+    def _round(
+        self,
+        out: Mapping[int, Sequence[memoryview]],
+        expect: Mapping[int, int],
+        frames: dict[int, bytearray],
+        where: str,
+        timeout: float,
+    ) -> None:
+        wanted = dict(expect)
+        while out or wanted:
+            came: dict[int, bytearray] = {}
+            try:
+                self._inner._round(out, {p: max(limit, LONGEST) for p, limit in wanted.items()}, came, where, timeout)
+            finally:
+                for peer, frame in came.items():
+                    if not _is_call(frame):
+                        frames[peer] = frame
+                        del wanted[peer]
+                    elif (
+                        Call.unpack(bytes(frame), peer).epoch >= self.epoch
+                    ):  # else one that came after its count had ended
+                        self._called[peer] = bytes(frame)
+            for peer in came:
+                if peer in self._called:
+                    raise PartyLost(peer, CALLED, where)
+                if peer in frames and len(frames[peer]) > expect[peer]:
+                    raise self.too_long(peer, len(frames[peer]), expect[peer], where)
+            out = {}
+
+    def calls(self, mine: Call, peers: Collection[int], known: dict[int, Call]) -> set[int]:
+        """Tell `peers` my call, and put theirs, of this turn or later ones, into `known`. Returns those that were lost."""
+        lost: set[int] = set()
+        end = time.monotonic() + PATIENCE * self.timeout
+        unsent = set(peers)
+        for peer, called in self._called.items():
+            self._hear(peer, called, mine, known)
+        self._called.clear()
+        while waiting := {p for p in peers if p not in lost and (p not in known or known[p].turn < mine.turn)} | unsent:
+            came: dict[int, bytearray] = {}
+            wanted = {p: LARGEST_FRAME for p in waiting if p not in known or known[p].turn < mine.turn}
+            sending, unsent = {p: [memoryview(mine.pack())] for p in unsent}, set()
+            try:
+                self._inner._round(sending, wanted, came, "counting who is left", max(0.01, end - time.monotonic()))
+            except (PartyLost, PeerStopped) as error:
+                lost.add(_index(error.party, self.names))
+            for peer, frame in came.items():
+                if _is_call(frame):
+                    self._hear(peer, bytes(frame), mine, known)
+        return lost
+
+    @staticmethod
+    def _hear(peer: int, frame: bytes, mine: Call, known: dict[int, Call]) -> None:
+        call = Call.unpack(frame, peer)
+        if call.epoch == mine.epoch:  # one of an earlier count was under way when that ended
+            known[peer] = call
+
+    def part(self, peers: Collection[int]) -> None:
+        super().part(peers)
+        self._inner.part(peers)
+
+    def stop(self, message: str) -> None:
+        self._inner.stop(message)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def _is_call(frame: bytes | bytearray) -> bool:
+    return len(frame) >= _CALL.size and frame[: len(MAGIC)] == MAGIC
+
+
+def _index(party: int | str, names: Mapping[int, str]) -> int:
+    return party if isinstance(party, int) else next(i for i, name in names.items() if name == party)

@@ -1,0 +1,240 @@
+"""Shamir's shares against a party that cheats: its messages altered, and its part of each step of the protocol done wrong."""
+
+import numpy as np
+import pytest
+
+from tacit import field as fp
+from tacit.errors import CheatingDetected, Mismatch, PartyLost, PeerStopped, TooFewLeft
+from tacit.field import P
+from tacit.sharing.shamir import Shamir
+from tacit.sharing.shamir_material import ShamirSource
+from tacit.sharing.threshold import Shares
+from tacit.sharing.verification import Verifier
+from tests.attacks.parties import RIGHT, attacked, honest, script
+from tests.attacks.test_messages import ALTERATIONS, alter
+
+SHAMIR = {"protocol": "shamir"}
+ENDS = (CheatingDetected, Mismatch, PartyLost, PeerStopped, TooFewLeft)
+SETTINGS = [(3, 1), (4, 1)]
+"""As few parties as a threshold takes (whose honest shares are always of degree t), and one more (where a liar is named)."""
+
+
+def nothing(peer, number, payload, label):
+    return payload
+
+
+def found(outcome, parties, attacker, *words):
+    """Nobody got a result, and every honest party ended by an error: one noticed the cheat, or was told by who did first.
+
+    The attacker's process may be that, since it is honest in all but one thing.
+    """
+    results, errors = honest(outcome, parties, attacker)
+    assert not results
+    assert all(isinstance(e, CheatingDetected | PeerStopped) for e in errors.values()), errors
+    texts = [str(e) for e in errors.values()]
+    assert all(any(word in text for text in texts) for word in words or ("the session's keys are destroyed",)), texts
+    return errors
+
+
+def at_party(monkeypatch, who, kind, name, changed):
+    """`changed(self, original, *arguments)` instead of the method, at the party `who`."""
+    original = getattr(kind, name)
+
+    def method(self, *arguments):
+        me = self.me if hasattr(self, "me") else self.shares.me
+        return changed(self, original, *arguments) if me == who else original(self, *arguments)
+
+    monkeypatch.setattr(kind, name, method)
+
+
+@pytest.mark.parametrize("alteration", ALTERATIONS, ids=lambda a: a.__name__)
+def test_every_kind_of_message(alteration):
+    """The first and the last message of each kind that a party sends, to one peer: an error or the right result, no hang."""
+    frames = script(3, 2, **SHAMIR)
+    rounds = {}
+    for number, peer in sorted(frames):
+        first, _ = rounds.get((frames[number, peer], peer), (number, number))
+        rounds[frames[number, peer], peer] = first, number
+    last = max(number for number, _ in frames)
+    for at, peer in sorted({(n, peer) for (_, peer), both in rounds.items() for n in both if peer == 0 or n % 2}):
+        outcome = attacked(3, 2, alter(at, alteration, peer), timeout=0.3, **SHAMIR)
+        results, errors = honest(outcome, 3, 2)
+        for result in results:
+            assert np.abs(result - RIGHT).max() < 1e-3, (at, frames[at, peer])
+        assert all(isinstance(e, ENDS) for e in errors.values())
+        if at < last and alteration.__name__ not in ("dropped", "repeated"):
+            assert outcome.errors, (at, frames[at, peer])
+
+
+def added(value, by=1 << 35):
+    out = value.copy()
+    out.reshape(-1)[0] = (int(out.reshape(-1)[0]) + by) % P
+    return out
+
+
+def wrong_product(self, original, form, x, y):
+    """Deals something else than its part of the product, and is honest in all else."""
+    z = yield from self.shares.reduce(added(form(x[0], y[0])))
+    self._verifier.multiplied(form, x[0], y[0], z)
+    return (z,)
+
+
+@pytest.mark.parametrize(("parties", "threshold"), SETTINGS)
+def test_a_wrong_part_of_a_product(parties, threshold, monkeypatch):
+    """The error is an addition to the product: only the check of products can find it, and does before the reveal."""
+    at_party(monkeypatch, 2, Shamir, "multiply", wrong_product)
+    found(attacked(parties, 2, nothing, threshold=threshold, **SHAMIR), parties, 2, "check of products")
+
+
+@pytest.mark.parametrize("form", ["MatMul", "Elementwise"])
+def test_one_wrong_output_of_many(form, monkeypatch):
+    done = []
+
+    def reduce(self, original, z):
+        if not done and (z.ndim == 2) == (form == "MatMul"):
+            done.append(z.shape)
+            z = added(z, 1)
+        return original(self, z)
+
+    at_party(monkeypatch, 1, Shares, "reduce", reduce)
+    found(attacked(3, 1, nothing, **SHAMIR), 3, 1, "check of products")
+    assert done
+
+
+def test_the_check_of_products_is_what_protects(monkeypatch):
+    """Without it, the same attack reveals a wrong value."""
+
+    def no_check(self):
+        self.forget()
+        yield from ()
+
+    monkeypatch.setattr(Verifier, "check", no_check)
+    at_party(monkeypatch, 2, Shamir, "multiply", wrong_product)
+    outcome = attacked(3, 2, nothing, **SHAMIR)
+    assert not outcome.errors
+    assert np.abs(outcome.results[0] - RIGHT).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("parties", "threshold", "named"), [(3, 1, "some party"), (4, 1, "party 2"), (7, 2, "party 2")]
+)
+def test_a_wrong_share_of_an_opening(parties, threshold, named, monkeypatch):
+    """Found by every receiver at once; its sender is named where 3 t + 1 parties make that certain."""
+    at_party(monkeypatch, 2, Shamir, "open", lambda self, open, share: open(self, (added(share[0], 1),)))
+    outcome = attacked(parties, 2, nothing, threshold=threshold, **SHAMIR)
+    errors = found(outcome, parties, 2, named)
+    assert not any("party 0 sent" in str(e) or "party 1 sent" in str(e) for e in errors.values())
+
+
+def test_a_wrong_share_told_to_one_party_only():
+    """The others saw a right one, and stop because that party does."""
+    frames = script(4, 3, threshold=1, **SHAMIR)
+    at = next(number for (number, _), label in sorted(frames.items()) if "truncate" in label)
+    outcome = attacked(4, 3, alter(at, lambda p: bytes([*p[:-1], p[-1] ^ 1]), 0), threshold=1, **SHAMIR)
+    results, errors = honest(outcome, 4, 3)
+    assert not results
+    assert "party 3 sent a wrong share" in str(errors[0])
+
+
+def test_what_is_dealt_inconsistently(monkeypatch):
+    """Of four parties one deals an input whose honest shares lie on no line: found before any product of it is looked at."""
+
+    def deal(self, original, dealers, mine, shape):
+        steps = original(self, dealers, mine, shape)
+        exchange = next(steps)
+        if dealers == [0]:
+            exchange.out[2] = [fp.add(part, np.ones_like(part)) for part in exchange.out[2]]
+        try:
+            while True:
+                exchange = steps.send((yield exchange))
+        except StopIteration as end:
+            return end.value
+
+    at_party(monkeypatch, 0, Shares, "deal", deal)
+    found(attacked(4, 0, nothing, threshold=1, **SHAMIR), 4, 0, "wrong share")
+
+
+@pytest.mark.parametrize("sign", [0, 2, P - 2])
+def test_a_sign_that_is_none(sign, monkeypatch):
+    """A random bit that is no bit would not hide what it masks: found before any bit is used."""
+
+    def deal(self, original, dealers, mine, shape):
+        if len(dealers) == 2 and mine is not None:
+            mine = np.full_like(mine, sign)
+        return original(self, dealers, mine, shape)
+
+    at_party(monkeypatch, 1, Shares, "deal", deal)
+    used = []
+    monkeypatch.setattr(ShamirSource, "_taken", lambda self, *arguments: used.append(arguments))
+    found(attacked(3, 1, nothing, **SHAMIR), 3, 1, "check of products")
+    assert not used
+
+
+def test_keys_of_a_set_told_differently():
+    """Round 0 is that of the keys: what party 3 tells party 0 and party 1 differs."""
+    frames = script(4, 3, threshold=1, **SHAMIR)
+    first = min(number for (number, _), label in frames.items() if label == "start")
+
+    def tamper(peer, number, payload, label):
+        if number == first and peer == 0:
+            payload = bytearray(payload)
+            payload[-1] ^= 1
+        return payload
+
+    outcome = attacked(4, 3, tamper, threshold=1, **SHAMIR)
+    assert not outcome.results  # nobody has a session
+    assert isinstance(outcome.errors["first"], CheatingDetected) and "different keys" in str(outcome.errors["first"])
+
+
+@pytest.mark.parametrize("step", range(3))
+def test_lies_in_the_check_itself(step, monkeypatch):
+    """A wrong product of the online phase, and wrong parts of what the check reduces: a lie does not cover a lie."""
+    turns = []
+
+    def reduce(self, original, z):
+        inside = z.ndim == 1 and z.size in (30, 126, 128)
+        if inside:
+            turns.append(z.size)
+        return original(self, added(z) if inside and len(turns) == step + 1 else z)
+
+    at_party(monkeypatch, 2, Shares, "reduce", reduce)
+    found(attacked(3, 2, nothing, **SHAMIR), 3, 2)
+
+
+def test_after_cheating_the_keys_are_gone(monkeypatch):
+    kept = {}
+
+    def work(session):
+        kept[session.me] = session
+        x = session.secret(np.ones(3), owner=0)
+        return session.reveal(x * x)
+
+    at_party(monkeypatch, 1, Shamir, "multiply", wrong_product)
+    outcome = attacked(3, 1, nothing, work=work, **SHAMIR)
+    assert isinstance(outcome.errors[0], CheatingDetected)
+    protocol = kept[0].engine.protocol
+    assert not protocol.group.seeds.pairs and not protocol.group.seeds.sets
+    with pytest.raises(CheatingDetected, match="destroyed"):
+        next(protocol.shares.open(np.zeros(1, np.uint64)))
+    with pytest.raises(CheatingDetected, match="destroyed"):
+        next(protocol.shares.reduce(np.zeros(1, np.uint64)))
+
+
+def test_what_cheaters_see_before_the_check_is_uniform(monkeypatch):
+    """Every value that is opened on the way, in many runs of the same secret: uniform, also after an altered product."""
+    opened = []
+    original = Shares.open
+
+    def open(self, share):
+        value = yield from original(self, share)
+        if self.me == 0 and share.size == 4:
+            opened.append(value)
+        return value
+
+    monkeypatch.setattr(Shares, "open", open)
+    at_party(monkeypatch, 2, Shamir, "multiply", wrong_product)
+    for _ in range(12):
+        attacked(3, 2, nothing, **SHAMIR)
+    values = np.concatenate([v.reshape(-1) for v in opened])
+    assert len(values) > 70
+    assert 0.3 < (values < P // 2).mean() < 0.7

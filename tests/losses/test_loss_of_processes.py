@@ -1,0 +1,54 @@
+"""Real processes: killed, halted, and too many of them at once."""
+
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+SCRIPT = """
+import os, signal, sys, time
+import numpy as np
+import tacit
+
+victims, how = [int(v) for v in sys.argv[1].split(",")], getattr(signal, sys.argv[2])
+with tacit.session(timeout=1.0, tensors=False) as s:
+    x = s.computed(s.secret(np.ones(20), owner=0))
+    for turn in range(6):
+        if turn == 3 and s.me in victims:
+            os.kill(os.getpid(), how)
+        started = time.monotonic()
+        y = s.reveal((x * 1.5).relu().sum())
+        if s.me == 0 and turn == 3:
+            print("next after", round(time.monotonic() - started, 2))
+    if s.me == 0:
+        print("the end", round(y, 2), s.survivors, [loss.party for loss in s.losses])
+"""
+
+
+def command(tmp_path, parties, threshold, *arguments):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    start = ["-m", "tacit.cli", "run", "-n", parties, "--protocol", "shamir", "--threshold", threshold]
+    return subprocess.run(
+        [sys.executable, *map(str, [*start, script, *arguments])], capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize(("how", "fate"), [("SIGKILL", "was killed by SIGKILL"), ("SIGSTOP", "was halted")])
+def test_a_process_that_is_lost(tmp_path, how, fate):
+    started = time.monotonic()
+    done = command(tmp_path, 4, 1, 2, how)
+    assert done.returncode == 0, done.stderr
+    assert "the end 30.0 (0, 1, 3) [2]" in done.stdout
+    assert f"party 2 {fate}" in done.stderr and "went on without" in done.stderr
+    assert float(re.search(r"next after ([\d.]+)", done.stdout)[1]) < 5
+    assert time.monotonic() - started < 40
+
+
+def test_too_many_processes_are_lost(tmp_path):
+    done = command(tmp_path, 4, 1, "2,3", "SIGKILL")
+    assert done.returncode == 4
+    assert "TooFewLeft" in done.stderr and "parties 0, 1 are left" in done.stderr
+    assert "the end" not in done.stdout

@@ -1,0 +1,242 @@
+"""Parties lost at any moment: the others get the right result, or say why they cannot; never a wrong one, never a hang."""
+
+import time
+
+import numpy as np
+import pytest
+
+from tacit.errors import CheatingDetected, PartyLost, PeerStopped, TooFewLeft
+from tacit.sharing.threshold import Shares
+from tacit.transport.views import Viewed
+from tests.losses.failing import RIGHT, Failing, X, at, compute, rounds, run
+
+
+def right(outcome, *survivors):
+    assert not outcome.errors
+    assert sorted(outcome.results) == list(survivors)
+    for result in outcome.results.values():
+        assert np.abs(result - RIGHT).max() < 1e-3
+
+
+def some(total, count):
+    return sorted({int(k) for k in np.linspace(2, total - 1, count)})
+
+
+@pytest.mark.parametrize("what", ["die", "hang"])
+def test_a_loss_at_any_round(what):
+    total = max(rounds(compute, 5, 1).values())
+    for number in some(total, 5):
+        outcome = run(compute, 5, 1, {4: at(number, what)}, timeout=0.4)
+        right(outcome, 0, 1, 2, 3)
+        assert all(outcome.sessions[i].survivors == (0, 1, 2, 3) for i in range(4))
+        assert [loss.party for loss in outcome.sessions[0].losses] == [4]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("what", ["die", "hang"])
+def test_a_loss_at_every_round(what):
+    total = max(rounds(compute, 5, 1).values())
+    for number in range(2, total):
+        right(run(compute, 5, 1, {4: at(number, what)}, timeout=0.4), 0, 1, 2, 3)
+
+
+def test_two_losses_at_once_and_one_after_the_other():
+    total = max(rounds(compute, 7, 2).values())
+    for first, second in ((20, 20), (20, 35), (total - 5, total - 3)):
+        right(run(compute, 7, 2, {5: at(first, "die"), 6: at(second, "hang")}, timeout=0.5), 0, 1, 2, 3, 4)
+
+
+def test_the_owner_of_data_is_lost_after_it_gave_them():
+    total = max(rounds(compute, 5, 1).values())
+    right(run(compute, 5, 1, {0: at(total - 4, "die")}), 1, 2, 3, 4)
+
+
+def test_the_owner_of_data_is_lost_before_it_gave_them():
+    outcome = run(compute, 5, 1, {0: at(3, "die")})
+    assert not outcome.results
+    assert {i: type(e) for i, e in outcome.errors.items() if isinstance(e, PartyLost)}
+    assert all(isinstance(e, PartyLost | PeerStopped) for e in outcome.errors.values())
+
+
+def test_a_second_loss_while_the_first_is_counted():
+    """Party 5 dies when it hears of party 6."""
+
+    def fate(number, where):
+        return "die" if where == "counting who is left" else None
+
+    right(run(compute, 7, 2, {6: at(20, "die"), 5: fate}, timeout=0.5), 0, 1, 2, 3, 4)
+
+
+def test_too_few_are_left():
+    fates = {3: at(20, "die"), 4: at(20, "die"), 2: at(20, "die")}
+    outcome = run(compute, 5, 1, fates, timeout=0.5)
+    assert not outcome.results
+    assert all(isinstance(outcome.errors[i], TooFewLeft) for i in (0, 1))
+    assert outcome.errors[0].survivors == (0, 1)
+
+
+class Parted(Failing):
+    """A network that falls apart at a round: what goes to the other side is lost, and nothing comes from there."""
+
+    def __init__(self, channel, fate, others):
+        super().__init__(channel, fate)
+        self._others = others
+
+    def _round(self, out, expect, frames, where, timeout):
+        self.rounds += 1
+        if self.rounds > 20:
+            out = {peer: pieces for peer, pieces in out.items() if peer not in self._others}
+        self._inner._round(out, expect, frames, where, timeout)
+
+
+def test_a_network_that_falls_apart(monkeypatch):
+    """Four of seven go on, three do not: they are not more than half."""
+    sides = {0, 1, 2, 3}, {4, 5, 6}
+    other = {i: sides[1] if i in sides[0] else sides[0] for i in range(7)}
+    monkeypatch.setattr("tests.losses.failing.Failing", lambda channel, fate: Parted(channel, fate, other[channel.me]))
+    outcome = run(compute, 7, 1, dict.fromkeys(range(7)), timeout=0.4)
+    assert sorted(outcome.results) == [0, 1, 2, 3]
+    assert all(np.abs(r - RIGHT).max() < 1e-3 for r in outcome.results.values())
+    assert all(isinstance(outcome.errors[i], TooFewLeft) for i in (4, 5, 6))
+
+
+def test_a_stall_within_the_time_out_is_no_loss():
+    outcome = run(compute, 5, 1, {4: at(25, 0.3)}, timeout=2)
+    right(outcome, 0, 1, 2, 3, 4)
+    assert not outcome.sessions[0].losses
+
+
+def test_who_was_silent_for_too_long_is_told_so():
+    outcome = run(compute, 5, 1, {4: at(25, 2.5)}, timeout=0.4)
+    assert sorted(outcome.results) == [0, 1, 2, 3]
+    assert isinstance(outcome.errors[4], PartyLost | PeerStopped | TooFewLeft)
+
+
+def test_a_script_that_decides_by_itself():
+    """on_loss="raise": every survivor gets the exception in the same step, and goes on when it says so."""
+
+    def work(session):
+        x = session.computed(session.secret(X, owner=0))
+        found = []
+        for turn in range(8):
+            try:
+                session.reveal(x * x)
+            except PartyLost as loss:
+                with pytest.raises(PartyLost):
+                    session.reveal(x * x)
+                found.append((turn, loss.party, session.shrink()))
+                session.reveal(x * x)
+        return found
+
+    total = max(rounds(work, 5, 1).values())
+    outcome = run(work, 5, 1, {3: at(total // 2, "die")}, on_loss="raise")
+    assert not outcome.errors
+    assert sorted(outcome.results) == [0, 1, 2, 4]
+    first = outcome.results[0]
+    assert len(first) == 1 and first[0][1:] == (3, (0, 1, 2, 4))
+    assert all(r == first for r in outcome.results.values())
+
+
+def test_nothing_is_opened_twice_under_one_mask(monkeypatch):
+    """What a repeated step opens of the same values is masked anew."""
+    opened = []
+    original = Shares.open
+
+    def open(self, share):
+        value = yield from original(self, share)
+        if self.me == 0 and value.size == 4:
+            opened.append(value.reshape(-1))
+        return value
+
+    monkeypatch.setattr(Shares, "open", open)
+    total = max(rounds(compute, 5, 1).values())
+    opened.clear()
+    for number in some(total, 6):
+        run(compute, 5, 1, {4: at(number, "die")})
+    masked = [v for v in opened if not (v < 1 << 40).all()]
+    assert len(masked) > 8
+    assert (
+        len({int(x) for v in masked for x in v}) > 4 * len(masked) - 8
+    )  # revealed outputs repeat, masked values do not
+
+
+def test_a_party_that_claims_more_than_is_true(monkeypatch):
+    """It says that all were through with a step in which the others still were."""
+    original = Viewed.calls
+
+    def calls(self, mine, peers, known):
+        if self.me == 2:
+            mine = type(mine)(mine.epoch, mine.turn, mine.done + 1, mine.finished, mine.members)
+        return original(self, mine, peers, known)
+
+    monkeypatch.setattr(Viewed, "calls", calls)
+    outcome = run(compute, 5, 1, {4: at(20, "die")})
+    assert 0 not in outcome.results
+    assert any(isinstance(e, CheatingDetected) for e in outcome.errors.values())
+
+
+def storm(seed, parties, threshold):
+    """Each of the last n - 2 t - 1 parties is lost with some probability, at a random round, in one way or another."""
+    rng = np.random.default_rng(seed)
+    fates = {}
+    for i in range(2 * threshold + 1, parties):
+        if rng.random() < 0.7:
+            fates[i] = at(int(rng.integers(4, 250)), str(rng.choice(["die", "hang"])))
+    return fates
+
+
+def train(session):
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=(40, 3))
+    x = session.computed(session.secret(data, owner=0))
+    y = session.computed(session.secret(data @ [[0.5], [-1.0], [0.25]], owner=1))
+    w = session.computed(session.secret(np.zeros((3, 1)), owner=2))
+    for _ in range(6):
+        w = session.computed(w - 0.3 * ((x.T @ (x @ w - y)) / 40))
+    return session.reveal(w)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_many_storms():
+    for seed in range(10, 60):
+        test_a_training_in_a_storm(seed)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_training_in_a_storm(seed):
+    """The same model as without losses."""
+    exact, rng = np.zeros((3, 1)), np.random.default_rng(0)
+    data = rng.normal(size=(40, 3))
+    for _ in range(6):
+        exact -= 0.3 * data.T @ (data @ exact - data @ [[0.5], [-1.0], [0.25]]) / 40
+    start = time.monotonic()
+    fates = storm(seed, 7, 2)
+    outcome = run(train, 7, 2, fates, timeout=0.5)
+    assert time.monotonic() - start < 30
+    assert not outcome.errors
+    assert len(outcome.results) >= 5
+    for result in outcome.results.values():
+        assert np.abs(result - exact).max() < 1e-2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_script_sees_a_loss_at_the_same_line(seed):
+    """Whatever each party was doing: `survivors` changes after the same step everywhere."""
+
+    def work(session):
+        x = session.computed(session.secret(X, owner=0))
+        seen = []
+        for _ in range(12):
+            seen.append(session.survivors)
+            x = session.computed(x + x)
+        return seen
+
+    total = max(rounds(work, 5, 1).values())
+    number = int(np.random.default_rng(seed).integers(total // 3, total - 8))
+    outcome = run(work, 5, 1, {4: at(number, "die")})
+    assert not outcome.errors
+    assert sorted(outcome.results) == [0, 1, 2, 3]
+    assert len({str(seen) for seen in outcome.results.values()}) == 1
+    assert outcome.results[0][-1] == (0, 1, 2, 3)
