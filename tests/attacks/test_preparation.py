@@ -86,6 +86,7 @@ def opening(label, which):
 
 
 def sigma(link):
+    """Sigmas of one batch have 8 bytes, a coin's part 32."""
     honest = link.transcript.committed
 
     def committed(value):
@@ -168,6 +169,49 @@ def test_after_material_was_given_out_nobody_opens_keys():
     for message, sent in crew.run(2, work):
         assert "does not show" in message and "blame" not in sent
     crew.close()
+
+
+def test_what_is_made_ahead_is_checked_when_it_is_asked_for_and_not_before():
+    """A failed check shows alpha: it must not be shown while values are opened under it."""
+    crew = Crew(2, budget=1 << 17)
+
+    def ask(s):
+        p = Plan(0)
+        (a, _), (b, _) = p.mask((5,)), p.mask((5,))
+        p.product(Elementwise(), a, b)
+        return s.take(s.request(p.requests))
+
+    def work(s):
+        ask(s)
+        if s.me == LIAR:
+            second_product(s._maker.link)  # of the list that comes next, and then of what is made ahead
+        ask(s)
+        (copies,) = (stock for stock in s._foresight._stock.values() if stock)
+        copies[0].ahead.made.result(60)
+        meter = s._maker.link.channel.meter
+        before = meter.snapshot().by_label["check"].rounds
+        try:
+            ask(s)
+        except CheatingDetected:
+            return meter.snapshot().by_label["check"].rounds - before
+        raise AssertionError("a wrong product was given out")
+
+    for rounds in crew.run(2, work):
+        assert rounds == 2
+    crew.close()
+
+
+def second_product(link):
+    honest, calls = link.multiply, []
+
+    def multiply(units):
+        honest(units)
+        if units:
+            calls.append(units)
+        if len(calls) == 2:
+            units[0].answers[0].out[0] = (int(units[0].answers[0].out[0]) + 1) % P
+
+    link.multiply = multiply
 
 
 LABELS = ("keys", "ciphertexts", "products", "opened products", "MACs", "coin", "sacrifice", "ranges", "check")

@@ -6,7 +6,7 @@
     4  echo and coin chi;  <chi, c'> gets its MAC
     5  echo and coin r;    opened: every rho, and v = sum psi_j z_j + u for all z_j that got a MAC in 3, u random
        proofs that private numbers are in their ranges                 (`ranges`)
-    6  MAC check of what 5 opened and of the zeros of the sacrifice
+    6  sigma, this party's part of the MAC check of what 5 opened and of the zeros of the sacrifice; `settle` opens the sigmas
 Zeros are not opened: sum_i m_i(0) = alpha 0 is all that is looked at, so that a failure shows alpha times an error. Whatever is
 wrong, and passes with a chance of a few in 2^61 at each check, raises `CheatingDetected`; then nothing of the batch may be used.
 """
@@ -81,7 +81,8 @@ class Batch:
 
     # Making and checking.
 
-    def run(self) -> None:
+    def run(self) -> int:
+        """Makes all of it; the party's sigma, without which nothing of it may be used outside of further batches."""
         link = self.link
         banks = {opened: Bank(link, [job[:2] for job in jobs], opened) for opened, jobs in self._jobs.items() if jobs}
         forms = [form for form, _ in self._forms]
@@ -96,17 +97,18 @@ class Batch:
         fresh = [*self._fresh, *(piece.spare for piece in pieces), *(form.product for form in forms)]
         fresh += [product for bank in banks.values() for product in bank.secret]
         link.authenticate(fresh)
-        self._check(pieces, fresh, blind, proofs)
+        sigma = self._sigma(pieces, fresh, blind, proofs)
         for form, product in self._forms:
             product.value, product.mac = form.product.value, form.product.mac
         for opened, bank in banks.items():
             for given, (_, _, made) in zip(bank.results(), _sorted(self._jobs[opened]), strict=True):
                 for to, result in zip(made, given, strict=True):
                     to.value, to.mac = result.value, result.mac
+        return sigma
 
-    def _check(
+    def _sigma(
         self, pieces: Sequence[Bank | FormProduct], fresh: Sequence[Shared], blind: Shared, proofs: Sequence["_Proof"]
-    ) -> None:
+    ) -> int:
         link = self.link
         first = link.coin()
         spare = Shared(np.zeros(1, np.uint64))
@@ -123,24 +125,18 @@ class Batch:
         tau = -int(spare.mac[0]) if pieces else 0
         for i, (piece, rho) in enumerate(zip(pieces, opened[1 : 1 + len(pieces)], strict=True)):
             tau += piece.tau(_core.Prg(first, i), rho)
-        self._mac_check(opened, macs, tau % P)
         for (_, made), value in zip(self._openings, opened[1 + len(pieces) :], strict=True):
             made.value = value
+        return self._combined(opened, macs, tau % P)
 
-    def _mac_check(self, values: Sequence[Field], macs: Sequence[Field], zero: int) -> None:
-        """sum_i sigma_i = 0 for sigma_i = sum chi_j (m_ij - alpha_i D_j), D = 0 for `zero`; committed (SPDZ 2013, figure 10)."""
+    def _combined(self, values: Sequence[Field], macs: Sequence[Field], zero: int) -> int:
+        """sigma_i = sum chi_j (m_ij - alpha_i D_j), D = 0 for `zero` (SPDZ 2013, figure 10)"""
         prg = _core.Prg(self.link.coin(), 0)
         sigma = int(prg.field(1)[0]) * zero
         for value, mac in zip(values, macs, strict=True):
             a, gamma = prg.combine([value, field.contiguous(mac)])
             sigma += gamma - self.link.alpha * a
-        mine = (sigma % P).to_bytes(8, "little")
-        sigmas = self.link.drive(self.link.transcript.committed(mine), "check")
-        if sum(int.from_bytes(s, "little") for s in sigmas) % P:
-            raise CheckFailed(
-                "the check of prepared material failed: some party made a product or a MAC that is wrong. Nothing of it is "
-                "used; keys and material are destroyed"
-            )
+        return sigma % P
 
     # Ranges.
 
@@ -177,6 +173,22 @@ class Batch:
         for p in proofs:
             for s in (*p.arrays, p.mask):
                 s.keys = {}
+
+
+def settle(link: Link, sigmas: Sequence[int]) -> None:
+    """Every batch's sigmas, committed and opened, add up to 0; else `CheckFailed`, and alpha is known to whoever cheated.
+
+    So nothing may be opened under alpha meanwhile, nor any other check end.
+    """
+    mine = np.array(sigmas, np.uint64)
+    total = np.zeros_like(mine)
+    for theirs in link.drive(link.transcript.committed(mine.tobytes()), "check"):
+        total = field.add(total, np.frombuffer(theirs, np.uint64) % np.uint64(P))
+    if total.any():
+        raise CheckFailed(
+            "the check of prepared material failed: some party made a product or a MAC that is wrong. Nothing of it is "
+            "used; keys and material are destroyed"
+        )
 
 
 class _Proof:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from weakref import ref
 
 from tacit.correlations.lattice.jobs import Target
+from tacit.correlations.lattice.maker import uniform
 from tacit.sharing.masks import Expression, Mask, Masked
 from tacit.sharing.requests import ProductRequest, Request
 
@@ -48,14 +49,21 @@ def _described(e: Expression, index: dict[int, int]) -> Hashable:
 
 
 @dataclass
+class Ahead:
+    """What is made at once for several lists of the future: `made` when it is there, `settled` when it is checked too."""
+
+    made: "Future[list[int]]"
+    settled: "Future[None] | None" = None
+
+
+@dataclass
 class Copy:
     """A list of the future: requests by their place in it, and what was made for them."""
 
     requests: dict[int, Request]
     older: dict[int, Hashable]
     targets: dict[int, Target] = field(default_factory=dict)
-    done: "Future[None] | None" = None
-    """When `targets` are there."""
+    ahead: Ahead | None = None
 
 
 def copied(requests: Sequence[Request], known: Outline, ahead: set[int]) -> Copy:
@@ -81,6 +89,10 @@ def copied(requests: Sequence[Request], known: Outline, ahead: set[int]) -> Copy
             else dataclasses.replace(r)
         )
     return Copy(made, {i: known.older[i] for i in ahead})
+
+
+def _encryptable(r: Request, fresh: set[int]) -> bool:
+    return isinstance(r, ProductRequest) and (uniform(r.x, fresh) or uniform(r.y, fresh))
 
 
 class Foresight:
@@ -109,7 +121,9 @@ class Foresight:
         if before is not None and len(stock) > before // 2:
             return []
         count = self._made[key] = 0 if before is None else min(most, MOST, 4 * before + 3)
-        ahead = {i for i, described in known.older.items() if last.get(i) == described}
+        # Not where both operands may have been opened: their product is safe only once it was checked.
+        fresh = {id(r) for r in requests}
+        ahead = {i for i, d in known.older.items() if last.get(i) == d and _encryptable(requests[i], fresh)}
         copies = [copied(requests, known, ahead) for _ in range(count)]
         stock.extend(copies)
         return copies

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 from tqdm import tqdm
 
 from tacit.correlations.lattice import jobs
-from tacit.correlations.lattice.batch import Batch
+from tacit.correlations.lattice.batch import Batch, settle
 from tacit.correlations.lattice.forms import Layouts, Way
 from tacit.correlations.lattice.jobs import Job, Pairs, Target
 from tacit.correlations.lattice.link import Link, Shared
@@ -44,9 +44,16 @@ class Maker:
         self._held: WeakKeyDictionary[Request, list[Shared]] = WeakKeyDictionary()
 
     def make(
-        self, requests: Sequence[Request], fresh: Collection[Request], progress: bool = False
+        self,
+        requests: Sequence[Request],
+        fresh: Collection[Request],
+        progress: bool = False,
+        later: list[int] | None = None,
     ) -> dict[int, Target]:
-        """By id of the request. `fresh`: whose masks nobody can have opened yet, but for what says that it is sealed."""
+        """By id of the request. `fresh`: whose masks nobody can have opened yet, but for what says that it is sealed.
+
+        `later` takes the batches' sigmas, to be settled before the first use: then no sealed mask may be encrypted anew.
+        """
         link = self.alive()
         targets = {id(r): Target(r.shape, r.count) for r in requests}
         made = [r for r in requests if not isinstance(r, ProductRequest)]
@@ -55,12 +62,14 @@ class Maker:
         known = {id(r) for r in fresh}
         total = sum(price(r, self.parties) * size(r.shape) for r in (*made, *rest))
         with tqdm(
-            total=total, desc="material", unit="", unit_scale=True, leave=False, delay=3, disable=not progress
+            total=total, desc="material", unit="", unit_scale=True, leave=False, delay=10, disable=not progress
         ) as bar:
-            self._run((job for r in made for job in self._jobs(link, r, targets[id(r)], pairs.get(id(r), {}))), bar)
+            self._run(
+                (job for r in made for job in self._jobs(link, r, targets[id(r)], pairs.get(id(r), {}))), bar, later
+            )
             for r in made:
                 self.hold(r, targets[id(r)])
-            self._run(self._products(rest, targets, known), bar)
+            self._run(self._products(rest, targets, known), bar, later)
         return targets
 
     def hold(self, request: Request, target: Target) -> None:
@@ -76,22 +85,22 @@ class Maker:
             raise CheatingDetected("the keys of this session were destroyed: start a new one")
         return self.link
 
-    def _run(self, work: Iterable[tuple[int, Job]], bar: "tqdm[Any]") -> None:
+    def _run(self, work: Iterable[tuple[int, Job]], bar: "tqdm[Any]", later: list[int] | None) -> None:
         """Jobs, in batches of about the budget; then what they still want of a further batch."""
         group: list[Job] = []
         cost = 0
         for price, job in work:
             if group and cost + price > self.budget:
-                self._batches(group)
+                self._batches(group, later)
                 bar.update(cost)
                 group, cost = [], 0
             next(job)
             group.append(job)
             cost += price
-        self._batches(group)
+        self._batches(group, later)
         bar.update(cost)
 
-    def _batches(self, active: Sequence[Job]) -> None:
+    def _batches(self, active: Sequence[Job], later: list[int] | None) -> None:
         link = self.alive()
         while active:
             batch = Batch(link, self.layouts)
@@ -103,7 +112,11 @@ class Maker:
                 except StopIteration:
                     pass
             if not batch.empty:
-                batch.run()
+                sigma = batch.run()
+                if later is None:
+                    settle(link, [sigma])
+                else:
+                    later.append(sigma)
             active = following
 
     # Requests.

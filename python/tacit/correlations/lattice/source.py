@@ -10,9 +10,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 
-from tacit.correlations.lattice.batch import CheckFailed
+from tacit.correlations.lattice.batch import CheckFailed, settle
 from tacit.correlations.lattice.blame import Record, accuse
-from tacit.correlations.lattice.foresight import Copy, Foresight, Outline, outline
+from tacit.correlations.lattice.foresight import Ahead, Copy, Foresight, Outline, outline
 from tacit.correlations.lattice.jobs import Target
 from tacit.correlations.lattice.link import Link
 from tacit.correlations.lattice.maker import Maker, price
@@ -72,9 +72,9 @@ class LatticeSource(Source):
         cost = sum(price(r, self.parties) * size(r.shape) for r in requests)
         copies = self._foresight.more(requests, known, self._maker.budget // max(cost, 1))
         if copies:
-            done = self._worker.submit(partial(self._ahead, copies))
+            ahead = Ahead(self._worker.submit(partial(self._ahead, copies)))
             for c in copies:
-                c.done = done
+                c.ahead = ahead
         return Promised(requests, material)
 
     def take(self, ticket: Ticket) -> list[Material]:
@@ -89,14 +89,16 @@ class LatticeSource(Source):
 
     def _completed(self, requests: Sequence[Request], known: Outline, copy: Copy) -> Callable[[], list[Material]]:
         """What was made ahead; products of older masks that were not foreseen are made now."""
+        ahead = copy.ahead
+        assert ahead is not None
+        settled = ahead.settled = ahead.settled or self._worker.submit(partial(self._settle, ahead))
         missing = [r for i, r in enumerate(requests) if known.older.get(i) != copy.older.get(i)]
         more: Future[dict[int, Target]] | None = None
         if missing:
             more = self._worker.submit(partial(self._missing, requests, copy, missing))
 
         def material() -> list[Material]:
-            assert copy.done is not None
-            copy.done.result()
+            settled.result()
             if more is None:
                 self._hold(requests, copy)
             late = {} if more is None else more.result()
@@ -122,14 +124,20 @@ class LatticeSource(Source):
         except CheckFailed as failure:
             raise CheatingDetected(f"{failure}: {UNKNOWN}") from None
 
-    def _ahead(self, copies: Sequence[Copy]) -> None:
-        requests = [r for c in copies for r in c.requests.values()]
-        try:
-            targets = self._maker.make(requests, requests)
-        except CheckFailed as failure:
-            raise CheatingDetected(f"{failure}: {UNKNOWN}") from None
+    def _ahead(self, copies: Sequence[Copy]) -> list[int]:
+        """Meanwhile values are opened and checked under alpha, which a failed check would show: it waits (`batch.settle`)."""
+        requests, sigmas = [r for c in copies for r in c.requests.values()], list[int]()
+        targets = self._maker.make(requests, requests, later=sigmas)
         for c in copies:
             c.targets = {i: targets[id(r)] for i, r in c.requests.items()}
+        return sigmas
+
+    def _settle(self, ahead: Ahead) -> None:
+        """When the first of them is asked for: nothing else happens then."""
+        try:
+            settle(self._maker.alive(), ahead.made.result())
+        except CheckFailed as failure:
+            raise CheatingDetected(f"{failure}: {UNKNOWN}") from None
 
     def _hold(self, requests: Sequence[Request], copy: Copy) -> None:
         for i, target in copy.targets.items():
