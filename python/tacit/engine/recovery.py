@@ -133,6 +133,8 @@ class Recovery:
         me = self._channel.me
         heard: dict[int, Call] = {}
         members = {me, *self._channel.peers} - away
+        for call in self._channel.heard():
+            members &= {me, *call.members}  # who another lost already need not be waited for
         while True:
             mine = Call(self._channel.epoch, turn, self._done, finished, tuple(sorted(members)))
             peers = members - {me}

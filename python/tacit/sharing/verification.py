@@ -29,6 +29,7 @@ LONG = 1 << 13
 FEW, MANY = 8, 64
 
 Product = tuple[Form, Field, Field, Field]
+Mark = tuple[list[Product], int, list[Field], int, int]
 
 
 class Verifier:
@@ -37,7 +38,7 @@ class Verifier:
     def __init__(self, shares: Shares) -> None:
         self.shares = shares
         self.pending = 0
-        """Elements dealt or multiplied, and not checked yet."""
+        """Elements that are held for the next check: what was dealt, and the operands of products."""
         self._products: list[Product] = []
         self._dealt: list[Field] = []
         self._known: dict[tuple[int, int], Through] = {}
@@ -54,15 +55,16 @@ class Verifier:
     def equals(self, form: Form, x: Field, y: Field, z: Field) -> None:
         """z has to be f(x, y), and is consistent."""
         self._products.append((form, x, y, z))
+        self.pending += x.size + y.size
 
-    def mark(self) -> tuple[list[Product], list[Field]]:
-        """What is pending now, for `back`."""
-        return list(self._products), list(self._dealt)
+    def mark(self) -> Mark:
+        """What is pending now, for `back`. The lists only grow, and a check that ends begins new ones."""
+        return self._products, len(self._products), self._dealt, len(self._dealt), self.pending
 
-    def back(self, mark: tuple[list[Product], list[Field]]) -> None:
+    def back(self, mark: Mark) -> None:
         """As it was at `mark`, which another verifier may have made."""
-        self._products, self._dealt = list(mark[0]), list(mark[1])
-        self.pending = sum(s.size for s in self._dealt)
+        products, first, dealt, second, self.pending = mark
+        self._products, self._dealt = products[:first], dealt[:second]
 
     def forget(self) -> None:
         self._products, self._dealt, self.pending = [], [], 0

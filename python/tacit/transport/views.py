@@ -89,6 +89,10 @@ class Viewed(Channel):
                     raise self.too_long(peer, len(frames[peer]), expect[peer], where)
             out = {}
 
+    def heard(self) -> list[Call]:
+        """The calls that came in place of other frames."""
+        return [Call.unpack(frame, peer) for peer, frame in self._called.items()]
+
     def calls(self, mine: Call, peers: Collection[int], known: dict[int, Call]) -> set[int]:
         """Tell `peers` my call, and put theirs, of this turn or later ones, into `known`. Returns those that were lost."""
         lost: set[int] = set()
