@@ -43,6 +43,25 @@ def test_nobody_is_trusted_unless_a_dealer_is_asked_for():
     assert done.stdout.count("the product is 42") == 2 and "trusted" not in done.stderr
 
 
+def test_a_run_that_ends_while_more_material_is_made(tmp_path):
+    """The thread that makes it ends with the session, not with Python."""
+    path = script(
+        tmp_path,
+        """
+with tacit.session() as s:
+    x, y = s.secret([1.0, 2.0], owner=0), s.secret([1.0, 2.0], owner=1)
+    for _ in range(3):
+        y = x * y
+        s.reveal(y)
+    print(s.engine.source._worker._thread.is_alive())
+print(s.engine.source._worker._thread.is_alive())
+""",
+    )
+    done = command("run", "-n", 2, path)
+    assert done.returncode == 0, done.stderr
+    assert sorted(line.split()[1] for line in done.stdout.splitlines()) == ["False", "False", "True", "True"]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["run", HELLO], ["run", "-n", 2, "absent.py"], ["run", "-n", 0, HELLO], ["run", "-n", 2, "--me", 1, HELLO]],

@@ -27,7 +27,7 @@ def test_conformance(check, kind, parties):
 class Lasting(LatticeSource):
     """Outlives its session: keys take seconds."""
 
-    def close(self):
+    def stop(self):
         pass
 
 

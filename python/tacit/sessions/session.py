@@ -283,6 +283,8 @@ class Session:
             self._on_end(why)
             if self._channel is not None:
                 self._channel.close()
+            if self._source is not None:
+                self._source.stop()
 
     # Inside.
 

@@ -51,5 +51,8 @@ class Source(ABC):
         """
         self.key = self.binary_key = 0
 
+    def stop(self) -> None:  # noqa: B027  (most do nothing by themselves)
+        """The session is over and its connections are closed: end what is still under way."""
+
     def close(self) -> None:  # noqa: B027  (a source that holds nothing has nothing to close)
         """Release what the source holds."""

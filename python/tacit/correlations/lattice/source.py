@@ -163,8 +163,9 @@ class LatticeSource(Source):
         self._maker.burn()
         self._foresight.clear()
 
-    def close(self) -> None:
-        self._worker.close()
+    def stop(self) -> None:
+        self._maker.burn()  # it asks before each batch
+        self._worker.stop()
 
 
 UNKNOWN = "whose doing it was does not show; start again, without that party if you know it"

@@ -7,6 +7,8 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+PATIENCE = 60.0
+"""Seconds."""
 
 
 class Worker:
@@ -19,16 +21,21 @@ class Worker:
 
     def submit(self, work: Callable[[], T]) -> "Future[T]":
         if self._thread is None:
-            # A daemon: what is made ahead for nobody must not keep a process alive.
+            # A daemon: a script that forgets its session must not hang.
             self._thread = threading.Thread(target=self._serve, name=self._name, daemon=True)
             self._thread.start()
         future: Future[T] = Future()
         self._work.put((work, future))
         return future
 
-    def close(self) -> None:
-        """Nothing more comes."""
+    def stop(self) -> None:
+        """Nothing more comes, and what is under way fails for want of a connection: wait for that.
+
+        A thread that is in the core when Python ends would take the process down with it.
+        """
         self._work.put(None)
+        if self._thread is not None:
+            self._thread.join(PATIENCE)
 
     def _serve(self) -> None:
         failure: BaseException | None = None
