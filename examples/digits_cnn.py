@@ -26,7 +26,7 @@ BATCH = 64
 
 def network() -> nn.Sequential:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.AvgPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(128, 10))
+    return nn.Sequential(nn.Conv2d(1, 8, 3), nn.AvgPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(72, 10))
 
 
 def images(rows: np.ndarray) -> np.ndarray:
@@ -39,7 +39,7 @@ def labels(rows: np.ndarray) -> np.ndarray:
 
 def train(model: nn.Module, batches: Iterable[Any]) -> None:
     """An ordinary training loop: it does not know whether its numbers are secret."""
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.2, momentum=0.9)
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.3, momentum=0.9)
     for x, y in batches:
         loss = nn.functional.cross_entropy(model(x), y)
         optimiser.zero_grad()
@@ -69,7 +69,7 @@ def in_the_clear(epochs: int) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=2)
     epochs = parser.parse_args().epochs
     torch.set_num_threads(1)
     pixels = tacit.Format(8, 1)
