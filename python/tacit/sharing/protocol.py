@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from tacit import field
+from tacit.errors import TacitError
 from tacit.field import Field, size
 from tacit.sharing.operations import (
     AtLeast,
@@ -76,11 +77,11 @@ class Protocol(ABC):
         return None
 
     def back(self, mark: Any) -> None:
-        raise NotImplementedError
+        raise TacitError(f"protocol {self.name} cannot undo a step: it needs all of its parties")
 
     def without(self, lost: Collection[int]) -> None:
         """Go on with fewer parties, after `start` among those. Randomness that is not used yet is thrown away."""
-        raise NotImplementedError
+        raise TacitError(f"protocol {self.name} cannot go on without some of its parties")
 
     def start(self) -> Rounds:
         """What the parties agree on before the first operation."""
