@@ -33,11 +33,11 @@ class LatticeParty:
     slots: int
     """Elements of one polynomial."""
 
-    def __init__(self, session: bytes, me: int, parties: int, alpha: int, seed: bytes) -> None:
-        """Keys from a seed of 32 bytes, and alpha encrypted under them; with proofs."""
+    def __init__(self, session: bytes, me: int, parties: int, seed: bytes) -> None:
+        """Keys from a seed of 32 bytes, with their proof."""
 
     def hello(self) -> bytes:
-        """Public key and encrypted alpha: to every other party, once. All parties' have the same length."""
+        """The public key: to every other party, once. All parties' have the same length."""
 
     def meet(self, peer: int, hello: Octets) -> None:
         """Check another party's hello."""
@@ -84,8 +84,8 @@ class LatticeParty:
     def scaled_bytes(self, count: int) -> int:
         """Bytes of `scale`."""
 
-    def scale(self, peer: int, values: Words, masks: Words) -> bytes:
-        """alpha x + masks, for `peer` to open, alpha its own."""
+    def scale(self, peer: int, alpha: Ciphertexts, values: Words, masks: Words) -> bytes:
+        """alpha x + masks, for `peer` to open; alpha was encrypted by `peer`, the same number in all slots."""
 
     def open_scaled(self, count: int, data: Octets) -> Words:
         """alpha x + the other party's masks, `count` elements."""

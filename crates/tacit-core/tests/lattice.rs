@@ -58,10 +58,9 @@ fn party(p: &Arc<Parameters>, packing: &Packing, me: u64) -> Result<Party, BadSh
     let (a, b, alpha) = (random(me, m * k)?, random(10 + me, k * n)?, random(20 + me, 1)?[0]);
     let mut sent = [vec![public.to_bytes(), key_proof.to_bytes(p, Statement::Key, 1)?], vec![], vec![]];
     let constant = vec![Plaintext::from_slots(p, &vec![alpha; p.degree()])?];
-    let batches = [(Statement::Ciphertexts, packing.pack(p, Side::Left, &a)?), (Statement::Constant, constant)];
-    for ((statement, messages), sent) in batches.into_iter().zip(&mut sent[1..]) {
-        let (ciphertexts, proof) = public.prove(statement, &name, &messages, &mut entropy)?;
-        sent.push(proof.to_bytes(p, statement, messages.len())?);
+    for (messages, sent) in [packing.pack(p, Side::Left, &a)?, constant].into_iter().zip(&mut sent[1..]) {
+        let (ciphertexts, proof) = public.prove(Statement::Ciphertexts, &name, &messages, &mut entropy)?;
+        sent.push(proof.to_bytes(p, Statement::Ciphertexts, messages.len())?);
         for c in ciphertexts {
             sent.push(c.to_bytes()?);
         }
@@ -73,13 +72,12 @@ fn receive(p: &Arc<Parameters>, sent: &[Vec<Vec<u8>>; 3], from: u64) -> Result<P
     let name = [from as u8];
     let public = PublicKey::from_bytes(p, b"session", &sent[0][0])?;
     public.verify(&name, &Proof::from_bytes(p, Statement::Key, 1, &sent[0][1])?)?;
-    let accept = |statement, sent: &[Vec<u8>]| {
+    let accept = |sent: &[Vec<u8>]| {
         let ciphertexts: Vec<_> = sent[1..].iter().map(|b| Ciphertext::from_bytes(p, b)).collect::<Result<_, _>>()?;
-        let proof = Proof::from_bytes(p, statement, ciphertexts.len(), &sent[0])?;
-        public.accept(statement, &name, ciphertexts, &proof)
+        let proof = Proof::from_bytes(p, Statement::Ciphertexts, ciphertexts.len(), &sent[0])?;
+        public.accept(Statement::Ciphertexts, &name, ciphertexts, &proof)
     };
-    let (a, alpha) = (accept(Statement::Ciphertexts, &sent[1])?, accept(Statement::Constant, &sent[2])?);
-    Ok(Peer { public, a, alpha })
+    Ok(Peer { a: accept(&sent[1])?, alpha: accept(&sent[2])?, public })
 }
 
 /// The answer to `peer`, in bytes: form(its encrypted operand, w) masked by r, which the answering party subtracts.

@@ -46,8 +46,8 @@ fn array<'py>(py: Python<'py>, count: usize, work: impl FnOnce(&mut [u64]) -> Re
 #[pymethods]
 impl LatticeParty {
     #[new]
-    fn new(py: Python<'_>, session: &[u8], me: u32, parties: u32, alpha: u64, seed: [u8; 32]) -> PyResult<Self> {
-        py.detach(|| Party::new(session, me, parties, alpha, seed)).map(Self).map_err(value)
+    fn new(py: Python<'_>, session: &[u8], me: u32, parties: u32, seed: [u8; 32]) -> PyResult<Self> {
+        py.detach(|| Party::new(session, me, parties, seed)).map(Self).map_err(value)
     }
 
     #[getter]
@@ -158,11 +158,12 @@ impl LatticeParty {
         &self,
         py: Python<'py>,
         peer: u32,
+        alpha: &Ciphertexts,
         values: Words<'py>,
         masks: Words<'py>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let (values, masks) = (values.slice(), masks.slice());
-        bytes(py, || self.0.scale(peer, values, masks))
+        bytes(py, || self.0.scale(peer, &alpha.0, values, masks))
     }
 
     fn open_scaled<'py>(&self, py: Python<'py>, count: usize, data: In<'_, u8>) -> Out<'py> {

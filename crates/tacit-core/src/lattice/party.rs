@@ -1,10 +1,10 @@
 //! One party of a preparation, message by message: it takes what came and gives what to send. No sockets, no order of rounds.
 //!
 //!  encrypted product:  Enc_i(A_i) -> j;   j -> i: Enc_i(A_i B_j + r);   i holds A_i B_j + r, j holds -r
-//!  MAC (a VOLE):       Enc_i(alpha_i) once;   j -> i: alpha_i x_j + r
+//!  MAC (a VOLE):       Enc_i(alpha_i) once, the same in all slots;   j -> i: alpha_i x_j + r
 //!
 //! Every ciphertext comes with a proof, bound to session, sender and place in the order of what that sender has sent: a
-//! replayed or reordered batch is refused.
+//! replayed or reordered batch is refused. That alpha_i is the same in all slots is for the parties to test.
 
 use super::layout::Layout;
 use super::parameters::{Demand, Parameters};
@@ -28,7 +28,6 @@ const DROWNING: u32 = 72;
 /// Another party's keys.
 struct Peer {
     public: PublicKey,
-    alpha: Ciphertext,
     accepted: u64,
 }
 
@@ -36,7 +35,6 @@ struct Peer {
 pub struct Party {
     session: Vec<u8>,
     me: u32,
-    alpha: u64,
     secret: SecretKey,
     public: PublicKey,
     hello: Vec<u8>,
@@ -58,24 +56,19 @@ fn context(session: &[u8], sender: u32, what: &[u8], count: u64) -> [u8; 32] {
 }
 
 impl Party {
-    /// Keys from a seed, and alpha, encrypted and proven, for `parties` of which this is `me`.
-    pub fn new(session: &[u8], me: u32, parties: u32, alpha: u64, seed: [u8; 32]) -> Result<Party, BadShape> {
+    /// Keys from a seed, proven, for `parties` of which this is `me`.
+    pub fn new(session: &[u8], me: u32, parties: u32, seed: [u8; 32]) -> Result<Party, BadShape> {
         if me >= parties || parties < 2 {
             return Err(BadShape(format!("party {me} of {parties}: there are two or more, numbered from 0")));
         }
         let (p, mut entropy) = (parameters()?, Entropy::from_key(seed));
         let secret = SecretKey::generate(&p, &mut entropy)?;
         let (public, key_proof) = secret.prove_public(session, &context(session, me, b"key", 0), &mut entropy)?;
-        let constant = [Plaintext::from_coefficients(&p, &[alpha])?];
-        let about = context(session, me, b"alpha", 0);
-        let (encrypted, proof) = public.prove(Statement::Constant, &about, &constant, &mut entropy)?;
         let mut hello = public.to_bytes();
         hello.extend(key_proof.to_bytes(&p, Statement::Key, 1)?);
-        hello.extend(encrypted[0].to_bytes()?);
-        hello.extend(proof.to_bytes(&p, Statement::Constant, 1)?);
         let peers = (0..parties).map(|_| None).collect();
         let (session, entropy) = (session.to_vec(), Mutex::new(entropy));
-        Ok(Party { session, me, alpha, secret, public, hello, peers, proven: 0, entropy })
+        Ok(Party { session, me, secret, public, hello, peers, proven: 0, entropy })
     }
 
     /// What this party works with.
@@ -83,7 +76,7 @@ impl Party {
         self.secret.parameters()
     }
 
-    /// Public key and encrypted alpha with their proofs: to all others, once.
+    /// The public key with its proof: to all others, once.
     pub fn hello(&self) -> &[u8] {
         &self.hello
     }
@@ -95,16 +88,11 @@ impl Party {
         if peer == self.me || self.peers.get(peer as usize).is_none_or(Option::is_some) {
             return Err(BadShape(format!("party {peer} is no other party, or was met before")));
         }
-        let (key, rest) = hello.split_at(self.public.to_bytes().len());
-        let (key_proof, rest) = rest.split_at(Statement::Key.proof_bytes(&p, 1));
-        let (alpha, proof) = rest.split_at(p.ciphertext_bytes());
+        let (key, proof) = hello.split_at(self.public.to_bytes().len());
         let public = PublicKey::from_bytes(&p, &self.session, key)?;
-        let key_proof = Proof::from_bytes(&p, Statement::Key, 1, key_proof)?;
-        public.verify(&context(&self.session, peer, b"key", 0), &key_proof)?;
-        let proof = Proof::from_bytes(&p, Statement::Constant, 1, proof)?;
-        let (about, alpha) = (context(&self.session, peer, b"alpha", 0), Ciphertext::from_bytes(&p, alpha)?);
-        let alpha = public.accept(Statement::Constant, &about, vec![alpha], &proof)?.swap_remove(0);
-        self.peers[peer as usize] = Some(Peer { public, alpha, accepted: 0 });
+        let proof = Proof::from_bytes(&p, Statement::Key, 1, proof)?;
+        public.verify(&context(&self.session, peer, b"key", 0), &proof)?;
+        self.peers[peer as usize] = Some(Peer { public, accepted: 0 });
         Ok(())
     }
 
@@ -201,14 +189,15 @@ impl Party {
         self.scaled(count).into_iter().map(|outputs| self.parameters().response_bytes(outputs)).sum()
     }
 
-    /// `peer` will hold alpha x + `masks` for its own alpha.
-    pub fn scale(&self, peer: u32, x: &[u64], masks: &[u64]) -> Result<Vec<u8>, BadShape> {
+    /// `peer` will hold alpha x + `masks` for the alpha that it encrypted.
+    pub fn scale(&self, peer: u32, alpha: &[Ciphertext], x: &[u64], masks: &[u64]) -> Result<Vec<u8>, BadShape> {
+        same_length("the ciphertexts of a MAC key", 1, alpha.len())?;
         same_length("the masks", x.len(), masks.len())?;
         let (p, peer) = (self.parameters(), self.peer(peer)?);
         let work: Vec<_> = x.chunks(DEGREE).zip(masks.chunks(DEGREE)).collect();
         let responses = super::fork_each(&work, &mut self.fork()?, |(x, masks), entropy| {
             let mut sum = Sum::new(p);
-            sum.add(&peer.alpha, &Operand::new(p, &Plaintext::from_coefficients(p, x)?)?)?;
+            sum.add(&alpha[0], &Operand::new(p, &Plaintext::from_coefficients(p, x)?)?)?;
             peer.public.respond(sum, &(0..x.len()).collect::<Vec<_>>(), masks, entropy)
         })?;
         Ok(joined(responses))
@@ -234,11 +223,6 @@ impl Party {
         out.chunks_mut(DEGREE).zip(parts).for_each(|(o, v)| o.copy_from_slice(&v));
         Ok(out)
     }
-
-    /// This party's share of the MAC key.
-    pub fn alpha(&self) -> u64 {
-        self.alpha
-    }
 }
 
 fn joined(responses: Vec<Response>) -> Vec<u8> {
@@ -251,10 +235,10 @@ mod tests {
     use crate::field::{self, tests::sample};
     use crate::lattice::{Packing, Side};
     use crate::matmul::{matmul, Matrix};
-    use crate::{Backend, P};
+    use crate::Backend;
 
     fn pair() -> [Party; 2] {
-        let mut made = [0u32, 1].map(|me| Party::new(b"session", me, 2, 1000 + me as u64, [me as u8 + 1; 32]).unwrap());
+        let mut made = [0u32, 1].map(|me| Party::new(b"session", me, 2, [me as u8 + 1; 32]).unwrap());
         let [a, b] = &mut made;
         let hellos = [a.hello().to_vec(), b.hello().to_vec()];
         a.meet(1, &hellos[1]).unwrap();
@@ -306,11 +290,14 @@ mod tests {
             assert_eq!(less(&a.open(&layout, &answer).unwrap(), &r), out);
         }
         // MACs.
+        let (alpha, whole) = (1001, Layout::Slots(DEGREE));
+        let sent = b.encrypt(&[(&whole, &vec![alpha; DEGREE])]).unwrap();
+        let encrypted = a.accept(1, &[&whole], &sent).unwrap().swap_remove(0);
         for count in [1, DEGREE + 5] {
             let (x, r) = (sample(count, 7), sample(count, 8));
-            let answer = a.scale(1, &x, &r).unwrap();
+            let answer = a.scale(1, &encrypted, &x, &r).unwrap();
             assert_eq!(answer.len(), b.scaled_bytes(count));
-            let expected: Vec<u64> = x.iter().map(|&x| field::mul(x, b.alpha())).collect();
+            let expected: Vec<u64> = x.iter().map(|&x| field::mul(x, alpha)).collect();
             assert_eq!(less(&b.open_scaled(count, &answer).unwrap(), &r), expected);
         }
     }
@@ -319,16 +306,16 @@ mod tests {
     fn a_stranger_or_altered_keys_are_refused() {
         let [mut a, b] = pair();
         assert!(a.meet(1, b.hello()).is_err() && a.meet(0, b.hello()).is_err() && a.meet(7, b.hello()).is_err());
-        let mut fresh = Party::new(b"session", 0, 2, P - 1, [9; 32]).unwrap();
+        let mut fresh = Party::new(b"session", 0, 2, [9; 32]).unwrap();
         for at in [0, 30, b.hello().len() / 2, b.hello().len() - 1] {
             let mut altered = b.hello().to_vec();
             altered[at] ^= 1;
             assert!(fresh.meet(1, &altered).is_err(), "{at}");
         }
-        assert!(fresh.scale(1, &[1], &[2]).is_err());
-        let other = Party::new(b"another session", 1, 2, 5, [9; 32]).unwrap();
+        assert!(fresh.scale(1, &[], &[1], &[2]).is_err());
+        let other = Party::new(b"another session", 1, 2, [9; 32]).unwrap();
         assert!(fresh.meet(1, other.hello()).is_err());
         fresh.meet(1, b.hello()).unwrap();
-        assert!(Party::new(b"session", 2, 2, 5, [9; 32]).is_err());
+        assert!(Party::new(b"session", 2, 2, [9; 32]).is_err());
     }
 }

@@ -19,8 +19,9 @@ import numpy as np
 from tacit import _core, field
 from tacit.correlations.lattice import ranges
 from tacit.correlations.lattice.forms import Layouts, Way
-from tacit.correlations.lattice.link import Link, Shared
+from tacit.correlations.lattice.link import Link
 from tacit.correlations.lattice.products import Bank, FormProduct
+from tacit.correlations.lattice.shared import Shared
 from tacit.errors import CheatingDetected
 from tacit.field import Field, P
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from tacit import _core, field
 from tacit._core import LatticeLayout, LatticeParty
-from tacit.correlations.lattice.link import Shared
+from tacit.correlations.lattice.shared import Shared
 from tacit.field import Field
 from tacit.sharing.forms import Conv2d, Conv2dInput, Conv2dWeight, Form, MatMul
 from tacit.sharing.maps import Shape

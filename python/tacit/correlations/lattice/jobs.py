@@ -17,7 +17,8 @@ from tacit import _core, field
 from tacit.correlations.lattice import ranges
 from tacit.correlations.lattice.batch import Batch
 from tacit.correlations.lattice.forms import Way
-from tacit.correlations.lattice.link import Link, Shared
+from tacit.correlations.lattice.link import Link
+from tacit.correlations.lattice.shared import Shared
 from tacit.errors import CheatingDetected
 from tacit.field import Field, P, size
 from tacit.sharing.maps import Shape

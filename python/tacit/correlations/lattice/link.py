@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacit import field
-from tacit._core import LatticeLayout, LatticeParty
+from tacit._core import Ciphertexts, LatticeLayout, LatticeParty
+from tacit.correlations.lattice import alpha
 from tacit.correlations.lattice.blame import Record
 from tacit.correlations.lattice.randomness import KEY, Randomness
+from tacit.correlations.lattice.shared import Shared
 from tacit.errors import CheatingDetected
 from tacit.field import Field, P
 from tacit.sharing.coins import Transcript
@@ -30,22 +32,6 @@ ROOM = 1 << 26
 """Bytes of ciphertexts that one round brings from each party at most, or one product's."""
 
 
-NOTHING: Field = np.zeros(0, np.uint64)
-
-
-class Shared:
-    """This party's share of an array: `value`, and `mac` once its batch has run. Flat.
-
-    What `owner` alone contributes to is 0 at the others; `keys` has the owner's side of each VOLE, by the other party.
-    """
-
-    __slots__ = ("keys", "mac", "owner", "value")
-
-    def __init__(self, value: Field, mac: Field = NOTHING, owner: int | None = None) -> None:
-        self.value, self.mac, self.owner = value, mac, owner
-        self.keys: dict[int, Field] = {}
-
-
 class Link:
     """One party. Its keys live as long as it does; `burn` forgets them."""
 
@@ -58,11 +44,20 @@ class Link:
         """What was said and heard, as long as a cheater may be named by repeating it (`blame`)."""
         name = hashlib.blake2b(session, person=b"tacit preparing", digest_size=32).digest()
         self.transcript = Transcript(name, me, parties, self.random.bytes)
-        self.keys = LatticeParty(name, me, parties, self.alpha, self.random.bytes(KEY))
-        hello = self.keys.hello()
-        came = self.everyone(hello, len(hello), "keys")
-        for i, theirs in came.items():
-            self.checked(i, self.keys.meet, i, theirs)
+        self.keys = LatticeParty(name, me, parties, self.random.bytes(KEY))
+        self._alphas = self._introduced()
+        alpha.check(self)
+
+    def _introduced(self) -> dict[int, Ciphertexts]:
+        """The others' alpha_i, encrypted."""
+        whole = self.keys.elementwise(self.keys.slots)
+        key, constant = self.keys.hello(), np.full(self.keys.slots, self.alpha, np.uint64)
+        hello = key + self.keys.encrypt([whole], [constant])
+        found = {}
+        for i, theirs in self.everyone(hello, len(hello), "keys").items():
+            self.checked(i, self.keys.meet, i, theirs[: len(key)])
+            (found[i],) = self.checked(i, self.keys.accept, i, [whole], theirs[len(key) :])
+        return found
 
     # Rounds.
 
@@ -106,7 +101,7 @@ class Link:
 
     # MACs.
 
-    def authenticate(self, arrays: Sequence[Shared]) -> None:
+    def authenticate(self, arrays: Sequence[Shared], label: str = "MACs") -> None:
         """Set `mac` of all, `keys` of what this party owns. One round for each `PIECE` elements; 18 bytes each way."""
         by_owner: dict[int | None, list[Shared]] = {}
         for s in arrays:
@@ -117,7 +112,7 @@ class Link:
             for o in owners
             if o in by_owner
         ]
-        self._authenticate([s for s, _ in whole])
+        self._authenticate([s for s, _ in whole], label)
         for joined, parts in whole:
             at = 0
             for s in parts:
@@ -125,7 +120,7 @@ class Link:
                 at += s.value.size
                 s.mac, s.keys = joined.mac[here], {i: k[here] for i, k in joined.keys.items()}
 
-    def _authenticate(self, arrays: Sequence[Shared]) -> None:
+    def _authenticate(self, arrays: Sequence[Shared], label: str) -> None:
         for s in arrays:
             s.mac = field.scale(s.value, self.alpha) if s.owner in (None, self.me) else np.zeros_like(s.value)
             if s.owner == self.me:
@@ -141,11 +136,11 @@ class Link:
                 here = slice(at, at + n)
                 for i in self.others:
                     mask = self.random.field(n)
-                    out[i].append(self.keys.scale(i, s.value[here], mask))
+                    out[i].append(self.keys.scale(i, self._alphas[i], s.value[here], mask))
                     s.mac[here] = field.sub(s.mac[here], mask)
                     if s.owner is not None:
                         s.keys[i][here] = mask
-            came = self.exchange({i: m for i, m in out.items() if m}, {i: n for i, n in expect.items() if n}, "MACs")
+            came = self.exchange({i: m for i, m in out.items() if m}, {i: n for i, n in expect.items() if n}, label)
             offset = dict.fromkeys(self.others, 0)
             for s, at, n in pieces:
                 size, here = self.keys.scaled_bytes(n), slice(at, at + n)

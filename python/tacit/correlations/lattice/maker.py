@@ -11,7 +11,8 @@ from tacit.correlations.lattice import jobs
 from tacit.correlations.lattice.batch import Batch, settle
 from tacit.correlations.lattice.forms import Layouts, Way
 from tacit.correlations.lattice.jobs import Job, Pairs, Target
-from tacit.correlations.lattice.link import Link, Shared
+from tacit.correlations.lattice.link import Link
+from tacit.correlations.lattice.shared import Shared
 from tacit.errors import CheatingDetected, Mismatch
 from tacit.field import contiguous, size
 from tacit.sharing.forms import MatMul

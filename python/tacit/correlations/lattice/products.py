@@ -15,7 +15,8 @@ import numpy as np
 
 from tacit import _core, field
 from tacit.correlations.lattice.forms import Layouts, Way, combined
-from tacit.correlations.lattice.link import Answer, Link, Shared, Unit
+from tacit.correlations.lattice.link import Answer, Link, Unit
+from tacit.correlations.lattice.shared import Shared
 from tacit.field import Field, P, size
 
 TILE = 1 << 19

@@ -22,7 +22,7 @@ use super::modulus::Modulus;
 use super::random::{hash, Entropy, Secret};
 use super::ring::Ring;
 use crate::error::{same_length, BadShape};
-use crate::{field, vector, Backend, Prg, P};
+use crate::{field, vector, Backend, Prg};
 use relation::{Image, Integers, Relation};
 use zeroize::Zeroizing;
 
@@ -74,20 +74,17 @@ impl Relation<'_> {
     /// The challenges that a hash stands for, row by row.
     fn challenges(&self, seed: &[u8; 32]) -> Result<Vec<u64>, BadShape> {
         let n = self.parameters().degree();
-        let mut c = vec![0; self.statement.rows(n) * self.count];
-        Prg::new(seed, 0)?.below(&mut c, self.statement.challenges(n))?;
+        let mut c = vec![0; relation::rows(n) * self.count];
+        Prg::new(seed, 0)?.below(&mut c, relation::challenges(n))?;
         Ok(c)
     }
 
-    /// c w: X^c w, or for constants c w with c 0 or 1.
+    /// X^c w.
     fn add_challenge(&self, sum: &mut [i128], w: &[i128], c: u64) {
-        match self.statement {
-            Statement::Constant => sum.iter_mut().zip(w).for_each(|(s, w)| *s += c as i128 * w),
-            _ => add_rotated(sum, w, self.parameters().degree(), c as usize, |sum, w, minus| match minus {
-                false => sum.iter_mut().zip(w).for_each(|(s, w)| *s += w),
-                true => sum.iter_mut().zip(w).for_each(|(s, w)| *s -= w),
-            }),
-        }
+        add_rotated(sum, w, self.parameters().degree(), c as usize, |sum, w, minus| match minus {
+            false => sum.iter_mut().zip(w).for_each(|(s, w)| *s += w),
+            true => sum.iter_mut().zip(w).for_each(|(s, w)| *s -= w),
+        });
     }
 
     /// t -= sum_k c_k image_k modulo one prime, coefficients.
@@ -98,10 +95,7 @@ impl Relation<'_> {
         for (images, c) in images.chunks(SUMMED).zip(c.chunks(SUMMED)) {
             let mut sum = vec![0u64; t.len()];
             for (image, &c) in images.iter().zip(c) {
-                match self.statement {
-                    Statement::Constant => sum.iter_mut().zip(image).for_each(|(s, &v)| *s += c * v),
-                    _ => add_rotated(&mut sum, image, n, c as usize, |s, w, minus| accumulate(be, s, w, minus)),
-                }
+                add_rotated(&mut sum, image, n, c as usize, |s, w, minus| accumulate(be, s, w, minus));
             }
             let residue = |s: u64| m.sub(m.reduce(s.wrapping_add(1 << 62)), offset);
             t.iter_mut().zip(&sum).for_each(|(t, &s)| *t = m.sub(*t, residue(s)));
@@ -154,7 +148,7 @@ impl Relation<'_> {
         let mut y = Zeroizing::new(Vec::with_capacity(3 * n));
         let mut prg = entropy.prg()?;
         let (mut low, mut high) = (Zeroizing::new(vec![0; n]), Zeroizing::new(vec![0; n]));
-        for (part, (_, k)) in self.statement.masks(n, self.count).into_iter().enumerate() {
+        for (_, k) in self.statement.masks(n, self.count) {
             // k + 1 bits, of which 48 at most are the low ones.
             let cut = (k + 1).min(48);
             prg.below(&mut low, 1 << cut)?;
@@ -163,14 +157,8 @@ impl Relation<'_> {
             } else {
                 high.fill(0);
             }
-            let constant = self.statement == Statement::Constant && part == 1;
-            let unit = if constant { P as i128 } else { 1 };
-            let mask = |(&l, &h): (&u64, &u64)| (((h as i128) << cut) + l as i128 - (1 << k)) * unit;
+            let mask = |(&l, &h): (&u64, &u64)| ((h as i128) << cut) + l as i128 - (1 << k);
             y.extend(low.iter().zip(&*high).map(mask));
-            if constant {
-                prg.field(&mut low[..1])?;
-                y[part * n] += vector::signed(low[0]) as i128;
-            }
         }
         Ok(y)
     }
@@ -182,7 +170,7 @@ impl Relation<'_> {
         witnesses: &[Integers],
         entropy: &mut Entropy,
     ) -> Result<Proof, BadShape> {
-        let rows = vec![(); self.statement.rows(self.parameters().degree())];
+        let rows = vec![(); relation::rows(self.parameters().degree())];
         for _ in 0..ATTEMPTS {
             let masked = super::fork_each(&rows, entropy, |(), entropy| {
                 let y = self.mask(entropy)?;
@@ -203,7 +191,7 @@ impl Relation<'_> {
 
     fn verify(&self, context: &[u8], images: &[Image], proof: &Proof) -> Result<(), BadShape> {
         let n = self.parameters().degree();
-        same_length("the proof", self.statement.rows(n), proof.z.len())?;
+        same_length("the proof", relation::rows(n), proof.z.len())?;
         // A proof of another statement may have as many rows, of fewer parts.
         proof.z.iter().try_for_each(|z| same_length("a proof's response", self.statement.parts() * n, z.len()))?;
         if !proof.z.iter().all(|z| self.inside(z)) {
@@ -291,7 +279,6 @@ impl PublicKey {
         let fits = match statement {
             Statement::Key => false,
             Statement::Ciphertexts => (1..=1 << 16).contains(&count),
-            Statement::Constant => count == 1,
         };
         if !fits {
             return Err(BadShape(format!("a batch of {count} is not proven as {statement:?}")));

@@ -3,7 +3,6 @@
 //! A ciphertext: (b, a) = (pk_b u + x / p, pk_a u + e_1) with x = M + p e_0, where M = -q m mod p in (-p/2, p/2): so the
 //! rounding of (q/p) m is linear over the integers. A key: b = a (-s) + e.
 
-use crate::field;
 use crate::lattice::ciphertext::Ciphertext;
 use crate::lattice::columns::{Column, WORD};
 use crate::lattice::keys::PublicKey;
@@ -19,8 +18,6 @@ pub(crate) type Integers = Zeroizing<Vec<i128>>;
 /// Values of the outputs of a relation, one after another.
 pub(crate) type Image<'a> = Vec<&'a [u64]>;
 
-/// Numbers of this size are made non-negative by adding it; it is a multiple of nothing, and below 2^127.
-const OFFSET: u128 = 1 << 126;
 /// Integers are cut into words with so many bits more than honest ones need.
 const MARGIN: u32 = 3;
 /// The bits that a statement is proven with: the challenge has at least so many.
@@ -33,8 +30,6 @@ pub enum Statement {
     Key,
     /// Ciphertexts with any plaintexts.
     Ciphertexts,
-    /// A ciphertext of a constant polynomial, the same number in all slots.
-    Constant,
 }
 
 /// A statement about one key.
@@ -50,7 +45,6 @@ impl Statement {
         match self {
             Statement::Key => "tacit lattice proof of a key",
             Statement::Ciphertexts => "tacit lattice proof of ciphertexts",
-            Statement::Constant => "tacit lattice proof of a constant",
         }
     }
 
@@ -58,58 +52,50 @@ impl Statement {
     pub(crate) fn parts(self) -> usize {
         match self {
             Statement::Key => 2,
-            _ => 3,
+            Statement::Ciphertexts => 3,
         }
     }
 
-    /// Different challenges to one image: X^j, j < 2N, or 0 and 1 where X^j would move the constant.
-    pub(crate) fn challenges(self, degree: usize) -> u64 {
-        match self {
-            Statement::Constant => 2,
-            _ => 2 * degree as u64,
-        }
-    }
-
-    /// Masked sums: one is answered by luck with probability 1 / challenges.
-    pub(crate) fn rows(self, degree: usize) -> usize {
-        SECURITY.div_ceil(self.challenges(degree).ilog2()) as usize
-    }
-
-    /// Bounds of the witness, part by part; of x, in units of p if its remainder is proven apart.
+    /// Bounds of the witness, part by part.
     fn bounds(self) -> Vec<u128> {
         let noise = NOISE as u128;
         match self {
             Statement::Key => vec![1, noise],
             Statement::Ciphertexts => vec![1, noise * P as u128 + P as u128 / 2, noise],
-            Statement::Constant => vec![1, noise, noise],
         }
     }
 
     /// For each part: its bound times `count`, and the bits k of masks in [-2^k, 2^k): a response leaves the range that is
     /// the same for all witnesses with probability at most 1/8 over all coefficients.
     pub(crate) fn masks(self, degree: usize, count: usize) -> Vec<(u128, u32)> {
-        let coefficients = (self.parts() * self.rows(degree) * degree) as u128;
+        let coefficients = (self.parts() * rows(degree) * degree) as u128;
         let more = coefficients.next_power_of_two().ilog2() + 3;
-        // The carry of a remainder adds one.
-        let carry = (self == Statement::Constant) as u128;
-        let sums = self.bounds().into_iter().map(|b| b * count as u128 + carry);
+        let sums = self.bounds().into_iter().map(|b| b * count as u128);
         sums.map(|b| (b, b.next_power_of_two().ilog2() + more)).collect()
     }
 
-    /// Bits of a response of each part; one with a remainder mod p takes 61 more.
+    /// Bits of a response of each part.
     pub(crate) fn bits(self, degree: usize, count: usize) -> Vec<u32> {
-        let masks = self.masks(degree, count).into_iter().enumerate();
-        masks.map(|(i, (_, k))| k + 1 + if self == Statement::Constant && i == 1 { P.ilog2() + 1 } else { 0 }).collect()
+        self.masks(degree, count).into_iter().map(|(_, k)| k + 1).collect()
     }
 
     /// How far a cheater's witness of twice the image may exceed an honest one: two answers differ by less than 2^(k+1), and
     /// 2 / (X^i - X^j) has coefficients of -1, 0, 1 (Benhamouda et al. 2014).
     pub fn slack(self, degree: usize, count: usize) -> f64 {
-        let stretch = if self == Statement::Constant { 2.0 } else { degree as f64 };
         let masks = self.masks(degree, count);
-        let ratio = |((_, k), b): (&(u128, u32), u128)| stretch * 2f64.powi(*k as i32 + 1) / b as f64;
+        let ratio = |((_, k), b): (&(u128, u32), u128)| degree as f64 * 2f64.powi(*k as i32 + 1) / b as f64;
         masks.iter().zip(self.bounds()).map(ratio).fold(1.0, f64::max)
     }
+}
+
+/// Different challenges to one image: X^j, j < 2N.
+pub(crate) fn challenges(degree: usize) -> u64 {
+    2 * degree as u64
+}
+
+/// Masked sums: one is answered by luck with probability 1 / challenges.
+pub(crate) fn rows(degree: usize) -> usize {
+    SECURITY.div_ceil(challenges(degree).ilog2()) as usize
 }
 
 impl Relation<'_> {
@@ -182,28 +168,14 @@ impl Relation<'_> {
         Zeroizing::new(u.iter().map(|&u| u as i128 - 1).chain(x).chain(e1.iter().map(|&e| small(e))).collect())
     }
 
-    /// x mod p in (-p/2, p/2).
-    pub(crate) fn remainder(x: i128) -> i128 {
-        // A multiple of p next to 2^126 makes x non-negative.
-        const MULTIPLE: u128 = OFFSET / P as u128 * P as u128;
-        crate::vector::signed(field::reduce128((x as u128).wrapping_add(MULTIPLE))) as i128
-    }
-
     /// Whether a response shows nothing: it lies where every witness would put it equally often.
     pub(crate) fn inside(&self, z: &[i128]) -> bool {
         let n = self.parameters().degree();
         let masks = self.statement.masks(n, self.count);
         let mut outside = 0u8;
-        for (part, (z, (bound, k))) in z.chunks_exact(n).zip(masks).enumerate() {
-            let constant = self.statement == Statement::Constant && part == 1;
-            let unit = if constant { P as i128 } else { 1 };
-            let limit = ((1 << k) - bound as i128) * unit;
-            for (at, &z) in z.iter().enumerate() {
-                let remainder = if constant { Self::remainder(z) } else { 0 };
-                let quotient = z - remainder;
-                outside |= (quotient < -limit) as u8 | (quotient >= limit) as u8;
-                outside |= (constant && at > 0) as u8 & (remainder != 0) as u8;
-            }
+        for (z, (bound, k)) in z.chunks_exact(n).zip(masks) {
+            let limit = (1 << k) - bound as i128;
+            z.iter().for_each(|&z| outside |= (z < -limit) as u8 | (z >= limit) as u8);
         }
         outside == 0
     }
@@ -233,24 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn remainders_are_centred() {
-        let p = P as i128;
-        for x in [
-            0,
-            1,
-            -1,
-            p / 2,
-            p / 2 + 1,
-            -p / 2,
-            -p / 2 - 1,
-            p * (1 << 40) + 5,
-            -p * (1 << 40) - 5,
-            1 << 100,
-            -(1 << 100),
-        ] {
-            let expected = (x + p / 2).rem_euclid(p) - p / 2;
-            assert_eq!(Relation::remainder(x), expected);
-        }
+    fn slack_grows_with_the_batch() {
         let slack = |count| Statement::Ciphertexts.slack(1 << 14, count);
         assert!(slack(16) >= 8.0 * slack(1) && slack(16) < 2f64.powi(42));
     }

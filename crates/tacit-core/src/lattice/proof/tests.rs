@@ -4,6 +4,7 @@ use super::*;
 use crate::field::tests::sample;
 use crate::lattice::parameters::tests::SMALL;
 use crate::lattice::{Demand, Operand, Parameters, Sum};
+use crate::P;
 use std::sync::Arc;
 
 const BATCH: usize = 3;
@@ -65,7 +66,7 @@ fn honest_batches_are_accepted_and_hold_their_messages() {
     refused(b"session, 0", c[1..].to_vec(), &proof);
     let other = secret.public(b"test", &mut entropy).unwrap();
     assert!(other.accept(Statement::Ciphertexts, b"session, 0", c.clone(), &proof).is_err());
-    assert!(public.accept(Statement::Constant, b"session, 0", c[..1].to_vec(), &proof).is_err());
+    assert!(public.accept(Statement::Key, b"session, 0", c[..1].to_vec(), &proof).is_err());
     let four = [&c[..], &c[..1]].concat();
     assert!(refused(b"session, 0", four, &proof).contains("slack"));
 
@@ -85,7 +86,7 @@ fn honest_batches_are_accepted_and_hold_their_messages() {
 
 /// A prover that does not check its own responses.
 fn bold(relation: &Relation, context: &[u8], images: &[Image], w: &[Integers], entropy: &mut Entropy) -> Proof {
-    let rows = relation.statement.rows(relation.parameters().degree());
+    let rows = relation::rows(relation.parameters().degree());
     let y: Vec<_> = (0..rows).map(|_| relation.mask(entropy).unwrap()).collect();
     let words: Vec<_> = y.iter().map(|y| relation.words(y)).collect();
     let challenge = relation.hash(context, images, &relation.commitments(&words, &[], &[]).unwrap()).unwrap();
@@ -157,31 +158,6 @@ fn a_key_is_proven_and_a_false_one_refused() {
     let key = SecretKey::generate(&loose, &mut entropy).unwrap();
     let (public, proof) = key.prove_public(b"label", b"party 0", &mut entropy).unwrap();
     assert!(public.verify(b"party 0", &proof).unwrap_err().0.contains("slack"));
-}
-
-#[test]
-fn a_constant_is_proven_and_another_plaintext_refused() {
-    let (secret, public, mut entropy) = keys();
-    let parameters = secret.parameters().clone();
-    let n = parameters.degree();
-    for alpha in [P - 1, 12345] {
-        let m = Plaintext::from_slots(&parameters, &vec![alpha; n]).unwrap();
-        let (c, proof) = public.prove(Statement::Constant, b"alpha", &[m], &mut entropy).unwrap();
-        let bytes = proof.to_bytes(&parameters, Statement::Constant, 1).unwrap();
-        let proof = Proof::from_bytes(&parameters, Statement::Constant, 1, &bytes).unwrap();
-        let accepted = public.accept(Statement::Constant, b"alpha", c, &proof).unwrap();
-        assert_eq!(*secret.decrypt(&accepted[0]).unwrap().slots(&parameters).unwrap(), vec![alpha; n]);
-    }
-    // Two numbers in the slots: the honest prover finds no proof, the bold one is refused.
-    let mut v = vec![7; n];
-    v[n - 1] = 8;
-    let m = Plaintext::from_slots(&parameters, &v).unwrap();
-    let relation = public.relation(Statement::Constant, 1).unwrap();
-    let (c, noise) = public.encrypt_and_noise(&m, &mut entropy).unwrap();
-    let (image, witness) = (relation.image(&c), relation.witness(m.coefficients(), &noise));
-    let proof = bold(&relation, b"alpha", &[image], &[witness], &mut entropy);
-    assert!(public.accept(Statement::Constant, b"alpha", vec![c], &proof).err().unwrap().0.contains("range"));
-    assert!(public.prove(Statement::Constant, b"alpha", &messages(&parameters), &mut entropy).is_err());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A proof in bytes:  the challenge | the responses, part by part, each moved to [0, 2^(k+1)) and packed.
 
-use super::relation::Statement;
+use super::relation::{rows, Statement};
 use super::Proof;
 use crate::error::{same_length, BadShape};
 use crate::lattice::bytes::{packed, Reader, Writer};
@@ -12,7 +12,7 @@ const CUT: u32 = 48;
 impl Statement {
     fn body(self, degree: usize, count: usize) -> usize {
         let one = |&bits: &u32| packed(degree, bits.min(CUT)) + packed(degree, bits.saturating_sub(CUT));
-        32 + self.rows(degree) * self.bits(degree, count).iter().map(one).sum::<usize>()
+        32 + rows(degree) * self.bits(degree, count).iter().map(one).sum::<usize>()
     }
 
     /// Bytes of a proof of `count`.
@@ -25,7 +25,7 @@ impl Proof {
     /// For the other parties.
     pub fn to_bytes(&self, parameters: &Parameters, statement: Statement, count: usize) -> Result<Vec<u8>, BadShape> {
         let n = parameters.degree();
-        same_length("the proof", statement.rows(n), self.z.len())?;
+        same_length("the proof", rows(n), self.z.len())?;
         let mut out = Writer::new(b"LprT", parameters, statement.body(n, count)).raw(&self.challenge);
         for z in &self.z {
             for (z, bits) in z.chunks_exact(n).zip(statement.bits(n, count)) {
@@ -51,8 +51,8 @@ impl Proof {
         }
         let mut reader = Reader::new(bytes, b"LprT", parameters, statement.body(n, count))?;
         let challenge = reader.raw(32)?.try_into().expect("32 bytes were read");
-        let mut rows = Vec::with_capacity(statement.rows(n));
-        for _ in 0..statement.rows(n) {
+        let mut responses = Vec::with_capacity(rows(n));
+        for _ in 0..rows(n) {
             let mut z = Vec::with_capacity(3 * n);
             for bits in statement.bits(n, count) {
                 let low = reader.numbers(n, bits.min(CUT))?;
@@ -60,8 +60,8 @@ impl Proof {
                 let join = |(&l, &h): (&u64, &u64)| ((h as i128) << CUT) + l as i128 - (1 << (bits - 1));
                 z.extend(low.iter().zip(&high).map(join));
             }
-            rows.push(z);
+            responses.push(z);
         }
-        Ok(Proof { challenge, z: rows })
+        Ok(Proof { challenge, z: responses })
     }
 }

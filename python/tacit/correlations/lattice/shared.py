@@ -1,0 +1,20 @@
+"""What a party holds of a number while material is made."""
+
+import numpy as np
+
+from tacit.field import Field
+
+NOTHING: Field = np.zeros(0, np.uint64)
+
+
+class Shared:
+    """This party's share of an array: `value`, and `mac` once its batch has run. Flat.
+
+    What `owner` alone contributes to is 0 at the others; `keys` has the owner's side of each VOLE, by the other party.
+    """
+
+    __slots__ = ("keys", "mac", "owner", "value")
+
+    def __init__(self, value: Field, mac: Field = NOTHING, owner: int | None = None) -> None:
+        self.value, self.mac, self.owner = value, mac, owner
+        self.keys: dict[int, Field] = {}
