@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use tacit_core::field;
 use tacit_core::lattice::{
-    Ciphertext, Demand, Entropy, Operand, Packing, Parameters, Plaintext, Proof, PublicKey, Response, SecretKey, Side,
-    Statement,
+    Ciphertext, Demand, Entropy, Packing, Parameters, Plaintext, Proof, PublicKey, Response, SecretKey, Side, Statement,
 };
 use tacit_core::matmul::{matmul, Matrix};
 use tacit_core::{Backend, BadShape, Prg};
@@ -82,10 +81,7 @@ fn receive(p: &Arc<Parameters>, sent: &[Vec<Vec<u8>>; 3], from: u64) -> Result<P
 
 /// The answer to `peer`, in bytes: form(its encrypted operand, w) masked by r, which the answering party subtracts.
 fn answer(packing: &Packing, peer: &Peer, c: &[Ciphertext], w: &[u64], r: &[u64]) -> Result<Vec<Vec<u8>>, BadShape> {
-    let p = peer.public.parameters();
-    let operands: Vec<_> =
-        packing.pack(p, Side::Right, w)?.iter().map(|w| Operand::new(p, w)).collect::<Result<_, _>>()?;
-    let responses = packing.answer(&peer.public, (Side::Left, c), &operands, r, &mut Entropy::from_os()?)?;
+    let responses = packing.answer(&peer.public, (Side::Left, c), w, r, &mut Entropy::from_os()?)?;
     Ok(responses.iter().map(Response::to_bytes).collect())
 }
 

@@ -118,7 +118,8 @@ class Plan:
 
     def _ask(self, request: Request) -> Callable[[], Material]:
         self.requests.append(request)
-        return lambda: self.material.pop(request.number)
+        material, number = self.material, request.number  # not the plan: whoever has it does not keep all that was asked for
+        return lambda: material.pop(number)
 
     def fill(self, material: Sequence[Material]) -> None:
         """Take what the source gave, verified, for all requests in order; the masks' leases end."""

@@ -21,19 +21,6 @@ pub enum Layout {
     Blocks(Packing, Side),
 }
 
-fn other(side: Side) -> Side {
-    if side == Side::Left {
-        Side::Right
-    } else {
-        Side::Left
-    }
-}
-
-fn slots(parameters: &Parameters, count: usize, v: &[u64]) -> Result<Vec<Plaintext>, BadShape> {
-    same_length("the operand", count, v.len())?;
-    v.chunks(parameters.degree()).map(|v| Plaintext::from_slots(parameters, v)).collect()
-}
-
 impl Layout {
     /// Ciphertexts of the encrypted operand.
     pub fn ciphertexts(&self, parameters: &Parameters) -> usize {
@@ -62,7 +49,10 @@ impl Layout {
     /// The operand to be encrypted, as plaintexts.
     pub fn pack(&self, parameters: &Parameters, v: &[u64]) -> Result<Vec<Plaintext>, BadShape> {
         match self {
-            Layout::Slots(count) => slots(parameters, *count, v),
+            Layout::Slots(count) => {
+                same_length("the operand", *count, v.len())?;
+                v.chunks(parameters.degree()).map(|v| Plaintext::from_slots(parameters, v)).collect()
+            }
             Layout::Blocks(packing, side) => packing.pack(parameters, *side, v),
         }
     }
@@ -77,31 +67,27 @@ impl Layout {
         entropy: &mut Entropy,
     ) -> Result<Vec<Response>, BadShape> {
         let parameters = public.parameters();
-        let ready = |plain: Vec<Plaintext>| each(&plain, |w| Operand::new(parameters, w));
         match self {
             Layout::Slots(count) => {
+                same_length("the operand", *count, operand.len())?;
                 same_length("the masks", *count, masks.len())?;
-                let (operands, n) = (ready(slots(parameters, *count, operand)?)?, parameters.degree());
-                let fits = operands.len() <= encrypted.len();
-                let encrypted = fits.then(|| &encrypted[..operands.len()]).ok_or_else(|| {
-                    BadShape(format!("{} polynomials for {} ciphertexts", operands.len(), encrypted.len()))
-                })?;
+                let (polynomials, n) = (self.ciphertexts(parameters), parameters.degree());
+                if polynomials > encrypted.len() {
+                    return Err(BadShape(format!("{polynomials} polynomials for {} ciphertexts", encrypted.len())));
+                }
                 let all: Vec<usize> = (0..n).collect();
-                let work: Vec<_> = encrypted.iter().zip(&operands).zip(masks.chunks(n)).collect();
+                let work: Vec<_> = encrypted.iter().zip(operand.chunks(n)).zip(masks.chunks(n)).collect();
                 fork_each(&work, entropy, |((c, w), masks), entropy| {
                     let mut r: Secret = Zeroizing::new(vec![0; n]);
                     entropy.prg()?.field(&mut r)?;
                     r[..masks.len()].copy_from_slice(masks);
                     let r = Plaintext::from_slots(parameters, &r)?;
                     let mut sum = Sum::new(parameters);
-                    sum.add(c, w)?;
+                    sum.add(c, &Operand::new(parameters, &Plaintext::from_slots(parameters, w)?)?)?;
                     public.respond(sum, &all, r.coefficients(), entropy)
                 })
             }
-            Layout::Blocks(packing, side) => {
-                let operands = ready(packing.pack(parameters, other(*side), operand)?)?;
-                packing.answer(public, (*side, encrypted), &operands, masks, entropy)
-            }
+            Layout::Blocks(packing, side) => packing.answer(public, (*side, encrypted), operand, masks, entropy),
         }
     }
 

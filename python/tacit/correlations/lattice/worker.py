@@ -41,11 +41,11 @@ class Worker:
         failure: BaseException | None = None
         while (job := self._work.get()) is not None:
             work, future = job
-            if failure is None:
-                try:
-                    future.set_result(work())
-                    continue
-                except BaseException as error:
-                    failure = error
-            future.set_exception(failure)
-            del work, job  # what it holds may be large
+            try:
+                if failure is not None:
+                    raise failure
+                future.set_result(work())
+            except BaseException as error:
+                failure = error
+                future.set_exception(error)
+            del work, future, job  # what they hold is large, and the next job may be long in coming

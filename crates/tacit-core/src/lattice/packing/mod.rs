@@ -11,7 +11,7 @@ use super::keys::{PublicKey, SecretKey};
 use super::parameters::Parameters;
 use super::random::{Entropy, Secret};
 use super::response::Response;
-use super::{fork_each, Ciphertext, Sum};
+use super::{each, fork_each, Ciphertext, Sum};
 use crate::error::{same_length, BadShape};
 use zeroize::Zeroizing;
 
@@ -23,6 +23,9 @@ pub enum Side {
     /// The right matrix; the filters.
     Right,
 }
+
+/// Polynomials of an operand that are ready to multiply at a time, but for one line of blocks.
+const READY: usize = 64;
 
 /// (coefficient, element).
 type Places = Vec<(u32, u32)>;
@@ -68,14 +71,15 @@ fn sizes(n: usize) -> Vec<usize> {
     std::iter::successors(Some(n), smaller).collect()
 }
 
+fn polynomial(places: &Places, x: &[u64], parameters: &Parameters) -> Result<Plaintext, BadShape> {
+    let mut v = Zeroizing::new(vec![0; parameters.degree()]);
+    places.iter().for_each(|&(to, from)| v[to as usize] = x[from as usize]);
+    Plaintext::from_coefficients(parameters, &v)
+}
+
 fn pack(places: &[Places], length: usize, x: &[u64], parameters: &Parameters) -> Result<Vec<Plaintext>, BadShape> {
     same_length("the operand", length, x.len())?;
-    let polynomial = |places: &Places| {
-        let mut v = Zeroizing::new(vec![0; parameters.degree()]);
-        places.iter().for_each(|&(to, from)| v[to as usize] = x[from as usize]);
-        Plaintext::from_coefficients(parameters, &v)
-    };
-    places.iter().map(polynomial).collect()
+    places.iter().map(|places| polynomial(places, x, parameters)).collect()
 }
 
 impl Packing {
@@ -110,36 +114,54 @@ impl Packing {
     pub fn answer(
         &self,
         public: &PublicKey,
-        encrypted: (Side, &[Ciphertext]),
-        operands: &[Operand],
+        (side, ciphertexts): (Side, &[Ciphertext]),
+        operand: &[u64],
         masks: &[u64],
         entropy: &mut Entropy,
     ) -> Result<Vec<Response>, BadShape> {
-        let (side, ciphertexts) = encrypted;
-        let other = if side == Side::Left { Side::Right } else { Side::Left };
+        let (parameters, depth) = (public.parameters(), self.depth);
+        let (lines, of_each, length) = match side {
+            Side::Left => (self.cols, self.rows, self.lengths[1]),
+            Side::Right => (self.rows, self.cols, self.lengths[0]),
+        };
         same_length("ciphertexts", self.polynomials(side), ciphertexts.len())?;
-        same_length("operands", self.polynomials(other), operands.len())?;
+        same_length("the operand", length, operand.len())?;
         same_length("the masks", self.lengths[2], masks.len())?;
-        let blocks: Vec<usize> = (0..self.rows * self.cols).collect();
-        fork_each(&blocks, entropy, |&block, entropy| {
-            let mut sum = Sum::new(public.parameters());
-            for k in 0..self.depth {
-                let (left, right) = (block / self.cols * self.depth + k, k * self.cols + block % self.cols);
-                match side {
-                    Side::Left => sum.add(&ciphertexts[left], &operands[right])?,
-                    Side::Right => sum.add(&ciphertexts[right], &operands[left])?,
+        let at_once = (READY / depth).max(1);
+        let mut responses: Vec<_> = (0..self.outputs.len()).map(|_| None).collect();
+        // Some lines of the operand at a time: ready to multiply, a polynomial takes seven times its size.
+        for first in (0..lines).step_by(at_once) {
+            let lines = first..lines.min(first + at_once);
+            let inner: Vec<_> = lines.clone().flat_map(|line| (0..depth).map(move |k| (line, k))).collect();
+            let ready = each(&inner, |&(line, k)| {
+                let places = match side {
+                    Side::Left => &self.right[k * self.cols + line],
+                    Side::Right => &self.left[line * depth + k],
+                };
+                Operand::new(parameters, &polynomial(places, operand, parameters)?)
+            })?;
+            let blocks: Vec<_> = lines.flat_map(|line| (0..of_each).map(move |other| (line, other))).collect();
+            let made = fork_each(&blocks, entropy, |&(line, other), entropy| {
+                let mut sum = Sum::new(parameters);
+                for (k, w) in ready[(line - first) * depth..][..depth].iter().enumerate() {
+                    let c = if side == Side::Left { other * depth + k } else { k * self.cols + other };
+                    sum.add(&ciphertexts[c], w)?;
                 }
-            }
-            let masks: Secret = Zeroizing::new(self.outputs[block].iter().map(|&(_, to)| masks[to as usize]).collect());
-            public.respond(sum, &self.positions(block), &masks, entropy)
-        })
+                let block = if side == Side::Left { other * self.cols + line } else { line * self.cols + other };
+                let masks = self.outputs[block].iter().map(|&(_, to)| masks[to as usize]);
+                let masks: Secret = Zeroizing::new(masks.collect());
+                Ok((block, public.respond(sum, &self.positions(block), &masks, entropy)?))
+            })?;
+            made.into_iter().for_each(|(block, response)| responses[block] = Some(response));
+        }
+        Ok(responses.into_iter().flatten().collect())
     }
 
     /// The form plus the responder's masks.
     pub fn open(&self, secret: &SecretKey, responses: &[Response]) -> Result<Secret, BadShape> {
         same_length("responses", self.outputs.len(), responses.len())?;
         let blocks: Vec<usize> = (0..responses.len()).collect();
-        let opened = super::each(&blocks, |&block| secret.open(&responses[block], &self.positions(block)))?;
+        let opened = each(&blocks, |&block| secret.open(&responses[block], &self.positions(block)))?;
         let mut out = Zeroizing::new(vec![0; self.lengths[2]]);
         for (places, values) in self.outputs.iter().zip(opened) {
             places.iter().zip(&*values).for_each(|(&(_, to), &v)| out[to as usize] = v);
@@ -160,7 +182,6 @@ fn fits(lengths: [usize; 3]) -> Result<(), BadShape> {
 pub(crate) mod tests {
     use super::*;
     use crate::field::{self, tests::sample};
-    use crate::lattice::encoding::Operand;
     use crate::lattice::keys::tests::keys;
     use crate::lattice::parameters::tests::SMALL;
     use crate::lattice::parameters::Demand;
@@ -181,17 +202,17 @@ pub(crate) mod tests {
         for side in [Side::Left, Side::Right] {
             let packing = make(&parameters, side);
             let [x, y] = [0, 1].map(|i| sample(packing.lengths[i], i as u64 + 1));
-            let [left, right] =
-                [(Side::Left, &x), (Side::Right, &y)].map(|(s, v)| packing.pack(&parameters, s, v).unwrap());
-            let (mine, theirs) = if side == Side::Left { (left, right) } else { (right, left) };
+            let (mine, theirs) = if side == Side::Left { (&x, &y) } else { (&y, &x) };
+            let mine = packing.pack(&parameters, side, mine).unwrap();
             let ciphertexts = public.encrypt_all(&mine, &mut entropy).unwrap();
-            let operands: Vec<_> = theirs.iter().map(|w| Operand::new(&parameters, w).unwrap()).collect();
             let masks = sample(packing.lengths[2], 3);
-            let responses = packing.answer(&public, (side, &ciphertexts), &operands, &masks, &mut entropy).unwrap();
+            let responses = packing.answer(&public, (side, &ciphertexts), theirs, &masks, &mut entropy).unwrap();
             let opened = packing.open(&secret, &responses).unwrap();
             let found: Vec<u64> = opened.iter().zip(&masks).map(|(&v, &r)| field::sub(v, r)).collect();
             assert!(found == expected(&x, &y));
-            assert!(packing.answer(&public, (side, &ciphertexts[1..]), &operands, &masks, &mut entropy).is_err());
+            for (c, w) in [(&ciphertexts[1..], &theirs[..]), (&ciphertexts, &theirs[1..])] {
+                assert!(packing.answer(&public, (side, c), w, &masks, &mut entropy).is_err());
+            }
             assert!(packing.open(&secret, &responses[1..]).is_err());
         }
     }
