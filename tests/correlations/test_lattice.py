@@ -8,6 +8,7 @@ from tacit import field
 from tacit.correlations.lattice.batch import Batch
 from tacit.correlations.lattice.forms import Way
 from tacit.correlations.lattice.maker import expected_bytes, uniform
+from tacit.field import size
 from tacit.sharing.forms import Conv2d, Conv2dInput, Conv2dWeight, Elementwise, MatMul
 from tacit.sharing.maps import Combine, Reshape, Slice
 from tacit.sharing.masks import Masked
@@ -84,6 +85,38 @@ def test_forms_with_either_operand_encrypted(two, form, x, y, sealed):
     given = two.results(lambda s: s.take(s.request(plan.requests)))
     p, q, z = (opened([party[i] for party in given]) for i in range(3))
     np.testing.assert_array_equal(z, form(p, q))
+
+
+@pytest.mark.parametrize(("form", "x", "y"), [*FORMS[:-1], (MatMul(), (2, 9, 8), (2, 8, 9))])
+@pytest.mark.parametrize("sealed", [0, 1])
+def test_large_forms_are_made_in_parts(two, form, x, y, sealed, monkeypatch):
+    """Along an axis of the operand that is not encrypted, so that a batch stays within its budget."""
+    made = []
+    honest = Batch.form
+    monkeypatch.setattr(Batch, "form", lambda self, way, e, f: made.append(way) or honest(self, way, e, f))
+
+    def make():
+        plan = Plan(0)
+        (a, _), (b, _) = plan.mask(x), plan.mask(y)
+        plan.product(form, a, b)
+        (a, b)[sealed].sealed = True
+        return plan
+
+    def run(n, work):
+        def within(s):
+            budget, s._maker.budget = s._maker.budget, 100
+            s._foresight.clear()
+            try:
+                return work(s)
+            finally:
+                s._maker.budget = budget
+
+        return two.run(n, within)
+
+    p, q, z = (values[0] for values in source._values(run, 2, make))
+    np.testing.assert_array_equal(z, form(p, q))
+    assert len(made) > 2 * (2 if isinstance(form, MatMul) else 1)
+    assert all(size(way.form.shape(way.x, way.y)) + size(way.plain) <= 50 or way.plain[way.axis] == 1 for way in made)
 
 
 def test_products_of_what_is_not_uniform(two):

@@ -118,7 +118,10 @@ class Plan:
 
     def _ask(self, request: Request) -> Callable[[], Material]:
         self.requests.append(request)
-        material, number = self.material, request.number  # not the plan: whoever has it does not keep all that was asked for
+        material, number = (
+            self.material,
+            request.number,
+        )  # not the plan: whoever has it does not keep all that was asked for
         return lambda: material.pop(number)
 
     def fill(self, material: Sequence[Material]) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from tacit import _core, field
 from tacit._core import LatticeLayout, LatticeParty
 from tacit.correlations.lattice.shared import Shared
-from tacit.field import Field
+from tacit.field import Field, size
 from tacit.sharing.forms import Conv2d, Conv2dInput, Conv2dWeight, Form, MatMul
 from tacit.sharing.maps import Shape
 
@@ -80,7 +80,16 @@ class Way:
 
     def extended(self) -> "Way":
         """With one slice more."""
-        shape = tuple(n + (i == self.axis) for i, n in enumerate(self.plain))
+        return self._of(self.plain[self.axis] + 1)
+
+    def tiles(self, most: int) -> list[tuple["Way", slice]]:
+        """Cut along F's free axis, so that each part has about so many numbers of F and of the output at most."""
+        n = self.plain[self.axis]
+        step = max(1, most * n // (size(self.plain) + size(self.form.shape(self.x, self.y))))
+        return [(self._of(min(n, at + step) - at), slice(at, min(n, at + step))) for at in range(0, n, step)]
+
+    def _of(self, slices: int) -> "Way":
+        shape = tuple(slices if i == self.axis else n for i, n in enumerate(self.plain))
         return Way(self.form, self.x, shape, True) if self.left else Way(self.form, shape, self.y, False)
 
     def apply(self, e: Field, f: Field) -> Field:

@@ -201,16 +201,17 @@ def reopened(target: Target, x: Shared, y: Shared, here: slice) -> Job:
     target.put(0, here, combined([(1, made), (1, _times(d.value, y))]))
 
 
-def forms(way: Way, places: Sequence[tuple[Target, slice]], es: Sequence[Shared], f: Shared) -> Job:
+def forms(way: Way, places: Sequence[Shared], es: Sequence[Shared], f: Shared) -> Job:
     """f(E, F) for each E, which are uniform and unopened: one form of all of them side by side along E's free axis.
 
-    `way` is that of one; `places`: where each product goes.
+    `way` is that of one; `places`: where each product goes, of its shape.
     """
     batch = yield
     made = batch.form(way.joined(len(es)), way.side_by_side([e.value for e in es], [e.mac for e in es]), f)
     yield
-    for (target, here), product in zip(places, way.apart(made, len(es)), strict=True):
-        target.put(0, here, product)
+    for place, product in zip(places, way.apart(made, len(es)), strict=True):
+        for to, component in ((place.value, product.value), (place.mac, product.mac)):
+            to[...] = component.reshape(to.shape)
 
 
 def reopened_form(target: Target, here: slice, way: Way, e: Shared, f: Shared) -> Job:

@@ -167,9 +167,10 @@ class Link:
                         mask = self.random.field(a.out.size)
                         out[i].append(self.keys.respond(i, a.layout, ciphertexts, a.operand, mask))
                         a.out[:] = field.sub(a.out, mask)
-            del came, message
+            del came, message, accepted, ciphertexts
             size = sum(self.keys.response_bytes(a.layout) for u in group for a in u.answers)
             answers = self.exchange(out, dict.fromkeys(self.others, size), "products")
+            del out
             for i in self.others:
                 offset = 0
                 for u in group:

@@ -16,6 +16,7 @@ from tacit.correlations.lattice.shared import Shared
 from tacit.errors import CheatingDetected, Mismatch
 from tacit.field import contiguous, size
 from tacit.sharing.forms import MatMul
+from tacit.sharing.maps import Shape
 from tacit.sharing.masks import Expression, Mask
 from tacit.sharing.requests import (
     LENGTH,
@@ -176,7 +177,10 @@ class Maker:
     def _forms(
         self, requests: Sequence[ProductRequest], targets: dict[int, Target], fresh: set[int]
     ) -> Iterator[tuple[int, Job]]:
-        """Matrix products and convolutions, one for each index of leading axes; those of one F side by side."""
+        """Matrix products and convolutions, one for each index of leading axes; those of one F side by side.
+
+        A large F is cut, and E is encrypted for each part: so a batch's memory is bounded, if E is not large itself.
+        """
         groups: dict[tuple[Way, Expression, int], list[tuple[Expression, Target]]] = {}
         for r in requests:
             kept = len(r.x.shape) - 2 if isinstance(r.form, MatMul) else 0
@@ -188,18 +192,20 @@ class Maker:
                 groups.setdefault((way, f, count), []).append((e, targets[id(r)]))
             else:
                 yield from self._reopened(way, self._evaluate(e), self._evaluate(f), targets[id(r)], count)
-        for (way, f, count), members in groups.items():
-            cost = size(way.encrypted) + size(way.form.shape(way.x, way.y))
-            at_once = max(1, (self.budget // 4) // cost)
+        for (whole, f, count), members in groups.items():
             plain = self._evaluate(f)
-            for start in range(0, len(members), at_once):
-                part = members[start : start + at_once]
-                es = [self._evaluate(e) for e, _ in part]
-                for i in range(count):
-                    places = [(target, _block(size(target.shape), count, i)) for _, target in part]
-                    block = jobs.part(plain, _block(plain.value.size, count, i))
-                    these = [jobs.part(e, _block(e.value.size, count, i)) for e in es]
-                    yield len(part) * cost + block.value.size, jobs.forms(way, places, these, block)
+            for way, here in whole.tiles(self.budget // 2):
+                cost = size(way.encrypted) + size(way.form.shape(way.x, way.y))
+                at_once = max(1, (self.budget // 4) // cost)
+                for start in range(0, len(members), at_once):
+                    part = members[start : start + at_once]
+                    es = [self._evaluate(e) for e, _ in part]
+                    for i in range(count):
+                        out = whole.form.shape(whole.x, whole.y)
+                        places = [_slices(_blocks(t.shares[0], count, out, i), whole.out_axis, here) for _, t in part]
+                        block = _slices(_blocks(plain, count, whole.plain, i), whole.axis, here)
+                        these = [_flat(_blocks(e, count, way.encrypted, i)) for e in es]
+                        yield len(part) * cost + block.value.size, jobs.forms(way, places, these, _flat(block))
 
     def _reopened(self, way: Way, e: Shared, f: Shared, target: Target, count: int) -> Iterator[tuple[int, Job]]:
         for i in range(count):
@@ -241,6 +247,21 @@ def price(r: Request, parties: int) -> int:
 def expected_bytes(r: Request, parties: int) -> int:
     """What a party sends each other one for it, about: right within a factor of two where batches are not nearly empty."""
     return SENT * price(r, parties) * size(r.shape)
+
+
+def _blocks(s: Shared, count: int, shape: Shape, i: int) -> Shared:
+    """The i-th of `count` blocks of a shape, one after another: a view."""
+    return Shared(s.value.reshape(count, *shape)[i], s.mac.reshape(count, *shape)[i])
+
+
+def _slices(s: Shared, axis: int, here: slice) -> Shared:
+    """Some slices along an axis: a view."""
+    index = (*[slice(None)] * axis, here)
+    return Shared(s.value[index], s.mac[index])
+
+
+def _flat(s: Shared) -> Shared:
+    return Shared(contiguous(s.value).reshape(-1), contiguous(s.mac).reshape(-1))
 
 
 def _block(total: int, count: int, i: int) -> slice:

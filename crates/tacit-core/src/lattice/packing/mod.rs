@@ -25,7 +25,7 @@ pub enum Side {
 }
 
 /// Polynomials of an operand that are ready to multiply at a time, but for one line of blocks.
-const READY: usize = 64;
+const READY: usize = 32;
 
 /// (coefficient, element).
 type Places = Vec<(u32, u32)>;
