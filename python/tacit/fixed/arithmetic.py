@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tacit import field as fp
 from tacit.engine.engine import Engine
 from tacit.errors import OutOfRange
-from tacit.field import CAPACITY
+from tacit.field import CAPACITY, Field
 from tacit.fixed.format import Format, constant, constants, decode, encode
 from tacit.sharing.forms import Elementwise, Form, MatMul, With
 from tacit.sharing.maps import (
@@ -119,9 +119,14 @@ class Arithmetic:
     def reveal(self, numbers: Sequence[Number], to: Sequence[int] | None = None) -> list[NDArray[np.float64] | None]:
         scales = f" at scale {', '.join(str(n.scale) for n in numbers)}"
         values = self.engine.reveal([n.wire for n in numbers], to, scales)
-        return [
-            None if v is None else decode(v, n.scale).reshape(n.shape) for v, n in zip(values, numbers, strict=True)
-        ]
+        mine = to is None or self.engine.protocol.me in to
+
+        def shown(n: Number, value: Field | None) -> NDArray[np.float64] | None:
+            if value is not None:
+                return decode(value, n.scale).reshape(n.shape)
+            return np.full(n.shape, np.nan) if mine else None  # it was shown this before it was lost and came back
+
+        return [shown(n, v) for n, v in zip(numbers, values, strict=True)]
 
     def uniform(self, low: float, high: float, shape: Shape) -> Number:
         """Secret, uniform on the multiples of (high - low) 2^-fraction in [low, high). Opens nothing."""

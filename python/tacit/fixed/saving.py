@@ -17,7 +17,7 @@ import numpy as np
 from tacit import _core
 from tacit import field as fp
 from tacit.engine.engine import Engine
-from tacit.errors import BadInput, CheatingDetected
+from tacit.errors import BadInput, CheatingDetected, TacitError
 from tacit.field import Field
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.sharing.forms import Elementwise, MatMul, With
@@ -51,6 +51,11 @@ class Saved:
 def export(a: Arithmetic, x: Number, kind: str) -> Saved:
     """This party's part of x. All parties have to do it alike: one product, one opening of x if there was none, a check."""
     engine = a.engine
+    if engine.returning:
+        raise TacitError(
+            "a party that comes back cannot save again what was saved before: keep the file that it wrote then, and save only "
+            "`if not session.returning`"
+        )
     beta = _random(engine, "save")
     flat = _linear(engine, Reshape((fp.size(x.shape),)), x.wire)
     tags = engine.record(Bilinear(Elementwise()), (flat, _linear(engine, Expand(flat.shape), beta)), flat.shape, "save")

@@ -55,7 +55,7 @@ def _spdz(s: Setting) -> "Protocol":
 def _shamir(s: Setting) -> "Protocol":
     from tacit.sharing.shamir import Shamir
 
-    return Shamir(s.me, s.parties, (s.parties - 1) // 2 if s.threshold is None else s.threshold, s.session)
+    return Shamir(s.me, s.parties, threshold_of(s.threshold, s.parties), s.session)
 
 
 def _clear(s: Setting) -> "Protocol":
@@ -95,6 +95,11 @@ def protocol_kind(name: str, parties: int, threshold: int | None = None) -> Kind
             f"{(parties - 1) // 2}, or start more parties"
         )
     return kind
+
+
+def threshold_of(given: int | None, parties: int) -> int:
+    """The parties that may collude: as many as there can be, if nothing is said."""
+    return (parties - 1) // 2 if given is None else given
 
 
 def checked_policy(on_loss: str) -> str:

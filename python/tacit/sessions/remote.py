@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tacit.engine.returns import Door, Return
 from tacit.fixed.format import Format
 from tacit.sessions import context as contexts
 from tacit.sessions.context import Context
 from tacit.sessions.emulation import emulated
 from tacit.sessions.options import TIMEOUT, Options, common_hello, session_id
-from tacit.sessions.protocols import DEALER_TRUST, protocol_kind
+from tacit.sessions.protocols import DEALER_TRUST, protocol_kind, threshold_of
 from tacit.sessions.session import Session, reason
 from tacit.sharing.source import Source
 from tacit.transport.channel import Channel
@@ -81,7 +82,7 @@ def _dry(context: Context, options: Options) -> Session:
 def _joined(context: Context, options: Options) -> Session:
     kind = protocol_kind(options.protocol, context.parties)
     store = _stored_source(context) if context.store else None
-    endpoint = open_endpoint(context)
+    endpoint = open_endpoint(context, always=kind.majority)
     opened: list[Channel] = []
 
     def end(why: str | None) -> None:
@@ -97,9 +98,23 @@ def _joined(context: Context, options: Options) -> Session:
         hello = {**options.hello(context.parties), **_script()}
         if store is not None:
             hello["store"] = store.id.hex()[:16]
-        online = endpoint.channel("online", range(context.parties), hello, timeout=options.timeout, within=context.wait)
+        past: Return | None = None
+        if context.rejoin:
+            past = Return(
+                endpoint,
+                context.parties,
+                threshold_of(options.threshold, context.parties),
+                hello,
+                options.timeout,
+                context.wait,
+            )
+            online, identifier = past.channel, past.session
+        else:
+            online = endpoint.channel(
+                "online", range(context.parties), hello, timeout=options.timeout, within=context.wait
+            )
+            identifier = agreed_id(online, context)
         opened.append(online)
-        identifier = agreed_id(online, context)
         source: Source | None = store
         if context.me == 0:
             _announce(kind.warning or (DEALER_TRUST if context.dealer else ""))
@@ -110,13 +125,25 @@ def _joined(context: Context, options: Options) -> Session:
                 source = _own_source(context, options, endpoint, opened, identifier)
         material = opened[-1].meter if len(opened) > 1 else None
         channel = emulated(online, options.latency, options.bandwidth)
-        return Session(context.me, context.parties, options, channel, source, identifier, material=material, on_end=end)
+        return Session(
+            context.me,
+            context.parties,
+            options,
+            channel,
+            source,
+            identifier,
+            material=material,
+            on_end=end,
+            door=lambda history: Door(endpoint, hello, identifier, history, options.timeout),
+            past=past,
+        )
     except BaseException as error:
         end(reason(error))
         raise
 
 
-def open_endpoint(context: Context) -> Endpoint:
+def open_endpoint(context: Context, always: bool = False) -> Endpoint:
+    """`always`: listen for parties that come back."""
     listener = None if context.listener is None else socket.socket(fileno=context.listener)
     identity = Identity.load(context.certificate, context.key)
     if context.passing:
@@ -128,6 +155,7 @@ def open_endpoint(context: Context) -> Endpoint:
         {i: pin for i, pin in context.pins.items() if i != context.me},
         names=context.names,
         listener=listener,
+        always=always,
     )
 
 

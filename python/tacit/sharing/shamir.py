@@ -9,7 +9,7 @@ Before any reveal all products are verified in one batch (`sharing.verification`
 before anything depends on it outside; openings are verified when they are made. Until then cheaters see uniform numbers only.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,10 @@ import numpy as np
 from tacit import field
 from tacit.errors import PartyLost
 from tacit.field import Field, size
-from tacit.sharing import comparison, truncation
+from tacit.sharing import comparison, resharing, truncation
 from tacit.sharing.bits import BitRing, FieldRing
 from tacit.sharing.forms import Elementwise, Form
+from tacit.sharing.maps import Shape
 from tacit.sharing.masks import Mask
 from tacit.sharing.opening import OpeningProtocol
 from tacit.sharing.operations import Bilinear, Input, OutputMask, Truncate
@@ -75,14 +76,24 @@ class Shamir(OpeningProtocol):
     def back(self, mark: Any) -> None:
         self._verifier.back(mark)
 
-    def without(self, lost: Collection[int]) -> None:
+    def view(self, members: Sequence[int]) -> None:
         pending = self._verifier.mark()
         if self._source is not None:
             self.checks += self._source.checks
         self.shares.burn()
-        self.group = Group(self.me, [i for i in self.members if i not in lost], self.threshold, self.group.session)
+        self.group = Group(self.me, members, self.threshold, self.group.session)
         self._started(Shares(self.group, "none"))
         self._verifier.back(pending)
+
+    def reshare(self, held: Sequence[tuple[Shape, Share | None]], holders: Sequence[int]) -> Rounds:
+        self.checks += 1
+        mine = None
+        if self.me in holders:
+            mine = np.concatenate([np.zeros(0, np.uint64), *(share[0].reshape(-1) for _, share in held if share)])
+        sizes = [size(shape) for shape, _ in held]
+        new = yield from resharing.reshare(self.shares, holders, mine, sum(sizes))
+        ends = np.cumsum(sizes, dtype=np.int64)
+        return [(new[e - n : e].reshape(shape).copy(),) for e, n, (shape, _) in zip(ends, sizes, held, strict=True)]
 
     def start(self) -> Rounds:
         """Agree on keys. Two rounds."""

@@ -69,6 +69,10 @@ class Emulated(Channel):
         super().part(peers)
         self._inner.part(peers)
 
+    def adopt(self, other: Channel) -> None:
+        self._inner.adopt(other)
+        self.peers = self._inner.peers
+
     def stop(self, message: str) -> None:
         self._inner.stop(message)
 

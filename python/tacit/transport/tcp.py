@@ -143,6 +143,16 @@ class TcpChannel(Channel):
             if (link := self._links.pop(peer, None)) is not None:
                 link.close()
 
+    def adopt(self, other: Channel) -> None:
+        assert isinstance(other, TcpChannel)
+        for peer, link in other._links.items():
+            if (old := self._links.pop(peer, None)) is not None:
+                old.close()
+            link.channel = self
+            self._links[peer] = link
+        self.peers = tuple(sorted(self._links))
+        other._links, other.peers, other._closed = {}, (), True
+
     def stop(self, message: str) -> None:
         self._farewell(Kind.STOP, reason_text(message), FAREWELL)
 

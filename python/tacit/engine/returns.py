@@ -1,0 +1,239 @@
+"""The way back of a party that was lost: it connects with all others, runs its script on what they tell of the past, and joins.
+
+Between the party and each of the others, in turn, until it has caught up:
+    it -> other: how many entries of the history its script has used
+    other -> it: the entries since, or its admission, with which the connection becomes one of the session's
+An entry is believed when more parties than may collude say the same. The others go on meanwhile; they admit it at the end of the
+first step at which all of them say that it has caught up, but for one step (`Recovery`).
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Collection, Mapping
+
+import msgpack
+
+from tacit.engine.history import Admission, Entry, History
+from tacit.errors import CheatingDetected, ConfigurationError, Mismatch, PartyLost, TacitError
+from tacit.transport.channel import LARGEST_FRAME
+from tacit.transport.endpoint import Endpoint
+from tacit.transport.handshake import handshake
+from tacit.transport.tcp import TcpChannel
+
+PURPOSE = "return"
+COUNT = 8
+LONGEST_SCRIPT = 3600.0
+"""Seconds that a script may take between two of its steps, while it catches up."""
+LONGEST_WORD = 1 << 16
+PAUSE = 0.1
+"""Seconds between two tries to reach the others."""
+
+
+class Door:
+    """Where the parties of a session meet those that come back. `hello`: what both sides have to run alike."""
+
+    def __init__(
+        self, endpoint: Endpoint, hello: Mapping[str, str], session: bytes, history: History, timeout: float
+    ) -> None:
+        self.endpoint, self.hello, self.session = endpoint, hello, session
+        self.history, self.timeout = history, timeout
+        self._visits: dict[int, Visit] = {}
+
+    def ready(self, members: Collection[int]) -> tuple[int, ...]:
+        """Who is at the door and has caught up."""
+        for party in self.endpoint.visitors(PURPOSE):
+            if (old := self._visits.pop(party, None)) is not None:
+                old.give_up()
+            self._visits[party] = Visit(self, party, members)
+            self._visits[party].start()
+        for party in [i for i, visit in self._visits.items() if visit.failed]:
+            self._visits.pop(party).give_up()
+        return tuple(sorted(i for i, visit in self._visits.items() if i not in members and visit.caught_up()))
+
+    def admit(self, party: int, admission: Admission) -> TcpChannel:
+        """The connection to `party`, which has been told where it joins; a broken one if that failed."""
+        return self._visits.pop(party).admit(admission)
+
+    def close(self) -> None:
+        for visit in self._visits.values():
+            visit.give_up()
+
+
+class Visit(threading.Thread):
+    """A party's conversation with one that comes back."""
+
+    def __init__(self, door: Door, party: int, members: Collection[int]) -> None:
+        super().__init__(name=f"tacit-visit-{party}", daemon=True)
+        self._door, self._party, self._members = door, party, tuple(members)
+        self._channel = door.endpoint.receive(party, PURPOSE, door.timeout)
+        self._used = -1
+        self._admission = b""
+        self._over = threading.Event()
+        self.failed = False
+
+    def caught_up(self) -> bool:
+        return not self.failed and self._used >= len(self._door.history) - 1
+
+    def admit(self, admission: Admission) -> TcpChannel:
+        with self._door.history.changed:
+            self._admission = admission.pack()
+            self._door.history.changed.notify_all()
+        if not self._over.wait(self._door.timeout):
+            self._channel.stop("it took too long to come back")
+        return self._channel
+
+    def give_up(self) -> None:
+        self.failed = True
+        self._channel.close()
+
+    def run(self) -> None:
+        try:
+            self._talk()
+        except (TacitError, OSError, ValueError):
+            self.failed = True
+        finally:
+            self._over.set()
+
+    def _talk(self) -> None:
+        party, channel, history = self._party, self._channel, self._door.history
+        handshake(channel, self._door.hello)
+        channel.exchange({party: [msgpack.packb([self._door.session, self._members])]}, {})
+        told = 0
+        while True:
+            came = channel.exchange({}, {party: COUNT}, timeout=LONGEST_SCRIPT)
+            self._used = int.from_bytes(came[party], "little")
+            with history.changed:
+                history.changed.wait_for(
+                    lambda: self._admission or len(history) > told or self.failed, self._door.timeout / 2
+                )
+                entries, admission = history.since(told), self._admission
+            told += len(entries)
+            channel.exchange({party: [msgpack.packb([list(entries), admission])]}, {})
+            if admission:
+                return
+
+
+class Knock(threading.Thread):
+    """Reaches one of the others, and hears which session it is in and with whom: `said`. Tries until it is told to stop."""
+
+    def __init__(self, endpoint: Endpoint, peer: int, hello: Mapping[str, str], timeout: float) -> None:
+        super().__init__(name=f"tacit-knock-{peer}", daemon=True)
+        self._endpoint, self._peer, self._hello, self._timeout = endpoint, peer, hello, timeout
+        self.channel: TcpChannel | None = None
+        self.said = b""
+        self.error: TacitError | None = None
+        self.stopped = threading.Event()
+
+    def run(self) -> None:
+        while not (self.stopped.is_set() or self.said or self.error):
+            try:
+                self.channel = self._endpoint.knock(self._peer, PURPOSE, self._timeout)
+                if self.channel is not None:
+                    handshake(self.channel, self._hello)
+                    self.said = bytes(self.channel.exchange({}, {self._peer: LONGEST_WORD})[self._peer])
+            except PartyLost:  # it leaves, or is on its way back itself
+                self.close()
+            except TacitError as error:
+                self.error = error
+            self.stopped.wait(0 if self.said else PAUSE)
+
+    def close(self) -> None:
+        if self.channel is not None:
+            self.channel.close()
+
+
+class Return:
+    """The side of the party that comes back. Belongs to the script's thread."""
+
+    def __init__(
+        self, endpoint: Endpoint, parties: int, threshold: int, hello: Mapping[str, str], timeout: float, within: float
+    ) -> None:
+        """Connect with all parties of a session that goes on, which have to answer `within` seconds."""
+        self._threshold = threshold
+        self.channel = TcpChannel(endpoint.me, {}, timeout=timeout, names=endpoint.names)
+        knocks = {i: Knock(endpoint, i, hello, timeout) for i in range(parties) if i != endpoint.me}
+        for knock in knocks.values():
+            knock.start()
+        self.session, found = self._answers(knocks, endpoint.me, time.monotonic() + within)
+        for i, knock in knocks.items():
+            knock.stopped.set()
+            if i in found:
+                assert knock.channel is not None
+                self.channel.adopt(knock.channel)
+            else:
+                knock.close()
+        self._told: dict[int, list[bytes]] = {i: [] for i in found}
+        self._admissions: dict[int, bytes] = {}
+        self._used = 0
+
+    def _answers(self, knocks: Mapping[int, Knock], me: int, deadline: float) -> tuple[bytes, list[int]]:
+        """The session's name, and all of its parties."""
+        while True:
+            said = {i: knock.said for i, knock in knocks.items() if knock.said}
+            if (header := self._agreed(said)) is not None:
+                session, members = msgpack.unpackb(header)
+                if {*members} - {me} <= said.keys():
+                    return bytes(session), [i for i in members if i != me]
+            errors = [knock.error for knock in knocks.values() if knock.error is not None]
+            if len(errors) > self._threshold:
+                raise errors[0]
+            if time.monotonic() > deadline:
+                raise ConfigurationError(
+                    f"this party cannot come back: of the others, {', '.join(map(str, sorted(said))) or 'none'} answered. It can "
+                    "while they are still computing, and if it reaches all of them"
+                )
+            time.sleep(PAUSE)
+
+    def take(self) -> Entry:
+        """The next entry. Waits for it."""
+        while (data := self._entry()) is None:
+            self._listen()
+        self._used += 1
+        return Entry.unpack(data)
+
+    def follows(self, what: str) -> bool:
+        """Whether the next entry is of this kind. Waits until that is known."""
+        if self.admission() is not None:
+            return False
+        data = self._entry()
+        assert data is not None
+        return Entry.unpack(data).what == what
+
+    def admission(self) -> Admission | None:
+        """Where this party joins, if that is after the entries that were used. Waits until that is known."""
+        while self._entry() is None:
+            if len(self._admissions) == len(self._told):
+                if (found := self._agreed(self._admissions)) is None:
+                    raise Mismatch("the parties do not say the same of where this one comes back; start it again")
+                return Admission.unpack(found)
+            self._listen()
+        return None
+
+    def _entry(self) -> bytes | None:
+        return self._agreed({i: told[self._used] for i, told in self._told.items() if len(told) > self._used})
+
+    def _agreed(self, said: Mapping[int, bytes]) -> bytes | None:
+        """What more parties say than may collude."""
+        if not said:
+            return None
+        value, count = Counter(said.values()).most_common(1)[0]
+        return value if count > self._threshold else None
+
+    def _listen(self) -> None:
+        """One turn with all that have not admitted this party yet."""
+        waiting = [i for i in self._told if i not in self._admissions]
+        if not waiting:
+            raise Mismatch("the parties tell different pasts of this session; start this party again")
+        used = self._used.to_bytes(COUNT, "little")
+        came = self.channel.exchange(
+            {i: [used] for i in waiting}, dict.fromkeys(waiting, LARGEST_FRAME), label="return"
+        )
+        for i, frame in came.items():
+            try:
+                entries, admission = msgpack.unpackb(bytes(frame))
+                self._told[i] += [bytes(e) for e in entries]
+            except (ValueError, TypeError, msgpack.UnpackException):
+                raise CheatingDetected(f"party {i} sent a malformed past") from None
+            if admission:
+                self._admissions[i] = bytes(admission)
