@@ -38,8 +38,8 @@ class Failing(Channel):
         self._inner._round(out, expect, frames, where, timeout)
 
     def part(self, peers):
-        super().part(peers)
         self._inner.part(peers)
+        self.peers = self._inner.peers
 
     def stop(self, message):
         if not self._gone:

@@ -149,7 +149,7 @@ class Recovery:
             if came[i][: len(note)] != note or len(came[i]) != len(whole):
                 raise Mismatch(f"party {i} ends another step than this party: do all parties run the same script?")
             mine &= int.from_bytes(came[i][len(note) :], "little")
-        self._coming = tuple(i for i in ready if mine >> i & 1)
+        self._coming = tuple(i for i in ready if mine >> i & 1)[:1]  # those after it do not know it yet
 
     def _back(self, mark: Any) -> None:
         for wire in self.wires:

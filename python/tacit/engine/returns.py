@@ -25,7 +25,7 @@ PURPOSE = "return"
 COUNT = 8
 LONGEST_SCRIPT = 3600.0
 """Seconds that a script may take between two of its steps, while it catches up."""
-LONGEST_WORD = 1 << 16
+LONGEST_NAME = 64
 PAUSE = 0.1
 """Seconds between two tries to reach the others."""
 
@@ -45,7 +45,7 @@ class Door:
         for party in self.endpoint.visitors(PURPOSE):
             if (old := self._visits.pop(party, None)) is not None:
                 old.give_up()
-            self._visits[party] = Visit(self, party, members)
+            self._visits[party] = Visit(self, party)
             self._visits[party].start()
         for party in [i for i, visit in self._visits.items() if visit.failed]:
             self._visits.pop(party).give_up()
@@ -63,9 +63,9 @@ class Door:
 class Visit(threading.Thread):
     """A party's conversation with one that comes back."""
 
-    def __init__(self, door: Door, party: int, members: Collection[int]) -> None:
+    def __init__(self, door: Door, party: int) -> None:
         super().__init__(name=f"tacit-visit-{party}", daemon=True)
-        self._door, self._party, self._members = door, party, tuple(members)
+        self._door, self._party = door, party
         self._channel = door.endpoint.receive(party, PURPOSE, door.timeout)
         self._used = -1
         self._admission = b""
@@ -98,7 +98,7 @@ class Visit(threading.Thread):
     def _talk(self) -> None:
         party, channel, history = self._party, self._channel, self._door.history
         handshake(channel, self._door.hello)
-        channel.exchange({party: [msgpack.packb([self._door.session, self._members])]}, {})
+        channel.exchange({party: [self._door.session]}, {})
         told = 0
         while True:
             came = channel.exchange({}, {party: COUNT}, timeout=LONGEST_SCRIPT)
@@ -115,28 +115,33 @@ class Visit(threading.Thread):
 
 
 class Knock(threading.Thread):
-    """Reaches one of the others, and hears which session it is in and with whom: `said`. Tries until it is told to stop."""
+    """Reaches one of the others, and hears which session it is in: `session`. Tries until then, or until it is told to stop."""
 
     def __init__(self, endpoint: Endpoint, peer: int, hello: Mapping[str, str], timeout: float) -> None:
         super().__init__(name=f"tacit-knock-{peer}", daemon=True)
         self._endpoint, self._peer, self._hello, self._timeout = endpoint, peer, hello, timeout
         self.channel: TcpChannel | None = None
-        self.said = b""
+        self.session = b""
         self.error: TacitError | None = None
-        self.stopped = threading.Event()
+        self._stopped = threading.Event()
 
     def run(self) -> None:
-        while not (self.stopped.is_set() or self.said or self.error):
+        while not (self._stopped.is_set() or self.session or self.error):
             try:
                 self.channel = self._endpoint.knock(self._peer, PURPOSE, self._timeout)
                 if self.channel is not None:
                     handshake(self.channel, self._hello)
-                    self.said = bytes(self.channel.exchange({}, {self._peer: LONGEST_WORD})[self._peer])
+                    self.session = bytes(self.channel.exchange({}, {self._peer: LONGEST_NAME})[self._peer])
             except PartyLost:  # it leaves, or is on its way back itself
                 self.close()
             except TacitError as error:
                 self.error = error
-            self.stopped.wait(0 if self.said else PAUSE)
+            self._stopped.wait(PAUSE)
+        if self._stopped.is_set():
+            self.close()
+
+    def stop(self) -> None:
+        self._stopped.set()
 
     def close(self) -> None:
         if self.channel is not None:
@@ -149,36 +154,34 @@ class Return:
     def __init__(
         self, endpoint: Endpoint, parties: int, threshold: int, hello: Mapping[str, str], timeout: float, within: float
     ) -> None:
-        """Connect with all parties of a session that goes on, which have to answer `within` seconds."""
+        """Connect with the parties of a session that goes on, which have to answer `within` seconds."""
         self._threshold = threshold
+        self._knock = lambda peer: Knock(endpoint, peer, hello, timeout)
         self.channel = TcpChannel(endpoint.me, {}, timeout=timeout, names=endpoint.names)
-        knocks = {i: Knock(endpoint, i, hello, timeout) for i in range(parties) if i != endpoint.me}
-        for knock in knocks.values():
-            knock.start()
-        self.session, found = self._answers(knocks, endpoint.me, time.monotonic() + within)
-        for i, knock in knocks.items():
-            knock.stopped.set()
-            if i in found:
-                assert knock.channel is not None
-                self.channel.adopt(knock.channel)
-            else:
-                knock.close()
-        self._told: dict[int, list[bytes]] = {i: [] for i in found}
+        self._told: dict[int, list[bytes]] = {}
         self._admissions: dict[int, bytes] = {}
         self._used = 0
+        self._knocks: dict[int, Knock] = {}
+        for peer in range(parties):
+            if peer != endpoint.me:
+                self._start(peer)
+        self.session = self._answer(time.monotonic() + within)
 
-    def _answers(self, knocks: Mapping[int, Knock], me: int, deadline: float) -> tuple[bytes, list[int]]:
-        """The session's name, and all of its parties."""
+    def _start(self, peer: int) -> None:
+        self._knocks[peer] = self._knock(peer)
+        self._knocks[peer].start()
+
+    def _answer(self, deadline: float) -> bytes:
+        """The session's name."""
         while True:
-            said = {i: knock.said for i, knock in knocks.items() if knock.said}
-            if (header := self._agreed(said)) is not None:
-                session, members = msgpack.unpackb(header)
-                if {*members} - {me} <= said.keys():
-                    return bytes(session), [i for i in members if i != me]
-            errors = [knock.error for knock in knocks.values() if knock.error is not None]
+            said = {i: knock.session for i, knock in self._knocks.items() if knock.session}
+            if (session := self._agreed(said)) is not None:
+                return session
+            errors = [knock.error for knock in self._knocks.values() if knock.error is not None]
             if len(errors) > self._threshold:
                 raise errors[0]
             if time.monotonic() > deadline:
+                self._stop()
                 raise ConfigurationError(
                     f"this party cannot come back: of the others, {', '.join(map(str, sorted(said))) or 'none'} answered. It can "
                     "while they are still computing, and if it reaches all of them"
@@ -203,9 +206,8 @@ class Return:
     def admission(self) -> Admission | None:
         """Where this party joins, if that is after the entries that were used. Waits until that is known."""
         while self._entry() is None:
-            if len(self._admissions) == len(self._told):
-                if (found := self._agreed(self._admissions)) is None:
-                    raise Mismatch("the parties do not say the same of where this one comes back; start it again")
+            if (found := self._agreed(self._admissions)) is not None and len(self._admissions) == len(self._told):
+                self._stop()
                 return Admission.unpack(found)
             self._listen()
         return None
@@ -220,20 +222,45 @@ class Return:
         value, count = Counter(said.values()).most_common(1)[0]
         return value if count > self._threshold else None
 
+    def _stop(self) -> None:
+        for knock in self._knocks.values():
+            knock.stop()
+
     def _listen(self) -> None:
         """One turn with all that have not admitted this party yet."""
+        for peer in [i for i, knock in self._knocks.items() if knock.session == self.session]:
+            channel = self._knocks.pop(peer).channel
+            assert channel is not None
+            self.channel.adopt(channel)
+            self._told[peer] = []
         waiting = [i for i in self._told if i not in self._admissions]
         if not waiting:
-            raise Mismatch("the parties tell different pasts of this session; start this party again")
-        used = self._used.to_bytes(COUNT, "little")
-        came = self.channel.exchange(
-            {i: [used] for i in waiting}, dict.fromkeys(waiting, LARGEST_FRAME), label="return"
-        )
-        for i, frame in came.items():
-            try:
-                entries, admission = msgpack.unpackb(bytes(frame))
-                self._told[i] += [bytes(e) for e in entries]
-            except (ValueError, TypeError, msgpack.UnpackException):
-                raise CheatingDetected(f"party {i} sent a malformed past") from None
-            if admission:
-                self._admissions[i] = bytes(admission)
+            raise Mismatch("the parties do not say the same of what was before; start this party again")
+        used = [self._used.to_bytes(COUNT, "little")]
+        for out in ({peer: used} for peer in waiting):
+            self._turn(out, {})
+        for peer in waiting:
+            for frame in self._turn({}, {peer: LARGEST_FRAME} if peer in self._told else {}).values():
+                self._hear(peer, bytes(frame))
+        if len(self._told) + len(self._knocks) <= self._threshold:
+            raise Mismatch("the others are lost; start again with all parties")
+
+    def _turn(self, out: Mapping[int, list[bytes]], expect: Mapping[int, int]) -> dict[int, bytearray]:
+        """With one of them; who is lost may come back as well."""
+        try:
+            return self.channel.exchange(out, expect, label="return")
+        except PartyLost as error:
+            peer = int(error.party)
+            self.channel.part([peer])
+            del self._told[peer]
+            self._start(peer)
+            return {}
+
+    def _hear(self, peer: int, frame: bytes) -> None:
+        try:
+            entries, admission = msgpack.unpackb(frame)
+            self._told[peer] += [bytes(e) for e in entries]
+        except (ValueError, TypeError, msgpack.UnpackException):
+            raise CheatingDetected(f"party {peer} sent a malformed past") from None
+        if admission:
+            self._admissions[peer] = bytes(admission)

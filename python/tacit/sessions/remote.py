@@ -61,7 +61,7 @@ def session(
         threshold=context.threshold,
         on_loss=on_loss,
     )
-    return _dry(context, options) if context.plan else _joined(context, options)
+    return _dry(context, options) if context.plan else joined(context, options)
 
 
 def _dry(context: Context, options: Options) -> Session:
@@ -79,7 +79,7 @@ def _dry(context: Context, options: Options) -> Session:
     )
 
 
-def _joined(context: Context, options: Options) -> Session:
+def joined(context: Context, options: Options) -> Session:
     kind = protocol_kind(options.protocol, context.parties)
     store = _stored_source(context) if context.store else None
     endpoint = open_endpoint(context, always=kind.majority)

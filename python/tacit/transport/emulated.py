@@ -66,8 +66,8 @@ class Emulated(Channel):
         self._inner.resume()
 
     def part(self, peers: Collection[int]) -> None:
-        super().part(peers)
         self._inner.part(peers)
+        self.peers = self._inner.peers
 
     def adopt(self, other: Channel) -> None:
         self._inner.adopt(other)

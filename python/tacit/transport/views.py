@@ -113,8 +113,8 @@ class Viewed(Channel):
         return lost
 
     def part(self, peers: Collection[int]) -> None:
-        super().part(peers)
         self._inner.part(peers)
+        self.peers = self._inner.peers
 
     def adopt(self, other: Channel) -> None:
         self._inner.adopt(other)
