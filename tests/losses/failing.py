@@ -1,53 +1,13 @@
 """Networks that fail, in one process: parties that vanish, hang or stall at a given round, drawn from a seed."""
 
 import contextlib
-import time
 from dataclasses import dataclass, field
 
 import numpy as np
 
 import tacit
 from tacit.errors import TacitError
-from tacit.transport.channel import Channel
-
-
-class Vanished(Exception):
-    """What ends the thread of a party that is lost."""
-
-
-class Failing(Channel):
-    """`channel`, of which `fate(round)` says before each round: None, "die", "hang", or seconds to stall.
-
-    Who dies closes its connections; who hangs keeps them open and says nothing any more.
-    """
-
-    def __init__(self, channel, fate):
-        super().__init__(channel.me, channel.peers, timeout=channel.timeout, meter=channel.meter, names=channel.names)
-        self._inner, self._fate, self.rounds, self._gone = channel, fate, 0, False
-
-    def _round(self, out, expect, frames, where, timeout):
-        fate = None if self._gone else self._fate(self.rounds, where)
-        self.rounds += 1
-        if fate == "die":
-            self._inner.close()
-        if fate in ("die", "hang"):
-            self._gone = True
-            raise Vanished(fate)
-        if fate is not None:
-            time.sleep(fate)
-        self._inner._round(out, expect, frames, where, timeout)
-
-    def part(self, peers):
-        self._inner.part(peers)
-        self.peers = self._inner.peers
-
-    def stop(self, message):
-        if not self._gone:
-            self._inner.stop(message)
-
-    def close(self):
-        if not self._gone:
-            self._inner.close()
+from tacit.testing.nodes import Failing, Vanished
 
 
 @dataclass

@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping
 import msgpack
 
 from tacit.engine.history import Admission, Entry, History
-from tacit.errors import CheatingDetected, ConfigurationError, Mismatch, PartyLost, TacitError
+from tacit.errors import CheatingDetected, ConfigurationError, PartyLost, TacitError
 from tacit.transport.channel import LARGEST_FRAME
 from tacit.transport.endpoint import Endpoint
 from tacit.transport.handshake import handshake
@@ -165,13 +165,14 @@ class Return:
         for peer in range(parties):
             if peer != endpoint.me:
                 self._start(peer)
-        self.session = self._answer(time.monotonic() + within)
+        self._within, self._deadline = within, time.monotonic() + within
+        self.session = self._answer()
 
     def _start(self, peer: int) -> None:
         self._knocks[peer] = self._knock(peer)
         self._knocks[peer].start()
 
-    def _answer(self, deadline: float) -> bytes:
+    def _answer(self) -> bytes:
         """The session's name."""
         while True:
             said = {i: knock.session for i, knock in self._knocks.items() if knock.session}
@@ -180,13 +181,17 @@ class Return:
             errors = [knock.error for knock in self._knocks.values() if knock.error is not None]
             if len(errors) > self._threshold:
                 raise errors[0]
-            if time.monotonic() > deadline:
+            if time.monotonic() > self._deadline:
                 self._stop()
-                raise ConfigurationError(
-                    f"this party cannot come back: of the others, {', '.join(map(str, sorted(said))) or 'none'} answered. It can "
-                    "while they are still computing, and if it reaches all of them"
-                )
+                raise self._alone(said)
             time.sleep(PAUSE)
+
+    @staticmethod
+    def _alone(there: Collection[int]) -> ConfigurationError:
+        return ConfigurationError(
+            f"this party cannot come back: of the others, {', '.join(map(str, sorted(there))) or 'none'} answered alike. It can "
+            "while they are still computing, and if it reaches all of them"
+        )
 
     def take(self) -> Entry:
         """The next entry. Waits for it."""
@@ -206,11 +211,18 @@ class Return:
     def admission(self) -> Admission | None:
         """Where this party joins, if that is after the entries that were used. Waits until that is known."""
         while self._entry() is None:
-            if (found := self._agreed(self._admissions)) is not None and len(self._admissions) == len(self._told):
+            if (found := self._agreed(self._admissions)) is not None and self._told.keys() <= self._admissions.keys():
                 self._stop()
-                return Admission.unpack(found)
+                return self._checked(Admission.unpack(found))
             self._listen()
         return None
+
+    def _checked(self, admission: Admission) -> Admission:
+        """It has a connection with all others."""
+        for peer in admission.members:
+            if peer not in (*self._told, self.channel.me):
+                raise PartyLost(peer, "its connection broke off while this party came back", "return")
+        return admission
 
     def _entry(self) -> bytes | None:
         return self._agreed({i: told[self._used] for i, told in self._told.items() if len(told) > self._used})
@@ -234,16 +246,19 @@ class Return:
             self.channel.adopt(channel)
             self._told[peer] = []
         waiting = [i for i in self._told if i not in self._admissions]
+        if len(self._told) > self._threshold:
+            self._deadline = time.monotonic() + self._within
+        if time.monotonic() > self._deadline or (self._admissions and not waiting):
+            self._stop()
+            raise self._alone(self._told)
         if not waiting:
-            raise Mismatch("the parties do not say the same of what was before; start this party again")
+            time.sleep(PAUSE)
         used = [self._used.to_bytes(COUNT, "little")]
         for out in ({peer: used} for peer in waiting):
             self._turn(out, {})
         for peer in waiting:
             for frame in self._turn({}, {peer: LARGEST_FRAME} if peer in self._told else {}).values():
                 self._hear(peer, bytes(frame))
-        if len(self._told) + len(self._knocks) <= self._threshold:
-            raise Mismatch("the others are lost; start again with all parties")
 
     def _turn(self, out: Mapping[int, list[bytes]], expect: Mapping[int, int]) -> dict[int, bytearray]:
         """With one of them; who is lost may come back as well."""

@@ -17,7 +17,7 @@ import numpy as np
 from tacit import _core
 from tacit import field as fp
 from tacit.engine.engine import Engine
-from tacit.errors import BadInput, CheatingDetected, TacitError
+from tacit.errors import BadInput, CheatingDetected
 from tacit.field import Field
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.sharing.forms import Elementwise, MatMul, With
@@ -51,18 +51,15 @@ class Saved:
 def export(a: Arithmetic, x: Number, kind: str) -> Saved:
     """This party's part of x. All parties have to do it alike: one product, one opening of x if there was none, a check."""
     engine = a.engine
-    if engine.returning:
-        raise TacitError(
-            "a party that comes back cannot save again what was saved before: keep the file that it wrote then, and save only "
-            "`if not session.returning`"
-        )
     beta = _random(engine, "save")
     flat = _linear(engine, Reshape((fp.size(x.shape),)), x.wire)
     tags = engine.record(Bilinear(Elementwise()), (flat, _linear(engine, Expand(flat.shape), beta)), flat.shape, "save")
     engine.force(flat, tags, beta, purpose="save")
     engine.check()  # before anything is kept: tags of altered openings would fit altered summands
     protocol = engine.protocol
-    if engine.dry:
+    if engine.returning:
+        parts = [np.zeros(0, np.uint64)] * 3  # it has no shares of what was before
+    elif engine.dry:
         parts = [np.zeros(w.shape, np.uint64) for w in (flat, tags, beta)]
     else:
         parts = [protocol.summand(w.value()) for w in (flat, tags, beta)]
@@ -122,6 +119,10 @@ def _check(engine: Engine, s: Saved) -> None:
             f"{parties} under {protocol}: every party restores what it saved itself"
         )
     count = fp.size(s.shape)
+    if count and not s.values:
+        raise BadInput(
+            "this holds no share: a party on its way back saved it (`session.returning`). Restore the file that it wrote before"
+        )
     if (len(s.values), len(s.tags), len(s.key)) != (8 * count, 8 * count, 8):
         raise BadInput("a saved share is damaged: its length is not that of its shape")
 

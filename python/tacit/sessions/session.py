@@ -97,7 +97,7 @@ class Session:
         """Whether this party was lost, and only runs through what the others did meanwhile, until it has caught up.
 
         Until then its script goes as it went: what was revealed to all is what it was, what was revealed to this party alone is
-        NaN, and nothing can be saved.
+        NaN, and what is saved holds nothing: do not write it over an earlier file.
         """
         return self.engine.returning
 
