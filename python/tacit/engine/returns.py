@@ -26,6 +26,8 @@ COUNT = 8
 LONGEST_SCRIPT = 3600.0
 """Seconds that a script may take between two of its steps, while it catches up."""
 LONGEST_NAME = 64
+NOBODY = 5.0
+"""Seconds after which a run is over whose parties do not even listen."""
 PAUSE = 0.1
 """Seconds between two tries to reach the others."""
 
@@ -104,9 +106,8 @@ class Visit(threading.Thread):
             came = channel.exchange({}, {party: COUNT}, timeout=LONGEST_SCRIPT)
             self._used = int.from_bytes(came[party], "little")
             with history.changed:
-                history.changed.wait_for(
-                    lambda: self._admission or len(history) > told or self.failed, self._door.timeout / 2
-                )
+                if len(history) == told and not self._admission:
+                    history.changed.wait(self._door.timeout / 2)
                 entries, admission = history.since(told), self._admission
             told += len(entries)
             channel.exchange({party: [msgpack.packb([list(entries), admission])]}, {})
@@ -122,6 +123,8 @@ class Knock(threading.Thread):
         self._endpoint, self._peer, self._hello, self._timeout = endpoint, peer, hello, timeout
         self.channel: TcpChannel | None = None
         self.session = b""
+        self.nobody = False
+        """Nothing listens there."""
         self.error: TacitError | None = None
         self._stopped = threading.Event()
 
@@ -129,11 +132,14 @@ class Knock(threading.Thread):
         while not (self._stopped.is_set() or self.session or self.error):
             try:
                 self.channel = self._endpoint.knock(self._peer, PURPOSE, self._timeout)
+                self.nobody = False
                 if self.channel is not None:
                     handshake(self.channel, self._hello)
                     self.session = bytes(self.channel.exchange({}, {self._peer: LONGEST_NAME})[self._peer])
             except PartyLost:  # it leaves, or is on its way back itself
                 self.close()
+            except ConnectionRefusedError:
+                self.nobody = True
             except TacitError as error:
                 self.error = error
             self._stopped.wait(PAUSE)
@@ -174,6 +180,7 @@ class Return:
 
     def _answer(self) -> bytes:
         """The session's name."""
+        seen = time.monotonic()
         while True:
             said = {i: knock.session for i, knock in self._knocks.items() if knock.session}
             if (session := self._agreed(said)) is not None:
@@ -181,7 +188,9 @@ class Return:
             errors = [knock.error for knock in self._knocks.values() if knock.error is not None]
             if len(errors) > self._threshold:
                 raise errors[0]
-            if time.monotonic() > self._deadline:
+            if not all(knock.nobody for knock in self._knocks.values()):
+                seen = time.monotonic()
+            if time.monotonic() > min(self._deadline, seen + NOBODY):
                 self._stop()
                 raise self._alone(said)
             time.sleep(PAUSE)

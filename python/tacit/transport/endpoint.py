@@ -159,12 +159,14 @@ class Endpoint:
         return channel
 
     def knock(self, peer: int, purpose: str, timeout: float) -> TcpChannel | None:
-        """A connection with `peer`, whichever has the lower index, if it is there now."""
+        """A connection with `peer`, whichever has the lower index, if it answers now; ConnectionRefusedError: nobody is there."""
         if peer not in self._addresses:
             raise ConfigurationError(f"{self._who(peer)} has no address; add its host and port")
         host, port = self._addresses[peer]
         try:
             return self._made({peer: self._dial(peer, host, port, purpose, min(timeout, GREETING))}, timeout)
+        except ConnectionRefusedError:
+            raise
         except (OSError, EOFError, Malformed):
             return None
 
