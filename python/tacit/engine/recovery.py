@@ -142,13 +142,16 @@ class Recovery:
         ready = () if door is None else door.ready(self._engine.protocol.members)
         note = THROUGH + self._done.to_bytes(8, "little")
         mine = sum(1 << i for i in ready)
+        protocol = self._engine.protocol
+        away = sum(1 << i for i in range(protocol.parties) if i not in protocol.members)
         peers = self._channel.peers
         whole = note + mine.to_bytes(PARTIES // 8, "little")
         came = self._channel.exchange({i: [whole] for i in peers}, dict.fromkeys(peers, len(whole)), label="through")
         for i in peers:
-            if came[i][: len(note)] != note or len(came[i]) != len(whole):
+            theirs = int.from_bytes(came[i][len(note) :], "little")
+            if came[i][: len(note)] != note or len(came[i]) != len(whole) or theirs & ~away:
                 raise Mismatch(f"party {i} ends another step than this party: do all parties run the same script?")
-            mine &= int.from_bytes(came[i][len(note) :], "little")
+            mine &= theirs
         self._coming = tuple(i for i in ready if mine >> i & 1)[:1]  # those after it do not know it yet
 
     def _back(self, mark: Any) -> None:

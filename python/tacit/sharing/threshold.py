@@ -124,6 +124,16 @@ class Group:
         return hashed(domain, self.session, *parts)
 
 
+Term = tuple[int, Field]
+"""A weight, and what it is of."""
+
+
+def _sum(terms: Sequence[Term]) -> Field:
+    """In one pass over all of them."""
+    (weight, array), *more = terms
+    return array if weight == 1 and not more else combined([w for w, _ in terms], [a for _, a in terms])
+
+
 def hashed(domain: str, *parts: bytes) -> bytes:
     h = hashlib.blake2b(person=b"tacit shamir", digest_size=KEY)
     for part in (domain.encode(), *parts):
@@ -197,30 +207,36 @@ class Shares:
         self, dealers: Sequence[int], mine: Field | None, shape: Sequence[int]
     ) -> Generator[Exchange, Any, dict[int, Field]]:
         """This party's share of what each of `dealers` deals, by dealer; `mine` is what it deals itself. One round."""
+        flat = None if mine is None else fp.contiguous(mine).reshape(-1)
+        terms = yield from self._deal(dealers, flat, 1, size(shape))
+        return {i: _sum(found).reshape(shape) for i, found in terms.items()}
+
+    def _deal(
+        self, dealers: Sequence[int], mine: Field | None, factor: int, count: int
+    ) -> Generator[Exchange, Any, dict[int, list[Term]]]:
+        """By dealer, the terms that this party's share of what it deals is the sum of; this one deals `factor` times `mine`."""
         self.alive()
-        count = size(shape)
         out: dict[int, list[Field]] = {}
-        shares: dict[int, Field] = {}
+        terms: dict[int, list[Term]] = {}
         expect: dict[int, int] = {}
         for i in dealers:
             if i == self.me:
                 assert mine is not None
-                parts = [fp.contiguous(mine).reshape(-1)]
-                parts += [self._draw[j].field(count) for j in self.group.drawers(i)]
-                for j, factors in self._deals[i].items():
-                    share = combined(factors, parts)
+                parts = [mine, *(self._draw[j].field(count) for j in self.group.drawers(i))]
+                for j, (first, *rest) in self._deals[i].items():
+                    found = list(zip([factor * first % fp.P, *rest], parts, strict=True))
                     if j == i:
-                        shares[i] = share.reshape(shape)
+                        terms[i] = found
                     else:
-                        out[j] = [share]
+                        out[j] = [_sum(found)]
             elif self.me in self._deals[i]:
                 expect[i] = 8 * count
             else:
-                shares[i] = self._drawn[i].field(count).reshape(shape)
+                terms[i] = [(1, self._drawn[i].field(count))]
         came = yield Exchange(out, expect)
         for i in expect:
-            shares[i] = received(came[i], tuple(shape), i)
-        return shares
+            terms[i] = [(1, received(came[i], (count,), i))]
+        return terms
 
     def deal_cost(self, dealers: Sequence[int], count: int) -> tuple[int, int]:
         return 1, 8 * count * (len(self.members) - 1 - self.threshold) * (self.me in dealers)
@@ -228,9 +244,11 @@ class Shares:
     def reduce(self, z: Field) -> Generator[Exchange, Any, Field]:
         """A new sharing, of degree t, of what has shares `z` of degree 2t. One round."""
         dealers = self.group.multipliers
-        mine = fp.scale(z, self._reduce[dealers.index(self.me)]) if self.me in dealers else None
-        shares = yield from self.deal(dealers, mine, z.shape)
-        return combined([1] * len(shares), list(shares.values()))
+        mine, factor = None, 1
+        if self.me in dealers:
+            mine, factor = fp.contiguous(z).reshape(-1), self._reduce[dealers.index(self.me)]
+        terms = yield from self._deal(dealers, mine, factor, z.size)
+        return _sum([term for found in terms.values() for term in found]).reshape(z.shape)
 
     def reduce_cost(self, count: int) -> tuple[int, int]:
         return self.deal_cost(self.group.multipliers, count)
