@@ -138,9 +138,9 @@ class ShamirSource(Source):
             kept = np.ascontiguousarray(drawn[:, full == 0][:, :left])
             parts.append(kept)
             left -= kept.shape[1]
-        return (
-            list(np.concatenate(parts, axis=1).reshape(bits, *shape)) if parts else [np.zeros(shape, np.uint64)] * bits
-        )
+        if not parts:
+            return [np.zeros(shape, np.uint64)] * bits
+        return _rows(np.concatenate(parts, axis=1).reshape(bits, *shape))
 
     def _full(self, bits: Field) -> Rounds:
         """The product of the bits along the first axis, verified, then opened."""
@@ -157,7 +157,7 @@ class ShamirSource(Source):
         """So many bits for each place of `shape`."""
         number = count * size(shape)
         taken, self._bits = self._bits[:number], self._bits[number:]
-        return list(taken.reshape(count, *shape))
+        return _rows(taken.reshape(count, *shape))
 
     # Masks.
 
@@ -222,6 +222,11 @@ class ShamirSource(Source):
             found[r] = ((z,),)
         yield from self._verifier.check()
         return found
+
+
+def _rows(array: Field) -> list[Field]:
+    """Along the first axis; arrays also where no other axis is left."""
+    return [array[k, ...] for k in range(len(array))]
 
 
 def bits_of(r: Request, summands: int) -> int:
