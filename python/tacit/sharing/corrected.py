@@ -15,7 +15,7 @@ times, so at more than half of the honest parties: no two go on with different D
 
 from collections.abc import Collection, Mapping
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from tacit.errors import CheatingDetected, ConfigurationError
 from tacit.field import Field
@@ -92,7 +92,7 @@ class Corrected(MaskedProtocol, Shamir):
             )
         self.suspected: set[int] = set()
         self._held: Held = WeakKeyDictionary()
-        self._openers: list[Task] = []
+        self._openers: WeakSet[Task] = WeakSet()
         """What opens values in this step."""
         super().__init__(me, parties, threshold, session)
 
@@ -114,7 +114,7 @@ class Corrected(MaskedProtocol, Shamir):
     # Steps. Masks that opened a value in a step that ended serve on; what was opened in one that did not is forgotten.
 
     def mark(self) -> Any:
-        self._openers = []
+        self._openers.clear()
 
     def back(self, mark: Any) -> None:
         for task in self._openers:
@@ -122,7 +122,7 @@ class Corrected(MaskedProtocol, Shamir):
 
     def opens(self, wire: Wire, opening: Opening) -> None:
         super().opens(wire, opening)
-        self._openers += opening.tasks
+        self._openers.update(opening.tasks)
 
     # Inputs.
 
