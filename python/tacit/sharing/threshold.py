@@ -256,11 +256,14 @@ class Shares:
         return self._value(mine, came)
 
     def open_to(self, shares: Mapping[int, Field]) -> Generator[Exchange, Any, Field | None]:
-        """By party, this party's share of what is opened to it alone. Returns what is opened to this one. One round."""
+        """By party, this party's share of what is opened to it alone. Returns what is opened to this one. One round.
+
+        All wait for all, so that a lost party is missed by all at once: else who waits for a receiver would miss that one.
+        """
         self.alive()
-        mine = shares.get(self.me)
-        out = {i: [fp.contiguous(share)] for i, share in shares.items() if i != self.me}
-        came = yield Exchange(out, {} if mine is None else dict.fromkeys(self.group.others, mine.nbytes), self.corrects)
+        mine, others = shares.get(self.me), self.group.others
+        out = {i: [fp.contiguous(shares[i])] if i in shares else [] for i in others}
+        came = yield Exchange(out, dict.fromkeys(others, 0 if mine is None else mine.nbytes), self.corrects)
         return None if mine is None else self._value(fp.contiguous(mine), came)
 
     def _value(self, mine: Field, came: Mapping[int, memoryview]) -> Field:
