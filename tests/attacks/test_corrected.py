@@ -1,13 +1,10 @@
 """Shamir's shares with correction against liars: t of them change nothing, whatever they send when values are opened."""
 
-import itertools
-import random
-
 import numpy as np
 import pytest
 
 from tacit import field as fp
-from tacit.errors import CheatingDetected, PeerStopped, TooFewLeft
+from tacit.errors import CheatingDetected, Mismatch, PeerStopped, TooFewLeft
 from tacit.field import P
 from tacit.sharing.corrected import Corrected, CorrectedShares
 from tacit.sharing.threshold import Shares
@@ -114,25 +111,18 @@ def test_lies_to_one_party_only(lie, parties, liars):
     np.testing.assert_array_equal(outcome.results[0], outcome.results[1])
 
 
-def test_lies_that_fit_each_other():
-    """Both liars of seven shift their shares along one polynomial of degree t, which so has four points of what is opened."""
-    shifts = {2: 3 * 5 % P, 6: 7 * 5 % P}  # 5 x at the points of the two
-
-    def work(session):
-        x = session.secret(np.arange(4.0), owner=0)
-        return session.reveal(x * x)
-
+def test_lies_that_fit_each_other(monkeypatch):
+    """Both liars of seven add to their shares what is zero at two honest parties: four points lie on a wrong polynomial."""
+    shifts = {i: i * (i - 1) for i in (2, 6)}  # of degree t, zero at parties 0 and 1, 2 at the secret
     original = CorrectedShares.open
 
     def open(self, share):
-        return original(self, added(share, shifts[self.me]) if self.me in shifts else share)
+        return original(self, fp.add(share, np.full_like(share, shifts.get(self.me, 0))))
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CorrectedShares, "open", open)
-        outcome = attacked(7, (), None, work=work, **CORRECTED)
-    assert not outcome.errors
-    for result in outcome.results.values():
-        assert np.abs(result - np.arange(4.0) ** 2).max() < 1e-3
+    monkeypatch.setattr(CorrectedShares, "open", open)
+    outcome = attacked(7, **CORRECTED)
+    right(outcome, 7, ())
+    assert all(session.engine.protocol.suspected == {2, 6} for session in outcome.sessions.values())
 
 
 def test_correction_is_what_protects(monkeypatch):
@@ -150,14 +140,25 @@ def test_correction_is_what_protects(monkeypatch):
 
 
 @pytest.mark.parametrize(("parties", "liars"), [(4, (2, 3)), (7, (2, 4, 6)), (7, (0, 1, 2, 3, 4, 5))])
-@pytest.mark.parametrize("lie", [one_more, anything, outside_the_field], ids=lambda lie: lie.__name__)
+@pytest.mark.parametrize("lie", [anything, outside_the_field, empty], ids=lambda lie: lie.__name__)
 def test_more_liars_than_the_threshold(lie, parties, liars):
-    """Liars who do not fit each other: found, nothing is revealed."""
-    count = itertools.count(random.randrange(1 << 20))
-    outcome = attacked(parties, liars, liar(lambda p: message(p, (elements(p) + next(count)) % P)), **CORRECTED)
+    """Liars whose lies do not fit each other: found, nothing is revealed."""
+    outcome = attacked(parties, liars, liar(lie), **CORRECTED)
     results, errors = honest(outcome, parties, liars)
     assert not results
     assert all(isinstance(e, CheatingDetected | PeerStopped | TooFewLeft) for e in errors.values()), errors
+
+
+@pytest.mark.parametrize("what", ["agree", "through", "reveal"])
+def test_what_is_not_corrected(what):
+    """Lies about the operations and the ends of steps, and more bytes than are due, end the session."""
+
+    def tamper(peer, number, payload, label):
+        return bytes(payload) + bytes(8) if label == what else payload
+
+    results, errors = honest(attacked(4, 3, tamper, timeout=0.5, **CORRECTED), 4, 3)
+    assert not results
+    assert all(isinstance(e, Mismatch | PeerStopped) for e in errors.values()), errors
 
 
 @pytest.mark.parametrize("what", MATERIAL)
@@ -261,6 +262,24 @@ def test_a_liar_and_a_loss(monkeypatch):
         for result in outcome.results.values():
             assert np.abs(result - failing.RIGHT).max() < 1e-3
         assert outcome.sessions[0].engine.protocol.suspected == {3}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("what", ["die", "hang"])
+def test_a_liar_and_a_loss_at_every_round(what, monkeypatch):
+    original = CorrectedShares.open
+
+    def open(self, share):
+        return original(self, fp.add(share, np.ones_like(share)) if self.me == 3 else share)
+
+    monkeypatch.setattr(CorrectedShares, "open", open)
+    total = max(failing.rounds(failing.compute, 5, 1, **CORRECTED).values())
+    for number in range(2, total):
+        outcome = failing.run(failing.compute, 5, 1, {4: failing.at(number, what)}, timeout=1, **CORRECTED)
+        assert sorted(outcome.results) == [0, 1, 2, 3], (number, outcome.errors)
+        for result in outcome.results.values():
+            assert np.abs(result - failing.RIGHT).max() < 1e-3
 
 
 @pytest.mark.parametrize(
