@@ -57,8 +57,10 @@ def placed(function: Callable[..., None]) -> Callable[..., None]:
 
 @tacit.command(context_settings=PASS_ON)
 @placed
-@click.option("--protocol", help="spdz (default), shamir (honest majority), or clear (INSECURE, for tests).")
-@click.option("--threshold", type=click.IntRange(1), help="Parties that may collude under shamir; default (n - 1) / 2.")
+@click.option(
+    "--protocol", help="spdz (default), shamir or shamir-corrected (honest majority), or clear (INSECURE, for tests)."
+)
+@click.option("--threshold", type=click.IntRange(1), help="Parties that may collude; by default as many as can be.")
 @click.option(
     "--rejoin",
     is_flag=True,
@@ -75,7 +77,7 @@ def run(script: str, arguments: tuple[str, ...], **options: Any) -> None:
 
     \b
     A file of --parties lists all of them, in order, and the dealer if the protocol needs one:
-        protocol = "spdz"                 # or "shamir", with: threshold = 2
+        protocol = "spdz"                 # or "shamir", "shamir-corrected", with: threshold = 2
         [[party]]
         address = "bank.example:7000"
         certificate = "bank.pem"          # or: fingerprint = "3f5c..."
@@ -195,7 +197,7 @@ def keygen(name: str, out: Path) -> None:
 @tacit.command(context_settings=PASS_ON)
 @click.option("-n", "count", type=click.IntRange(1), default=2, show_default=True, help="Parties.")
 @click.option("--protocol", default="spdz", show_default=True)
-@click.option("--threshold", type=click.IntRange(1), help="Parties that may collude under shamir.")
+@click.option("--threshold", type=click.IntRange(1), help="Parties that may collude.")
 @click.option("--dealer", is_flag=True, help="With a dealer.")
 @click.option("--topology", type=click.Choice(["mesh", "hub"]), default="mesh", show_default=True)
 @click.argument("script", type=SCRIPT)

@@ -17,7 +17,7 @@ class Outcome:
     sessions: dict = field(default_factory=dict)
 
 
-def run(work, parties, threshold, fates, timeout=1.0, **options):
+def run(work, parties, threshold, fates, timeout=1.0, protocol="shamir", **options):
     """`fates` {party: fate}. What became of each party that did not vanish."""
     outcome = Outcome()
 
@@ -37,7 +37,7 @@ def run(work, parties, threshold, fates, timeout=1.0, **options):
             body,
             parties=parties,
             threshold=threshold,
-            protocol="shamir",
+            protocol=protocol,
             timeout=timeout,
             wrap=wrap,
             tensors=False,
@@ -50,7 +50,7 @@ def at(number, what):
     return lambda round, where: what if round == number else None
 
 
-def rounds(work, parties, threshold):
+def rounds(work, parties, threshold, **options):
     """How many rounds each party takes when nothing fails."""
     counted = {}
 
@@ -60,7 +60,7 @@ def rounds(work, parties, threshold):
 
         return fate
 
-    outcome = run(work, parties, threshold, {i: note(i) for i in range(parties)}, timeout=10)
+    outcome = run(work, parties, threshold, {i: note(i) for i in range(parties)}, timeout=10, **options)
     assert not outcome.errors
     return counted
 

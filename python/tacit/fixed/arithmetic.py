@@ -372,7 +372,8 @@ class Arithmetic:
         return product
 
     def _narrow(self, x: Number, elementwise: bool, again: bool) -> Number:
-        unopened = elementwise and x.wire.known(True) is None
+        # What is opened may be forgotten after a loss, and not at all parties between the same two lines of the script.
+        unopened = elementwise and (self.engine.recovery is not None or x.wire.known(True) is None)
         return self.round(x) if unopened or (again and x.bits + self.format.bits > CAPACITY) else x
 
     def _smaller_narrower(self, x: Number, y: Number, excess: int) -> tuple[Number, Number]:

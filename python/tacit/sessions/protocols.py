@@ -35,14 +35,23 @@ class Setting:
 class Kind:
     """`sourced`: it needs a source of correlations (for now: a dealer). `warning` is shown at start-up.
 
-    `majority`: it assumes that at most a threshold of the parties collude, fewer than half of them.
+    `times`: of `times` t + 1 parties it withstands t, the threshold; 0: it has none, and withstands all but one (or none).
     """
 
     make: "Callable[[Setting], Protocol]"
     sourced: bool
     fewest: int
     warning: str = ""
-    majority: bool = False
+    times: int = 0
+
+    @property
+    def majority(self) -> bool:
+        """Whether it assumes that fewer than half of the parties collude."""
+        return self.times > 0
+
+    def threshold(self, parties: int) -> int:
+        """The largest there can be."""
+        return (parties - 1) // self.times
 
 
 def _spdz(s: Setting) -> "Protocol":
@@ -55,7 +64,17 @@ def _spdz(s: Setting) -> "Protocol":
 def _shamir(s: Setting) -> "Protocol":
     from tacit.sharing.shamir import Shamir
 
-    return Shamir(s.me, s.parties, threshold_of(s.threshold, s.parties), s.session)
+    return Shamir(s.me, s.parties, _threshold("shamir", s), s.session)
+
+
+def _corrected(s: Setting) -> "Protocol":
+    from tacit.sharing.corrected import Corrected
+
+    return Corrected(s.me, s.parties, _threshold("shamir-corrected", s), s.session)
+
+
+def _threshold(name: str, s: Setting) -> int:
+    return REGISTRY[name].threshold(s.parties) if s.threshold is None else s.threshold
 
 
 def _clear(s: Setting) -> "Protocol":
@@ -66,7 +85,8 @@ def _clear(s: Setting) -> "Protocol":
 
 REGISTRY: Mapping[str, Kind] = {
     "spdz": Kind(_spdz, sourced=True, fewest=2),
-    "shamir": Kind(_shamir, sourced=False, fewest=3, majority=True),
+    "shamir": Kind(_shamir, sourced=False, fewest=3, times=2),
+    "shamir-corrected": Kind(_corrected, sourced=False, fewest=4, times=3),
     "clear": Kind(
         _clear,
         sourced=False,
@@ -89,17 +109,12 @@ def protocol_kind(name: str, parties: int, threshold: int | None = None) -> Kind
         raise ConfigurationError(f"protocol {name} needs at least {kind.fewest} parties, not {parties}")
     if threshold is not None and not kind.majority:
         raise ConfigurationError(f"a threshold goes with a protocol for an honest majority (shamir), not with {name}")
-    if threshold is not None and not 1 <= threshold <= (parties - 1) // 2:
+    if threshold is not None and not 1 <= threshold <= kind.threshold(parties):
         raise ConfigurationError(
-            f"protocol {name} with {parties} parties: a threshold of t needs 2 t + 1 parties; choose one from 1 to "
-            f"{(parties - 1) // 2}, or start more parties"
+            f"protocol {name} with {parties} parties: a threshold of t needs {kind.times} t + 1 parties; choose one from 1 to "
+            f"{kind.threshold(parties)}, or start more parties"
         )
     return kind
-
-
-def threshold_of(given: int | None, parties: int) -> int:
-    """The parties that may collude: as many as there can be, if nothing is said."""
-    return (parties - 1) // 2 if given is None else given
 
 
 def checked_policy(on_loss: str) -> str:

@@ -13,7 +13,7 @@ from tacit.sessions import context as contexts
 from tacit.sessions.context import Context
 from tacit.sessions.emulation import emulated
 from tacit.sessions.options import TIMEOUT, Options, common_hello, session_id
-from tacit.sessions.protocols import DEALER_TRUST, protocol_kind, threshold_of
+from tacit.sessions.protocols import DEALER_TRUST, protocol_kind
 from tacit.sessions.session import Session, reason
 from tacit.sharing.source import Source
 from tacit.transport.channel import Channel
@@ -103,7 +103,7 @@ def joined(context: Context, options: Options) -> Session:
             past = Return(
                 endpoint,
                 context.parties,
-                threshold_of(options.threshold, context.parties),
+                options.threshold or kind.threshold(context.parties),
                 hello,
                 options.timeout,
                 context.wait,

@@ -65,6 +65,9 @@ class Protocol(ABC):
         if len(self.ledger) > 2 * REMEMBERED:
             del self.ledger[:REMEMBERED]
 
+    suspected: Collection[int] = ()
+    """Parties whose wrong messages were corrected, as far as this one has met them."""
+
     fewest: int | None = None
     """How many parties it can go on with when others are lost; None: with none but all."""
 

@@ -49,7 +49,10 @@ class Shamir(OpeningProtocol):
         self._lowered = 0
         """Products lowered since the last check."""
         self._source: ShamirSource | None = None
-        self._started(Shares(self.group, "online"))
+        self._started(self._shared("online"))
+
+    def _shared(self, phase: str) -> Shares:
+        return Shares(self.group, phase)
 
     def _started(self, shares: Shares) -> None:
         self.shares = shares
@@ -82,7 +85,7 @@ class Shamir(OpeningProtocol):
             self.checks += self._source.checks
         self.shares.burn()
         self.group = Group(self.me, members, self.threshold, self.group.session)
-        self._started(Shares(self.group, "none"))
+        self._started(self._shared("none"))
         self._verifier.back(pending)
 
     def reshare(self, held: Sequence[tuple[Shape, Share | None]], holders: Sequence[int]) -> Rounds:
@@ -99,7 +102,7 @@ class Shamir(OpeningProtocol):
         """Agree on keys. Two rounds."""
         pending = self._verifier.mark()
         yield from self.group.agree()
-        self._started(Shares(self.group, "online"))
+        self._started(self._shared("online"))
         self._verifier.back(pending)
 
     def source(self, drive: Drive) -> Source:
@@ -124,8 +127,7 @@ class Shamir(OpeningProtocol):
 
     def _dealt(self, owner: int, value: Any, wire: Wire, plan: Plan) -> Task:
         """`value()` is what the owner deals."""
-        if owner not in self.members:
-            raise PartyLost(owner, "what only it could give was not shared before", wire.label)
+        self._there(owner, wire)
 
         def run() -> Rounds:
             mine = value() if owner == self.me else None
@@ -134,6 +136,10 @@ class Shamir(OpeningProtocol):
             wire.share = (dealt[owner],)
 
         return plan.task(run, (), wire.label, *self.shares.deal_cost([owner], size(wire.shape)))
+
+    def _there(self, owner: int, wire: Wire) -> None:
+        if owner not in self.members:
+            raise PartyLost(owner, "what only it could give was not shared before", wire.label)
 
     def bilinear(self, operation: Bilinear, wire: Wire, plan: Plan) -> Task:
         x, y = wire.inputs

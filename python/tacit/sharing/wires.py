@@ -77,6 +77,10 @@ class Wire:
 
     def known(self, elementwise: bool) -> Opening | None:
         """The opening of this value that exists already or follows from those of the values it is a linear map of."""
+        if self.plain is not None and self.plain.undone:
+            self.plain = None
+        if self.decomposed is not None and self.decomposed.undone:
+            self.decomposed = None
         if self.plain is None and (found := self._follow(False)) is not None:
             self.plain = found
         if self.plain is not None or not elementwise:
