@@ -7,7 +7,7 @@ component by component; with it, everything local is written once:
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from tacit import field
