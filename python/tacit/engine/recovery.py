@@ -171,7 +171,7 @@ class Recovery:
         """Agree on who is left; `TooFewLeft` if they cannot go on."""
         before = self._channel.peers
         known: dict[int, Call] = {}
-        self._count(set() if error.why == CALLED else {error.party}, finished, known)
+        self._count(set() if error.silent or error.why == CALLED else {error.party}, finished, known)
         self._ahead = any(call.done > self._done for call in known.values())
         self._behind |= any(call.done < self._done for call in known.values())
         members = tuple(sorted({*known, self._channel.me}))
@@ -188,7 +188,7 @@ class Recovery:
             self._asking = self._unseen[-1]
 
     def _count(self, away: set[int | str], finished: bool, known: dict[int, Call]) -> None:
-        """Turns until all that are left name the same parties: `known` has their calls."""
+        """Turns until all that are left name the same parties: `known` has their calls. Who was silent may answer yet."""
         me = self._channel.me
         heard: dict[int, Call] = {}
         members = {me, *self._channel.peers} - away

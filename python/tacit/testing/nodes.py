@@ -30,7 +30,7 @@ Fate = Callable[[int, str], "str | float | None"]
 """Of a party in one round, by its number and what it is for."""
 
 
-HANGING = 3.0
+HANGING = 6.0
 """Time-outs that a party that hangs is silent for, before it ends."""
 
 

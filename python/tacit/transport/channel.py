@@ -123,8 +123,8 @@ class Channel(abc.ABC):
         """What errors call a peer: its name if it has one, else its index."""
         return self.names.get(peer, peer)
 
-    def lost(self, peer: int, why: str, where: str = "") -> PartyLost:
-        return PartyLost(self.who(peer), why, where)
+    def lost(self, peer: int, why: str, where: str = "", silent: bool = False) -> PartyLost:
+        return PartyLost(self.who(peer), why, where, silent)
 
     def stopped(self, peer: int, message: str) -> PeerStopped:
         return PeerStopped(self.who(peer), message)

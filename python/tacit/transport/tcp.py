@@ -132,7 +132,7 @@ class TcpChannel(Channel):
         peer = min(peers, key=lambda p: alive.get(p, start))
         silent = alive.get(peer, start) + timeout
         if now >= silent:
-            raise self.lost(peer, f"{peers[peer]} for {timeout:g} s", where)
+            raise self.lost(peer, f"{peers[peer]} for {timeout:g} s", where, silent=True)
         if now >= latest:
             raise self.lost(peer, f"it is slower than {SLOWEST} bytes a second", where)
         return min(silent, latest) - now

@@ -19,7 +19,7 @@ _CALL = struct.Struct("<16sQIIB")
 LONGEST = _CALL.size + 512
 CALLED = "it lost another party, and counts who is left"
 PATIENCE = 2.5
-"""Times the time-out that the others may take to notice a loss themselves."""
+"""Times the time-out that the others may take to notice a loss themselves. Who was silent for one may have waited for another."""
 
 
 @dataclass(frozen=True)
