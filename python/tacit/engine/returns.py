@@ -82,12 +82,13 @@ class Visit(threading.Thread):
             self._admission = admission.pack()
             self._door.history.changed.notify_all()
         if not self._over.wait(self._door.timeout):
-            self._channel.stop("it took too long to come back")
+            self._channel.cut()
+            self._over.wait()
         return self._channel
 
     def give_up(self) -> None:
         self.failed = True
-        self._channel.close()
+        self._channel.cut()
 
     def run(self) -> None:
         try:
@@ -95,6 +96,8 @@ class Visit(threading.Thread):
         except (TacitError, OSError, ValueError):
             self.failed = True
         finally:
+            if self.failed and not self._admission:
+                self._channel.close()
             self._over.set()
 
     def _talk(self) -> None:

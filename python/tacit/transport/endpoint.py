@@ -24,6 +24,7 @@ from tacit.errors import ConfigurationError, PartyLost
 from tacit.transport.channel import DEFAULT_TIMEOUT
 from tacit.transport.handshake import handshake
 from tacit.transport.identity import Identity, fingerprint, pin
+from tacit.transport.link import cut
 from tacit.transport.meter import Meter
 from tacit.transport.tcp import TcpChannel
 from tacit.transport.wire import ANSWER_SIZE, INTRODUCTION_SIZE, Answer, Introduction, Malformed, Verdict
@@ -196,7 +197,7 @@ class Endpoint:
             left = list(self._waiting.values())
             self._waiting.clear()
             for sock in self._greeting.values():
-                _cut(sock)
+                cut(sock)
             self._arrived.notify_all()
         if self._listener is not None:
             with contextlib.suppress(OSError):
@@ -318,7 +319,7 @@ class Endpoint:
             with self._arrived:
                 if len(self._greeting) >= MOST_GREETINGS:
                     # Strangers must not fill the queue: the one that has been silent the longest goes.
-                    _cut(self._greeting.popitem(last=False)[1])
+                    cut(self._greeting.popitem(last=False)[1])
                 self._greeting[id(sock)] = sock
             threading.Thread(target=self._greet, args=(sock, address), name="tacit-greet", daemon=True).start()
 
@@ -424,12 +425,6 @@ class Endpoint:
     def _who(self, peer: int) -> str:
         name = self.names.get(peer)
         return f"party {peer}" if name is None else f"the {name}"
-
-
-def _cut(sock: socket.socket) -> None:
-    """End a connection that another thread is using; that thread closes it."""
-    with contextlib.suppress(OSError):
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)  # SSLSocket's own would pull TLS from under that thread
 
 
 def _left(end: float) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from tacit.errors import PartyLost, TacitError
 from tacit.transport.channel import DEFAULT_TIMEOUT, LARGEST_FRAME, SLOWEST, Channel, reason_text
-from tacit.transport.link import Link
+from tacit.transport.link import Link, cut
 from tacit.transport.meter import Meter
 from tacit.transport.wire import Kind
 
@@ -176,6 +176,14 @@ class TcpChannel(Channel):
             _wait(links, [], left)
         for link in links:
             link.half_sent = True
+
+    def cut(self) -> None:
+        """End the connections while another thread may be using the channel, which closes it."""
+        for link in self._links.values():
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(
+                    link.sock, socket.SHUT_RDWR
+                )  # SSLSocket's own would pull TLS from under that thread
 
     def close(self) -> None:
         if self._closed:
