@@ -180,10 +180,7 @@ class TcpChannel(Channel):
     def cut(self) -> None:
         """End the connections while another thread may be using the channel, which closes it."""
         for link in self._links.values():
-            with contextlib.suppress(OSError):
-                socket.socket.shutdown(
-                    link.sock, socket.SHUT_RDWR
-                )  # SSLSocket's own would pull TLS from under that thread
+            cut(link.sock)
 
     def close(self) -> None:
         if self._closed:
