@@ -237,14 +237,15 @@ class Recovery:
     def _new_view(self) -> list[tuple["Wire", Share]]:
         self._engine.restart()
         live = self._engine.live()
-        mine = np.array(list(live), "<u8").tobytes()
+        mine = np.array([len(live), *live], "<u8").tobytes()
         peers = self._channel.peers
         came = self._channel.exchange({i: [mine] for i in peers}, dict.fromkeys(peers, 1 << 28), label="view")
         alike = set(live)
         for i in peers:
-            if len(came[i]) % 8:
+            theirs = np.frombuffer(came[i], "<u8").tolist() if len(came[i]) % 8 == 0 else []
+            if not theirs or theirs[0] != len(theirs) - 1:
                 raise Mismatch(f"party {i} sent a malformed list of values; do all parties run one version of tacit?")
-            alike &= set(np.frombuffer(came[i], "<u8").tolist())
+            alike &= set(theirs[1:])
         wires = [wire for serial, wire in live.items() if serial in alike]
         held = [(wire.shape, wire.share) for wire in wires]
         shares = self._engine.reshare(held, sorted(self._holders))
