@@ -257,7 +257,7 @@ class Dealer:
                 return (_core.Prg(self._owner_seeds[owner], request.number).field(n),)
             case BitsRequest():
                 return (prg.bits(n),)
-            case TruncationRequest(bits=f, digits=1):
+            case TruncationRequest(bits=f):
                 top, rho = prg.bits(n), prg.below(n, truncation.M)
                 r = rho + top * np.uint64(truncation.M)
                 return r, top, r >> np.uint64(f)

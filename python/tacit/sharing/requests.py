@@ -79,7 +79,7 @@ class BitsRequest(Request):
 class TruncationRequest(Request):
     """[r], [b], [h] for a truncation by f = `bits`: r = b (p - 1) / 2 + ..., h its high part (`sharing.truncation`).
 
-    r has so many known `digits`, b among them.
+    r has so many `digits` that are shared bits, b the highest; a dealer, who knows rho, needs no other.
     """
 
     bits: int
