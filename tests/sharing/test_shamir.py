@@ -74,7 +74,7 @@ def test_material(parties):
     t = Rounding.alone(16, spread).digits
     asked = [
         BitsRequest(0, (500,)),
-        TruncationRequest(1, (400,), 16),
+        TruncationRequest(1, (400,), 16, t),
         ComparisonRequest(2, (300,), 18),
         ComparisonRequest(3, (300,), 12, False, 30),
         ComparisonRequest(4, (200,), 25),

@@ -342,8 +342,9 @@ class Arithmetic:
         that is enough, since a truncation costs two openings of what is multiplied; else the wider first.
 
         Two more are truncated than must be, since it saves openings: an operand of an elementwise product that was not opened
-        yet (a truncation opens it as well, and the product is narrower); and one that will be multiplied again (`again`: autograd
-        keeps it for the backward pass) and is too wide to be multiplied by a number in the format.
+        yet (a truncation opens it as well, and the product is narrower); and, where truncations cost little (`Source.late`), one
+        that will be multiplied again (`again`: autograd keeps it for the backward pass) and is too wide to be multiplied by a
+        number in the format.
         `window`: what comes out is a sum of so many values, on the way to their mean.
         """
         shape = form.shape(x.shape, y.shape)
@@ -374,6 +375,7 @@ class Arithmetic:
     def _narrow(self, x: Number, elementwise: bool, again: bool) -> Number:
         # What is opened may be forgotten after a loss, and not at all parties between the same two lines of the script.
         unopened = elementwise and (self.engine.recovery is not None or x.wire.known(True) is None)
+        again = again and self.engine.protocol.late
         return self.round(x) if unopened or (again and x.bits + self.format.bits > CAPACITY) else x
 
     def _smaller_narrower(self, x: Number, y: Number, excess: int) -> tuple[Number, Number]:
@@ -417,8 +419,8 @@ class Arithmetic:
             found = self.engine.record(Linear(map), (inner,), wire.shape, "view")
             found.views(map, inner)
         else:
-            found = self.engine.record(Truncate(drop), (wire,), wire.shape, "truncate")
-        found.bound = max(1, wire.bound - drop)
+            found = self.engine.record(Truncate(drop, wire.bound or CAPACITY), (wire,), wire.shape, "truncate")
+        found.bound = max(1, wire.bound - drop) if wire.bound else 0
         _follow(found, wire, drop)
         wire.truncated[drop] = found
         return found

@@ -31,9 +31,6 @@ ELEMENTWISE = Elementwise()
 class MaskedProtocol(OpeningProtocol):
     """Needs a source of [A] and [f(A, B)]; costs one opening for each value that is multiplied."""
 
-    late: bool
-    """See `Source.late`."""
-
     binary: bool
     """Whether the source gives bits over GF(2); else they are field elements."""
     binary_unit: int
@@ -130,9 +127,8 @@ class MaskedProtocol(OpeningProtocol):
         if (sign := plan.joined.get(id(wire))) is not None:
             return comparison.lower_both(self, operation, wire, sign, plan)
         (x,) = wire.inputs
-        f = operation.bits
-        (r, top, high), material = plan.truncation(wire.shape, f)
-        rounding = truncation.Rounding.alone(f, self.summands)
+        rounding = truncation.Rounding.alone(operation.bits, self.summands, operation.magnitude)
+        (r, top, high), material = plan.truncation(wire.shape, rounding.bits, rounding.digits)
         offset = np.full(wire.shape, rounding.offset, np.uint64)
         opened: dict[str, Field] = {}
 

@@ -98,8 +98,10 @@ class Plan:
     def bits(self, shape: Shape) -> Callable[[], Material]:
         return self._ask(BitsRequest(self._next(), shape))
 
-    def truncation(self, shape: Shape, bits: int) -> tuple[tuple[Mask, Mask, Mask], Callable[[], Material]]:
-        request = TruncationRequest(self._next(), shape, bits)
+    def truncation(
+        self, shape: Shape, bits: int, digits: int
+    ) -> tuple[tuple[Mask, Mask, Mask], Callable[[], Material]]:
+        request = TruncationRequest(self._next(), shape, bits, digits)
         return (Mask(request, 0), Mask(request, 1), Mask(request, 2)), self._ask(request)
 
     def comparison(

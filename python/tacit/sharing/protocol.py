@@ -47,6 +47,8 @@ class Protocol(ABC):
     """Elements opened in all."""
     summands: int = 1
     """See `Source.summands`."""
+    late: bool = True
+    """See `Source.late`."""
     checks: int = 0
     """How often everything opened was checked."""
 

@@ -164,8 +164,8 @@ class Shamir(OpeningProtocol):
         if (sign := plan.joined.get(id(wire))) is not None:
             return comparison.lower_both(self, operation, wire, sign, plan)
         (x,) = wire.inputs
-        masks, material = plan.truncation(wire.shape, operation.bits)
-        rounding = truncation.Rounding.alone(operation.bits, self.summands)
+        rounding = truncation.Rounding.alone(operation.bits, self.summands, operation.magnitude)
+        masks, material = plan.truncation(wire.shape, rounding.bits, rounding.digits)
         offset = np.full(wire.shape, rounding.offset, np.uint64)
 
         def run() -> Rounds:

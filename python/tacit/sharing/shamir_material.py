@@ -174,7 +174,7 @@ class ShamirSource(Source):
             case BitsRequest():
                 return ((bits[0],),)
             case TruncationRequest():
-                mask, high = self._masked(bits, Rounding.alone(r.bits, self.summands), r.shape)
+                mask, high = self._masked(bits, Rounding(r.bits, r.digits, self.summands), r.shape)
                 assert high is not None
                 return (mask,), (bits[-1],), (high,)
             case ComparisonRequest():
@@ -239,7 +239,7 @@ def bits_of(r: Request, summands: int) -> int:
         case BitsRequest():
             return size(r.shape)
         case TruncationRequest():
-            return Rounding.alone(r.bits, summands).digits * size(r.shape)
+            return r.digits * size(r.shape)
         case ComparisonRequest():
             return min(r.bits, LEADING) * size(r.shape)
     return 0
