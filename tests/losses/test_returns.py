@@ -50,6 +50,24 @@ def test_a_party_comes_back(party, what):
     assert all(np.abs(np.array(r) - RIGHT).max() < 1e-2 for _, _, r in seen)
 
 
+def test_a_party_comes_back_where_openings_are_corrected():
+    """What was opened under masks before it came is opened again under masks of which it has shares."""
+
+    def work(session):
+        x = session.computed(session.secret(X, owner=0))
+        y = session.computed(session.secret(Y, owner=1))
+        for _ in range(25):
+            z = session.computed(x @ y)
+            result = session.reveal((z * x).relu() + x)
+            time.sleep(0 if session.returning else 0.05)
+        return session.survivors, result
+
+    outcome = Nodes(work, 4, 1, once(2, 60), protocol="shamir-corrected", timeout=1.0).run()
+    assert not outcome.errors
+    assert all(members == ALL and np.abs(result - RIGHT).max() < 1e-2 for members, result in outcome.results.values())
+    assert len(outcome.sessions[2]) == 2
+
+
 def test_who_is_back_is_a_full_member():
     """Without it too few would be left when the next one is lost."""
     back = threading.Event()

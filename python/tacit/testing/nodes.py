@@ -126,7 +126,7 @@ class Outcome:
 
 
 class Nodes:
-    """`parties` that compute `work(session)` together under the protocol shamir."""
+    """`parties` that compute `work(session)` together under a protocol that survives losses."""
 
     def __init__(
         self,
@@ -135,13 +135,14 @@ class Nodes:
         threshold: int,
         fate: Callable[[int, int], Fate | None],
         *,
+        protocol: str = "shamir",
         timeout: float = 1.0,
         away: float = 0.3,
         **options: Any,
     ) -> None:
         """`away`: seconds until a party that was lost starts again."""
         self._work, self._parties, self._fate, self._away = work, parties, fate, away
-        self._options = Options(protocol="shamir", threshold=threshold, timeout=timeout, **options)
+        self._options = Options(protocol=protocol, threshold=threshold, timeout=timeout, **options)
         self._outcome = Outcome(sessions={i: [] for i in range(parties)})
         self._running = parties
 
@@ -155,7 +156,7 @@ class Nodes:
             known = Context(
                 self._parties,
                 0,
-                "shamir",
+                self._options.protocol,
                 False,
                 addresses={i: (HOST, int(s.getsockname()[1])) for i, s in enumerate(listeners)},
                 pins={i: identity.fingerprint() for i, identity in enumerate(identities)},
