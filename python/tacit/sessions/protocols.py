@@ -11,6 +11,7 @@ from tacit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from tacit.sharing.protocol import Protocol
+    from tacit.sharing.requests import Request
     from tacit.sharing.source import Source
 
 HUB = 0
@@ -36,11 +37,13 @@ class Kind:
     """`sourced`: it needs a source of correlations (for now: a dealer). `warning` is shown at start-up.
 
     `times`: of `times` t + 1 parties it withstands t, the threshold; 0: it has none, and withstands all but one (or none).
+    `material`: about what each party sends each other one to make what a request asks for, for so many parties and a threshold.
     """
 
     make: "Callable[[Setting], Protocol]"
     sourced: bool
     fewest: int
+    material: "Callable[[Request, int, int], int]"
     warning: str = ""
     times: int = 0
 
@@ -51,7 +54,7 @@ class Kind:
 
     def threshold(self, parties: int) -> int:
         """The largest there can be."""
-        return (parties - 1) // self.times
+        return (parties - 1) // self.times if self.times else 0
 
 
 def _spdz(s: Setting) -> "Protocol":
@@ -83,14 +86,27 @@ def _clear(s: Setting) -> "Protocol":
     return Clear(s.me, s.parties, s.session)
 
 
+def _lattice_bytes(request: "Request", parties: int, threshold: int) -> int:
+    from tacit.correlations.lattice.maker import expected_bytes
+
+    return expected_bytes(request, parties)
+
+
+def _shamir_bytes(request: "Request", parties: int, threshold: int) -> int:
+    from tacit.sharing.shamir_material import expected_bytes
+
+    return expected_bytes(request, parties, threshold)
+
+
 REGISTRY: Mapping[str, Kind] = {
-    "spdz": Kind(_spdz, sourced=True, fewest=2),
-    "shamir": Kind(_shamir, sourced=False, fewest=3, times=2),
-    "shamir-corrected": Kind(_corrected, sourced=False, fewest=4, times=3),
+    "spdz": Kind(_spdz, sourced=True, fewest=2, material=_lattice_bytes),
+    "shamir": Kind(_shamir, sourced=False, fewest=3, material=_shamir_bytes, times=2),
+    "shamir-corrected": Kind(_corrected, sourced=False, fewest=4, material=_shamir_bytes, times=3),
     "clear": Kind(
         _clear,
         sourced=False,
         fewest=1,
+        material=lambda request, parties, threshold: 0,
         warning="protocol clear is INSECURE: every party is sent every input as it is. It is for tests only",
     ),
 }

@@ -67,7 +67,12 @@ def session(
 def _dry(context: Context, options: Options) -> Session:
     from tacit.sessions.dry import DrySource
 
-    source = DrySource(context.parties, context.dealer, Path(context.lists) if context.lists else None)
+    kind = protocol_kind(options.protocol, context.parties, options.threshold)
+    threshold = options.threshold or kind.threshold(context.parties)
+    lists = Path(context.lists) if context.lists else None
+    source = DrySource(
+        context.parties, context.dealer, lambda request: kind.material(request, context.parties, threshold), lists
+    )
     return Session(
         context.me,
         context.parties,

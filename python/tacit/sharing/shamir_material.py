@@ -9,6 +9,7 @@ One of t + 1 parties is honest, so s is its sign times 1 or -1, and one set has 
 parties. A bit hides as long as it is a bit: what goes into masks is checked before they are given out. Bits left over are kept.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -243,6 +244,24 @@ def bits_of(r: Request, summands: int) -> int:
         case ComparisonRequest():
             return min(r.bits, LEADING) * size(r.shape)
     return 0
+
+
+def expected_bytes(r: Request, parties: int, threshold: int) -> int:
+    """What a party sends each other one for it, on average; what is left of a batch, and checks, aside."""
+    n, t, summands = parties, threshold, math.comb(parties, threshold)
+    reduced = 8 * (2 * t + 1) * (n - 1 - t)  # for one product, all parties together
+    bit = 8 * (t + 1) * (n - 1 - t) + t * reduced
+    opened = 8 * n * (n - 1)
+    each = 0
+    if more := unlike_ones(r):
+        each += more * bit + (more - 1) * reduced + opened
+    total = bits_of(r, summands) * bit + each * size(r.shape)
+    match r:
+        case ProductRequest():
+            total += reduced * size(r.shape)
+        case InputMask():
+            total += opened // n * size(r.shape)
+    return total // (n * (n - 1))
 
 
 def unlike_ones(r: Request) -> int:
