@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml pyproject.toml
 
+SPREAD := -n 2 --dist worksteal
+
 .PHONY: install demo test check check-full format bench bench-full clean
 
 install: $(VENV)/.installed
@@ -19,7 +21,7 @@ demo: install
 	$(BIN)/tacit run -n 2 examples/digits_cnn.py
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SPREAD)
 
 check: install
 	cargo fmt --all --check
@@ -29,7 +31,7 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	cargo test --release --quiet -p tacit-core --all-features
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SPREAD)
 
 check-full: check
 	$(BIN)/python -m pytest -m slow

@@ -19,7 +19,8 @@ import numpy as np
 
 import tacit
 from tacit.fixed.format import Format
-from tacit.sharing.forms import MatMul
+from tacit.sharing.forms import Elementwise, MatMul
+from tacit.sharing.operations import Bilinear
 from tacit.sharing.wires import Wire
 
 MATMUL = MatMul()
@@ -85,6 +86,20 @@ def products_1m(session: Any) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     x, y = (session.computed(session.secret(rng.uniform(-2, 2, (1000, 1000)), owner=owner)) for owner in (0, 1))
     return timed(session, record)
+
+
+def unopened_1m(session: Any) -> dict[str, Any]:
+    """1,000,000 products of products, not truncated: numbers that were not opened before."""
+    shape = (1000, 1000)
+
+    def product(x: Wire, y: Wire) -> Wire:
+        return session.engine.record(Bilinear(Elementwise()), (x, y), shape, "product")
+
+    rng = np.random.default_rng(0)
+    x, y = (session.secret(rng.uniform(-2, 2, shape), owner=owner).number.wire for owner in (0, 1))
+    pairs = [(product(x, y), product(y, x)) for _ in range(6)]
+    session.engine.force(*(p for pair in pairs for p in pair))
+    return timed(session, lambda: [product(*pairs.pop())])
 
 
 def loss(session: Any) -> dict[str, Any]:
@@ -280,7 +295,8 @@ def by_layer(spent: dict[str, float], names: dict[str, str]) -> dict[str, list[f
     return {name: [round(v) for v in both] for name, both in sorted(layers.items()) if any(both)}
 
 
-SMALL = (mul_1m, products_1m, loss, matmul_dense, relu_100k, less_100k_exact, linreg_gd, linreg_64, softmax_128x10)
+PRODUCTS = (mul_1m, products_1m, unopened_1m, matmul_dense)
+SMALL = (*PRODUCTS, loss, relu_100k, less_100k_exact, linreg_gd, linreg_64, softmax_128x10)
 JOBS = {job.__name__: job for job in (*SMALL, cnn_shallow_poly_step, cnn_shallow_step, cnn_deep_step)}
 NARROW = ("relu_100k", "softmax_128x10", "cnn_shallow_poly_step", "cnn_shallow_step", "cnn_deep_step")
 FORMATS = {"linreg_gd": Format(15, 11), "linreg_64": Format(24, 4), **dict.fromkeys(NARROW, Format(16, 6))}

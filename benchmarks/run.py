@@ -35,6 +35,7 @@ COMPARED = {
     "softmax_128x10": "goal 0.05 s, 25 rounds (and 4 of the MAC check)",
     "cnn_shallow_epoch": "goal 8 min, within 0.5 points of float32; study: 14 h without preprocessing",
     "shamir_mul_1m": "goal 0.15 s, 8.5 MB; MP-SPDZ: Shamir 0.34 s, 8 MB, malicious 0.91 (3.4 with material)",
+    "shamir_corrected_mul_1m": "material included; wrong shares of one of four parties are corrected",
     "shamir_relu_100k": "goal 1 s, material included; Rep3 0.10 s",
     "shamir_cnn_shallow_step": "goal 10 s, 400 MB, material included; Rep3 63 s, 563 MB (ReLU before pool)",
     "shamir_loss": "goal 1.5 s; others hang or stop",
@@ -167,6 +168,10 @@ def jobs() -> list[tuple[str, Callable[[list[str]], list[Result]]]]:
                 ("shamir_linreg_gd", "linreg_gd", 3),
                 ("shamir_linreg_gd", "linreg_gd", 9),
             )
+        ),
+        (
+            "shamir_corrected_mul_1m",
+            online("unopened_1m", 4, ("--protocol", "shamir-corrected"), "shamir_corrected_mul_1m"),
         ),
         ("shamir_loss", lost),
         ("transport", transport),

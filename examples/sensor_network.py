@@ -1,10 +1,10 @@
-"""Nine nodes in the field train one classifier on what each of them sees, and some of them do not come back.
+"""Nine nodes in the field train one classifier on what each of them sees, and lose each other while they do.
 
-    tacit run -n 9 --protocol shamir --threshold 2 examples/sensor_network.py
+    tacit run -n 9 --protocol shamir --threshold 2 --rejoin examples/sensor_network.py
 
 Every node holds a stream of observations of its own (scikit-learn's breast cancer data, standardised by public constants),
 and shares each round's batch while it is there. What is trained is a linear classifier, by gradient descent on squared errors.
-Now and then a node is lost: it kills itself, at a moment drawn from the seed. The others go on, as long as 2 t + 1 are left. At
+Now and then a node is lost: it kills itself, at a moment drawn from the seed. The others go on, as long as 2 t + 1 are left, and with `--rejoin` it comes back. At
 the end one node asks for the classes of new observations, and it alone is told. The data are public here, so that node 0 then
 runs the same training in the clear, once with the same losses and once without any, to compare.
 """
@@ -22,6 +22,8 @@ from sklearn.datasets import load_breast_cancer
 import tacit
 
 ROUNDS, BATCH, RATE = 24, 12, 0.05
+PAUSE = 0.3
+"""Seconds between two rounds of observations."""
 TESTED = np.arange(0, 569, 5)
 
 
@@ -75,10 +77,10 @@ def main() -> None:
         fate = fates(s.parties, given.lose, given.seed)
         start = time.monotonic()
         present: list[list[int]] = []
-        known = 0
+        known, there = 0, {*s.survivors}
         w = s.computed(s.secret(np.zeros((x.shape[1], 1)), owner=0))
         for turn in range(ROUNDS):
-            if s.me in fate and fate[s.me][0] == turn:
+            if s.me in fate and fate[s.me][0] == turn and not s.returning:
                 die(fate[s.me][1])
             parts = []
             for node in s.survivors:
@@ -92,13 +94,15 @@ def main() -> None:
             present.append([node for node, _, _ in parts])
             gradient = sum(a.T @ (a @ w - b) for _, a, b in parts)
             w = s.computed(w - gradient * (RATE / (BATCH * len(parts))))
-            if s.me == 0 and len(s.losses) > known:
+            if s.me == 0:
+                moment = f"round {turn}, {time.monotonic() - start:.1f} s"
                 for loss in s.losses[known:]:
-                    print(
-                        f"round {turn}, {time.monotonic() - start:.1f} s: {loss}; {len(s.survivors)} nodes go on",
-                        flush=True,
-                    )
+                    print(f"{moment}: {loss}; {len(s.survivors)} nodes go on", flush=True)
                 known = len(s.losses)
+                for node in sorted({*s.survivors} - there):
+                    print(f"{moment}: node {node} is back", flush=True)
+                there = {*s.survivors}
+            time.sleep(0 if s.returning else PAUSE)
         queries = s.secret(tested, owner=0)
         answers = s.reveal(queries @ w >= 0, to=0)
         if s.me == 0:

@@ -194,6 +194,9 @@ def dot(a: Words, b: Words, backend: str | None = None) -> int:
 def sum(a: Words, outer: int, length: int, inner: int) -> Words:
     """Sums over the middle axis of a seen as [outer, length, inner]: outer * inner elements, flat."""
 
+def inverse(a: Words) -> Words:
+    """1 / a elementwise, 0 for 0."""
+
 def rsqrt(a: Words) -> Words:
     """r with r^2 a = 1, for public numbers: time depends on them. ValueError for 0 and for what is no square."""
 

@@ -57,8 +57,15 @@ def placed(function: Callable[..., None]) -> Callable[..., None]:
 
 @tacit.command(context_settings=PASS_ON)
 @placed
-@click.option("--protocol", help="spdz (default), shamir (honest majority), or clear (INSECURE, for tests).")
-@click.option("--threshold", type=click.IntRange(1), help="Parties that may collude under shamir; default (n - 1) / 2.")
+@click.option(
+    "--protocol", help="spdz (default), shamir or shamir-corrected (honest majority), or clear (INSECURE, for tests)."
+)
+@click.option("--threshold", type=click.IntRange(1), help="Parties that may collude; by default as many as can be.")
+@click.option(
+    "--rejoin",
+    is_flag=True,
+    help="shamir: start parties that are lost again (-n), or come back into a run that goes on (--parties).",
+)
 @click.option("--dealer", is_flag=True, help="Start a dealer, which makes the correlated randomness, and is trusted.")
 @click.option("--topology", type=click.Choice(["mesh", "hub"]), default="mesh", show_default=True)
 @click.argument("script", type=SCRIPT)
@@ -70,7 +77,7 @@ def run(script: str, arguments: tuple[str, ...], **options: Any) -> None:
 
     \b
     A file of --parties lists all of them, in order, and the dealer if the protocol needs one:
-        protocol = "spdz"                 # or "shamir", with: threshold = 2
+        protocol = "spdz"                 # or "shamir", "shamir-corrected", with: threshold = 2
         [[party]]
         address = "bank.example:7000"
         certificate = "bank.pem"          # or: fingerprint = "3f5c..."
@@ -114,6 +121,7 @@ def _run_here(
             raise click.UsageError(f"{flag} goes with --parties: with -n, keys and addresses are made for the run")
     name = protocol or "spdz"
     context = _context(count, name, _check_source(name, count, dealer, options.get("threshold")), **options)
+    _check_rejoin(context)
     if context.store and (dealer or not protocol_kind(name, count).sourced):
         raise click.UsageError("--store is for spdz without a dealer: nothing else takes its material from the parties")
     return run_prepare(context, command, lambda c: run_local(c, command)) if ahead else run_local(context, command)
@@ -144,6 +152,7 @@ def _run_hosts(
         )
     known = load_parties(parties_file)
     template = replace(_context(len(known.parties), known.protocol, False, **options), me=me)
+    _check_rejoin(template)
 
     def start(context: Any) -> int:
         return run_party(parties_file, me, key, certificate, listen_at, context, command)
@@ -188,7 +197,7 @@ def keygen(name: str, out: Path) -> None:
 @tacit.command(context_settings=PASS_ON)
 @click.option("-n", "count", type=click.IntRange(1), default=2, show_default=True, help="Parties.")
 @click.option("--protocol", default="spdz", show_default=True)
-@click.option("--threshold", type=click.IntRange(1), help="Parties that may collude under shamir.")
+@click.option("--threshold", type=click.IntRange(1), help="Parties that may collude.")
 @click.option("--dealer", is_flag=True, help="With a dealer.")
 @click.option("--topology", type=click.Choice(["mesh", "hub"]), default="mesh", show_default=True)
 @click.argument("script", type=SCRIPT)
@@ -207,11 +216,20 @@ def _context(parties: int, protocol: str, dealer: bool, **options: Any) -> Any:
     store, store_key = options.get("store"), options.get("store_key")
     if (store is None) != (store_key is None):
         raise click.UsageError("--store and --store-key go together: the folder of prepared material, and its key")
-    known = {"timeout", "wait", "topology", "latency", "bandwidth", "memory", "threshold"}
+    known = {"timeout", "wait", "topology", "latency", "bandwidth", "memory", "threshold", "rejoin"}
     given = {k: v for k, v in options.items() if k in known}
     if store is not None and store_key is not None:
         given |= {"store": str(store.absolute()), "store_key": str(store_key.absolute())}
     return Context(parties, 0, protocol, dealer, **given)
+
+
+def _check_rejoin(context: Any) -> None:
+    from tacit.sessions.protocols import protocol_kind
+
+    if context.rejoin and not protocol_kind(context.protocol, context.parties).majority:
+        raise click.UsageError(
+            f"--rejoin goes with a protocol that goes on without lost parties (shamir), not {context.protocol}"
+        )
 
 
 def _check_source(protocol: str, parties: int, dealer: bool, threshold: int | None) -> bool:

@@ -13,10 +13,13 @@ class CheatingDetected(TacitError):
 
 
 class PartyLost(TacitError):
-    """A peer died, stalled past the time-out, or never came. `party` is its index (or name), `operation` what waited."""
+    """A peer died, stalled past the time-out, or never came. `party` is its index (or name), `operation` what waited.
 
-    def __init__(self, party: "int | str", why: str, operation: str = "") -> None:
-        self.party, self.why, self.operation = party, why, operation
+    `silent`: nothing is known but that it was silent for the time-out; it may itself be waiting for another.
+    """
+
+    def __init__(self, party: "int | str", why: str, operation: str = "", silent: bool = False) -> None:
+        self.party, self.why, self.operation, self.silent = party, why, operation, silent
         where = f" during {operation}" if operation else ""
         who = f"party {party}" if isinstance(party, int) else f"the {party}"
         super().__init__(f"lost {who}{where}: {why}")

@@ -82,10 +82,12 @@ def _security(session: "Session") -> list[str]:
         return ["", "security: NONE, protocol clear sends every input as it is"]
     protocol = session.engine.protocol
     parts = [(count, what, log) for count, what, log in protocol.chances() if count]
+    suspected = sorted(protocol.suspected)
     chance = sum(count * 2.0**log for count, _, log in parts)
     bound = f"2^{math.log2(chance):.1f}" if chance else "0"
     return [
         "",
         f"security: 128 bits computational; statistical, over the whole session, at most {bound} "
         f"({' + '.join(f'{count} {what} x 2^{log}' for count, what, log in parts)})",
+        *(f"party {i} sent wrong shares, which were corrected" for i in suspected),
     ]

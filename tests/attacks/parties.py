@@ -1,4 +1,4 @@
-"""Runs a small computation of which one party is an attacker, and tells how each of the others ended."""
+"""Runs a small computation of which one party or several are attackers, and tells how each of the others ended."""
 
 from dataclasses import dataclass, field
 
@@ -15,10 +15,15 @@ RIGHT = np.maximum(X @ Y * X, 0) + X
 
 @dataclass
 class Outcome:
-    """By party: what it got, or the error that it ended with."""
+    """By party: what it got, or the error that it ended with; and its session."""
 
     results: dict = field(default_factory=dict)
     errors: dict = field(default_factory=dict)
+    sessions: dict = field(default_factory=dict)
+
+
+def several(attacker):
+    return {attacker} if isinstance(attacker, int) else set(attacker or ())
 
 
 def compute(session):
@@ -29,10 +34,11 @@ def compute(session):
 
 
 def attacked(parties, attacker=None, tamper=None, work=compute, timeout=1.0, **options):
-    """`tamper(peer, round, payload, label)` changes the frames of `attacker`. Nothing may hang."""
+    """`tamper(peer, round, payload, label)` changes the frames of `attacker`, or of each of several. Nothing may hang."""
     outcome = Outcome()
 
     def body(session):
+        outcome.sessions[session.me] = session
         try:
             outcome.results[session.me] = work(session)
         except TacitError as error:
@@ -40,7 +46,7 @@ def attacked(parties, attacker=None, tamper=None, work=compute, timeout=1.0, **o
             raise
 
     def wrap(channel, me):
-        return Tampered(channel, tamper) if me == attacker and tamper else channel
+        return Tampered(channel, tamper) if me in several(attacker) and tamper else channel
 
     try:
         tacit.run(body, parties=parties, timeout=timeout, wrap=wrap, tensors=False, **options)
@@ -51,7 +57,7 @@ def attacked(parties, attacker=None, tamper=None, work=compute, timeout=1.0, **o
 
 def honest(outcome, parties, attacker):
     """(results, errors) of the parties that are not the attacker."""
-    others = [i for i in range(parties) if i != attacker]
+    others = [i for i in range(parties) if i not in several(attacker)]
     return [outcome.results[i] for i in others if i in outcome.results], {
         i: outcome.errors[i] for i in others if i in outcome.errors
     }

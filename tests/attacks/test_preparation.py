@@ -13,6 +13,7 @@ from tacit import field
 from tacit._core import LatticeParty
 from tacit.correlations.lattice import link as links
 from tacit.correlations.lattice.batch import Batch
+from tacit.correlations.lattice.ranges import TURNS, Lookup
 from tacit.errors import CheatingDetected, Mismatch, PartyLost, PeerStopped
 from tacit.field import P
 from tacit.sharing.forms import Elementwise, MatMul
@@ -30,7 +31,7 @@ def plan():
     (c, _) = p.mask((30, 4))
     p.product(MatMul(), a, b)
     p.product(Elementwise(), a, c)
-    p.truncation((20,), 16)
+    p.truncation((20,), 16, 3)
     p.input_mask((7,), LIAR)
     return p
 
@@ -255,12 +256,53 @@ def out_of_range(self, owner, count, value=None, width=0):
     return HONEST_OWNED(self, owner, count, value, width)
 
 
-HONEST_OWNED = Batch.owned
+def lying(monkeypatch, name, change):
+    """The liar's `Lookup.name` gives what `change` makes of what an honest one gives."""
+    honest = getattr(Lookup, name)
+
+    def lie(self, *given):
+        found = honest(self, *given)
+        return change(self, found) if self.mine and self.owner == LIAR else found
+
+    monkeypatch.setattr(Lookup, name, lie)
 
 
-def test_numbers_out_of_range_are_found(monkeypatch):
-    """A digit of 3 bits that is 8."""
-    monkeypatch.setattr(Batch, "owned", out_of_range)
+def too_large(self, digits):
+    """A digit is 2^w, and nothing else is changed."""
+    digits[0].value = digits[0].value.copy()
+    digits[0].value[0] = 1 << self._widths[0]
+    return digits
+
+
+def counted(self, digits):
+    """Counts as if it were another digit."""
+    counts = self._counts[self._widths[0]].value
+    old = self._flat[0].value[0]
+    counts[old], counts[(old + 1) % len(counts)] = counts[old] - 1, counts[(old + 1) % len(counts)] + 1
+    return digits
+
+
+def balanced(self, arrays):
+    """The digit's group takes an s that makes both sums right."""
+    turns, counts = np.split(self._s.value, TURNS), [c.value for c in self._counts.values()]
+    for turn, s in enumerate(turns):
+        weights = [int(i == turn) for i in range(TURNS)]
+        s[0] = (int(s[0]) - self._rest(weights, np.concatenate(turns), counts)) % P
+    self._s.value = np.concatenate(turns)
+    return arrays
+
+
+OUT_OF_RANGE = {
+    "a digit that no table has": {"digits": too_large},
+    "wrong counts": {"digits": counted},
+    "a digit that no table has, and an s that hides it": {"digits": too_large, "sums": balanced},
+}
+
+
+@pytest.mark.parametrize("lie", OUT_OF_RANGE)
+def test_numbers_out_of_range_are_found(lie, monkeypatch):
+    for name, change in OUT_OF_RANGE[lie].items():
+        lying(monkeypatch, name, change)
     crew = Crew(2, budget=1 << 17)
     _, honest = crew.results(lambda s: s.take(s.request(plan().requests)))
     crew.close()

@@ -192,7 +192,7 @@ def test_lies_in_the_check_itself(step, monkeypatch):
     turns = []
 
     def reduce(self, original, z):
-        inside = z.ndim == 1 and z.size in (30, 126, 128)
+        inside = z.ndim == 1 and z.size in (14, 30, 126, 128)
         if inside:
             turns.append(z.size)
         return original(self, added(z) if inside and len(turns) == step + 1 else z)

@@ -23,7 +23,7 @@ IMAGES = np.random.default_rng(1).random((8, 1, 8, 8))
 
 def listed(folder, function, dealer, **options):
     """A dry run's lists."""
-    source = DrySource(2, dealer, folder / "lists")
+    source = DrySource(2, dealer, lambda request: 0, folder / "lists")
     with Session(0, 2, Options(format=FORMAT, **options), None, source, b"plan") as session:
         function(session)
     return folder / "lists"

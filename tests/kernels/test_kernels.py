@@ -58,6 +58,7 @@ def test_elementwise(backend: str, shape: tuple[int, ...]) -> None:
     assert same(_core.sub(d, y, backend=backend), D - Y)
     assert same(_core.mul(d, y, backend=backend), D * Y)
     assert same(_core.neg(d, backend=backend), -D)
+    assert np.all(exact(_core.inverse(d)) * D % P == (D != 0))
     for k in EDGES:
         assert same(_core.scale(d, k, backend=backend), D * k)
         assert same(_core.add_scalar(d, k, backend=backend), D + k)

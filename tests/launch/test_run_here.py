@@ -73,7 +73,7 @@ def test_wrong_arguments(arguments):
 
 def test_a_protocol_that_does_not_exist():
     done = command("run", "-n", 2, "--protocol", "magic", HELLO)
-    assert done.returncode == 2 and "clear, shamir, spdz" in done.stderr
+    assert done.returncode == 2 and "clear, shamir, shamir-corrected, spdz" in done.stderr
 
 
 def test_a_script_has_its_arguments_and_its_folder(tmp_path):

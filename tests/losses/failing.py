@@ -1,53 +1,13 @@
 """Networks that fail, in one process: parties that vanish, hang or stall at a given round, drawn from a seed."""
 
 import contextlib
-import time
 from dataclasses import dataclass, field
 
 import numpy as np
 
 import tacit
 from tacit.errors import TacitError
-from tacit.transport.channel import Channel
-
-
-class Vanished(Exception):
-    """What ends the thread of a party that is lost."""
-
-
-class Failing(Channel):
-    """`channel`, of which `fate(round)` says before each round: None, "die", "hang", or seconds to stall.
-
-    Who dies closes its connections; who hangs keeps them open and says nothing any more.
-    """
-
-    def __init__(self, channel, fate):
-        super().__init__(channel.me, channel.peers, timeout=channel.timeout, meter=channel.meter, names=channel.names)
-        self._inner, self._fate, self.rounds, self._gone = channel, fate, 0, False
-
-    def _round(self, out, expect, frames, where, timeout):
-        fate = None if self._gone else self._fate(self.rounds, where)
-        self.rounds += 1
-        if fate == "die":
-            self._inner.close()
-        if fate in ("die", "hang"):
-            self._gone = True
-            raise Vanished(fate)
-        if fate is not None:
-            time.sleep(fate)
-        self._inner._round(out, expect, frames, where, timeout)
-
-    def part(self, peers):
-        super().part(peers)
-        self._inner.part(peers)
-
-    def stop(self, message):
-        if not self._gone:
-            self._inner.stop(message)
-
-    def close(self):
-        if not self._gone:
-            self._inner.close()
+from tacit.testing.nodes import Failing, Vanished
 
 
 @dataclass
@@ -57,7 +17,7 @@ class Outcome:
     sessions: dict = field(default_factory=dict)
 
 
-def run(work, parties, threshold, fates, timeout=1.0, **options):
+def run(work, parties, threshold, fates, timeout=1.0, protocol="shamir", **options):
     """`fates` {party: fate}. What became of each party that did not vanish."""
     outcome = Outcome()
 
@@ -77,7 +37,7 @@ def run(work, parties, threshold, fates, timeout=1.0, **options):
             body,
             parties=parties,
             threshold=threshold,
-            protocol="shamir",
+            protocol=protocol,
             timeout=timeout,
             wrap=wrap,
             tensors=False,
@@ -90,7 +50,7 @@ def at(number, what):
     return lambda round, where: what if round == number else None
 
 
-def rounds(work, parties, threshold):
+def rounds(work, parties, threshold, **options):
     """How many rounds each party takes when nothing fails."""
     counted = {}
 
@@ -100,7 +60,7 @@ def rounds(work, parties, threshold):
 
         return fate
 
-    outcome = run(work, parties, threshold, {i: note(i) for i in range(parties)}, timeout=10)
+    outcome = run(work, parties, threshold, {i: note(i) for i in range(parties)}, timeout=10, **options)
     assert not outcome.errors
     return counted
 

@@ -52,3 +52,54 @@ def test_too_many_processes_are_lost(tmp_path):
     assert done.returncode == 4
     assert "TooFewLeft" in done.stderr and "parties 0, 1 are left" in done.stderr
     assert "the end" not in done.stdout
+
+
+RETURN = """
+import os, signal, sys, time
+import numpy as np
+import tacit
+
+with tacit.session(timeout=2.0, tensors=False) as s:
+    x = s.computed(s.secret(np.ones(20), owner=2))
+    w = s.computed(s.secret(np.arange(20.0), owner=0))
+    for turn in range(200):
+        if turn == 4 and s.me == 2 and not s.returning:
+            os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+        w = s.computed(w + (x * 0.5).relu())
+        total = s.reveal(w.sum())
+        if s.losses and len(s.survivors) == 4 and turn > 8:
+            break
+        time.sleep(0 if s.returning else 0.1)
+    print("the end", round(total - 10 * (turn + 1)), s.survivors, [loss.party for loss in s.losses])
+"""
+
+
+def test_a_process_that_is_killed_and_started_again(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(RETURN)
+    start = [
+        "-m",
+        "tacit.cli",
+        "run",
+        "-n",
+        "4",
+        "--protocol",
+        "shamir",
+        "--threshold",
+        "1",
+        "--rejoin",
+        script,
+        "SIGKILL",
+    ]
+    done = subprocess.run([sys.executable, *map(str, start)], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert "party 2 was killed by SIGKILL; it is started again" in done.stderr
+    assert done.stdout.count("the end 190 (0, 1, 2, 3) [2]") == 4
+
+
+def test_only_a_protocol_that_survives_losses_lets_parties_back(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("")
+    start = ["-m", "tacit.cli", "run", "-n", "2", "--rejoin", script]
+    done = subprocess.run([sys.executable, *map(str, start)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "--rejoin goes with" in done.stderr

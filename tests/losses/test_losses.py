@@ -167,7 +167,7 @@ def test_a_party_that_claims_more_than_is_true(monkeypatch):
 
     def calls(self, mine, peers, known):
         if self.me == 2:
-            mine = type(mine)(mine.epoch, mine.turn, mine.done + 1, mine.finished, mine.members)
+            mine = type(mine)(mine.turn, mine.done + 1, mine.finished, mine.members)
         return original(self, mine, peers, known)
 
     monkeypatch.setattr(Viewed, "calls", calls)

@@ -139,7 +139,7 @@ def test_a_party_that_leaves_early_is_missed():
 
 
 def test_a_protocol_that_does_not_exist():
-    with pytest.raises(tacit.ConfigurationError, match="clear, shamir, spdz"):
+    with pytest.raises(tacit.ConfigurationError, match="clear, shamir, shamir-corrected, spdz"):
         tacit.run(lambda s: None, 2, protocol="magic")
     with pytest.raises(tacit.ConfigurationError, match="at least 2"):
         tacit.run(lambda s: None, 1)

@@ -92,6 +92,18 @@ def test_what_was_saved_comes_back():
     assert all(np.abs(value - X).max() < 1e-4 for value in shown)
 
 
+def test_numbers_without_axes():
+    """Truncated, compared by leading bits and exactly."""
+
+    def work(session):
+        x = session.secret(np.array(1.5), owner=0)
+        y = x * x * x
+        return session.reveal([y, y > 3, y == 3, y.relu()])
+
+    for found in shamir(work, tensors=False):
+        assert np.abs(np.array(found) - [3.375, 1, 0, 3.375]).max() < 1e-3
+
+
 def test_one_party_alone_is_told():
     shown = shamir(lambda s: s.reveal(s.secret(X, owner=0) * 2, to=1), parties=4, threshold=1, tensors=False)
     assert [value is not None for value in shown] == [False, True, False, False]

@@ -1,5 +1,7 @@
 """Shamir's shares: the conformance suite for several n and t, what a share shows, what material is, and what it costs."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ from tacit.sharing.requests import (
     ComparisonRequest,
     TruncationRequest,
 )
+from tacit.sharing.shamir_material import expected_bytes
 from tacit.sharing.truncation import Rounding
 from tacit.testing import protocol
 
@@ -74,7 +77,7 @@ def test_material(parties):
     t = Rounding.alone(16, spread).digits
     asked = [
         BitsRequest(0, (500,)),
-        TruncationRequest(1, (400,), 16),
+        TruncationRequest(1, (400,), 16, t),
         ComparisonRequest(2, (300,), 18),
         ComparisonRequest(3, (300,), 12, False, 30),
         ComparisonRequest(4, (200,), 25),
@@ -108,6 +111,29 @@ def test_material(parties):
         e = field.sub(e, field.scale(b, weight))
     assert int(e.max()) < spread * longer.unit
     assert not np.logical_and.reduce(leading[:4]).any()
+
+
+@pytest.mark.parametrize(("parties", "threshold"), [(3, 1), (4, 1), (5, 2), (7, 2)])
+def test_what_material_costs(parties, threshold):
+    """As declared (for `tacit plan`), up to checks and headers, when all parties' bytes are taken together."""
+    t = Rounding.alone(16, math.comb(parties, threshold)).digits
+    asked = [
+        BitsRequest(0, (9000,)),
+        TruncationRequest(1, (4000,), 16, t),
+        ComparisonRequest(2, (2000,), 18),
+        ComparisonRequest(3, (1000,), 41),
+    ]
+
+    def work(session):
+        source = session.engine.source
+        before = session.meter.snapshot()
+        for r in asked:
+            source.take(source.request([r]))
+        return session.meter.since(before).total.sent
+
+    sent = sum(shamir(work, parties, threshold))
+    expected = sum(expected_bytes(r, parties, threshold) for r in asked) * parties * (parties - 1)
+    assert expected <= sent <= 1.15 * expected
 
 
 def test_layouts():

@@ -2,17 +2,21 @@
 
 from collections import Counter
 
+import pytest
 import torch
 import torch.nn.functional as F
 from secretly import draw, fresh, secrets, together
 from test_torch_training import Polynomial, Square
 from torch import nn
 
+from tacit import Format
+from tacit.field import size
+
 MLP = nn.Sequential(nn.Linear(4, 6), Square(), nn.Linear(6, 2))
 CNN = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.AvgPool2d(2), Polynomial(), nn.Flatten(), nn.Linear(32, 3))
 
 
-def ledgers(base, data, options, steps=3, rows=4):
+def ledgers(base, data, options, steps=3, rows=4, **session):
     """(what, shape, kind) of each opening, step by step; batches are gathered by index from one data set."""
 
     def work(s):
@@ -30,7 +34,7 @@ def ledgers(base, data, options, steps=3, rows=4):
             steps_of.append([(r.label.partition(" ")[2], tuple(r.shape), r.kind) for r in ledger[seen:]])
         return steps_of
 
-    return together(work, 2, "spdz")
+    return together(work, 2, "spdz", **session)
 
 
 MLP_STEP = [
@@ -73,6 +77,17 @@ def test_openings_of_an_mlp():
 
 def test_openings_of_a_cnn():
     check(ledgers(CNN, draw((8, 1, 8, 8), (8, 3)), dict(lr=0.1)), CNN_STEP, (8, 1, 8, 8))
+
+
+@pytest.mark.parametrize(("dealer", "forward"), [(True, 2), (False, 1)])
+def test_truncations_for_each_neuron(dealer, forward):
+    """Without a dealer a truncation costs more than openings: z is truncated to be squared, da to be multiplied by z."""
+    data = draw((4, 1, 8, 8), (4, 3))
+    (step,) = ledgers(CNN, data, dict(lr=0.1), steps=1, format=Format(16, 6), dealer=dealer)
+    sizes = Counter(
+        name.startswith("backward") for name, shape, kind in step if kind == "truncation" and size(shape) == 128
+    )
+    assert sizes == {False: forward, True: 1}
 
 
 def check(steps, expected, data_shape):

@@ -43,31 +43,43 @@ impl Tables {
         self.digits.binary_search_by_key(&v, |&(v, _)| v).ok().map(|at| self.digits[at].1)
     }
 
-    fn rsqrt(&self, s: u64) -> Option<u64> {
+    /// Of several numbers: each waits for its own products only.
+    fn rsqrt(&self, s: [u64; LANES]) -> [Option<u64>; LANES] {
         let w = half_odd(s);
-        let mut t = mul(mul(w, w), s);
-        let mut found = w;
+        let mut t = each(each(w, w), s);
+        let mut found = w.map(Some);
         for d in 0..3 {
-            let i = self.digit((0..DIGIT * (2 - d)).fold(t, |v, _| mul(v, v)))?;
-            if d == 0 && i % 2 == 1 {
-                return None; // not a square
+            let digits = squares(t, DIGIT * (2 - d));
+            for lane in 0..LANES {
+                // An odd exponent is of no square.
+                let i = self.digit(digits[lane]).filter(|i| d > 0 || i % 2 == 0);
+                t[lane] = i.map_or(0, |i| mul(t[lane], self.powers[d as usize][i]));
+                found[lane] = found[lane].zip(i).map(|(found, i)| mul(found, self.halves[d as usize][i]));
             }
-            t = mul(t, self.powers[d as usize][i]);
-            found = mul(found, self.halves[d as usize][i]);
         }
-        Some(found)
+        found
     }
 }
 
+/// Numbers at a time.
+const LANES: usize = 8;
+
+fn each(a: [u64; LANES], b: [u64; LANES]) -> [u64; LANES] {
+    std::array::from_fn(|i| mul(a[i], b[i]))
+}
+
+fn squares(x: [u64; LANES], count: u32) -> [u64; LANES] {
+    (0..count).fold(x, |x, _| each(x, x))
+}
+
 /// s^(2^39 - 1), by s^(2^(2 k) - 1) = (s^(2^k - 1))^(2^k + 1).
-fn half_odd(s: u64) -> u64 {
-    let squares = |x: u64, count: u32| (0..count).fold(x, |x, _| mul(x, x));
-    let three = mul(squares(mul(squares(s, 1), s), 1), s);
-    let six = mul(squares(three, 3), three);
-    let nine = mul(squares(six, 3), three);
-    let eighteen = mul(squares(nine, 9), nine);
-    let all = mul(squares(eighteen, 18), eighteen);
-    mul(squares(all, 3), three)
+fn half_odd(s: [u64; LANES]) -> [u64; LANES] {
+    let three = each(squares(each(squares(s, 1), s), 1), s);
+    let six = each(squares(three, 3), three);
+    let nine = each(squares(six, 3), three);
+    let eighteen = each(squares(nine, 9), nine);
+    let all = each(squares(eighteen, 18), eighteen);
+    each(squares(all, 3), three)
 }
 
 /// out_i^2 a_i = 1; an error if some a_i is 0 or no square.
@@ -75,8 +87,12 @@ pub fn rsqrt(out: &mut [u64], a: &[u64]) -> Result<(), BadShape> {
     same_length("the operand", out.len(), a.len())?;
     let tables = Tables::new();
     try_rows(out, 1, 1 << 10, |at, out| {
-        for (i, (o, &s)) in out.iter_mut().zip(&a[at..]).enumerate() {
-            *o = tables.rsqrt(s).ok_or_else(|| BadShape(format!("element {} has no inverse root", at + i)))?;
+        for (i, (out, a)) in out.chunks_mut(LANES).zip(a[at..].chunks(LANES)).enumerate() {
+            let found = tables.rsqrt(std::array::from_fn(|lane| *a.get(lane).unwrap_or(&1)));
+            for (lane, (o, root)) in out.iter_mut().zip(found).enumerate() {
+                let missing = || BadShape(format!("element {} has no inverse root", at + LANES * i + lane));
+                *o = root.ok_or_else(missing)?;
+            }
         }
         Ok(())
     })
@@ -97,7 +113,13 @@ mod tests {
         let none = (2..P).find(|&v| pow(v, (P - 1) / 2) == P - 1).unwrap();
         for bad in [0, none, mul(none, squares[7])] {
             assert!(rsqrt(&mut [0], &[bad]).is_err());
+            for at in [0, 5, 19] {
+                let mut some = squares[..20].to_vec();
+                some[at] = bad;
+                let error = rsqrt(&mut [0; 20], &some).unwrap_err();
+                assert!(error.0.starts_with(&format!("element {at} ")));
+            }
         }
-        assert_eq!(half_odd(5), pow(5, (1 << 39) - 1));
+        assert_eq!(half_odd([5; LANES]), [pow(5, (1 << 39) - 1); LANES]);
     }
 }

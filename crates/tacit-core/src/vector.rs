@@ -199,6 +199,30 @@ pub fn dot(be: Backend, a: &[u64], b: &[u64]) -> Result<u64, BadShape> {
     Ok(parts.into_iter().fold(0, field::add))
 }
 
+/// Elements that share one inversion.
+const TOGETHER: usize = 128;
+
+/// out_i = 1 / a_i, 0 for 0: products of all before, one inversion for [`TOGETHER`] of them, and back (Montgomery 1987).
+pub fn inverse(out: &mut [u64], a: &[u64]) -> Result<(), BadShape> {
+    same_length("the operand", out.len(), a.len())?;
+    for_rows(out, 1, MIN / 16, |at, out| {
+        for (out, a) in out.chunks_mut(TOGETHER).zip(a[at..].chunks(TOGETHER)) {
+            let one_for_none = |a: u64| a | (a == 0) as u64;
+            let mut product = 1;
+            for (o, &a) in out.iter_mut().zip(a) {
+                *o = product;
+                product = field::mul(product, one_for_none(a));
+            }
+            let mut rest = field::inv(product);
+            for (o, &a) in out.iter_mut().zip(a).rev() {
+                *o = field::mul(*o, rest) & ((a == 0) as u64).wrapping_sub(1);
+                rest = field::mul(rest, one_for_none(a));
+            }
+        }
+    });
+    Ok(())
+}
+
 /// out_(o, i) = sum_l a_(o, l, i) over the middle axis of `[outer, length, inner]`.
 pub fn sum(out: &mut [u64], a: &[u64], outer: usize, length: usize, inner: usize) -> Result<(), BadShape> {
     let product = outer.checked_mul(length).and_then(|v| v.checked_mul(inner));

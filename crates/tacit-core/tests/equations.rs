@@ -84,6 +84,17 @@ fn elementwise() {
 }
 
 #[test]
+fn inverses() {
+    for n in [0, 1, 127, 128, 129, 100_003] {
+        let a = sample(n, 5);
+        let mut out = vec![7; n];
+        vector::inverse(&mut out, &a).unwrap();
+        assert!(a.iter().zip(&out).all(|(&a, &b)| field::mul(a, b) == (a != 0) as u64 && (a != 0 || b == 0)));
+    }
+    assert!(vector::inverse(&mut [0], &[1, 2]).is_err());
+}
+
+#[test]
 fn edges_against_edges() {
     let a: Vec<u64> = EDGES.iter().flat_map(|&a| [a; EDGES.len()]).collect();
     let b: Vec<u64> = EDGES.iter().cycle().take(a.len()).copied().collect();

@@ -313,6 +313,12 @@ fn sum<'py>(py: Python<'py>, a: Words<'py>, outer: usize, length: usize, inner: 
 }
 
 #[pyfunction]
+fn inverse<'py>(py: Python<'py>, a: Words<'py>) -> Out<'py> {
+    let values = a.slice();
+    fill(py, a.shape(), |out| vector::inverse(out, values))
+}
+
+#[pyfunction]
 fn rsqrt<'py>(py: Python<'py>, a: Words<'py>) -> Out<'py> {
     let values = a.slice();
     fill(py, a.shape(), |out| tacit_core::roots::rsqrt(out, values))
@@ -460,6 +466,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(gf64_dot, m)?)?;
     m.add_function(wrap_pyfunction!(dot, m)?)?;
     m.add_function(wrap_pyfunction!(sum, m)?)?;
+    m.add_function(wrap_pyfunction!(inverse, m)?)?;
     m.add_function(wrap_pyfunction!(rsqrt, m)?)?;
     m.add_function(wrap_pyfunction!(is_canonical, m)?)?;
     m.add_function(wrap_pyfunction!(encode, m)?)?;

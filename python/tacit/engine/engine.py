@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from tacit.sharing.maps import Combine, Shape
 from tacit.sharing.operations import AtLeast, Linear, Operation, OutputMask, Truncate, Winners
 from tacit.sharing.plan import OpeningRecord, Plan, Rounds, Task
 from tacit.sharing.protocol import Protocol
-from tacit.sharing.requests import Request
+from tacit.sharing.requests import Request, Share
 from tacit.sharing.source import Source
 from tacit.sharing.wires import Wire
 from tacit.transport.channel import Channel
@@ -101,6 +102,8 @@ class Engine:
         self._kept: dict[int, Wire] = {}
         self._numbered = 0
         self._forced = 0
+        self._living: WeakValueDictionary[int, Wire] = WeakValueDictionary()
+        """By serial, where the protocol survives losses: what is reshared when parties are lost or come back."""
         self._failure: BaseException | None = None
         self.recovery: Recovery | None = None
         if isinstance(channel, Viewed):
@@ -110,7 +113,7 @@ class Engine:
     def start(self) -> None:
         """Before the first operation: what the protocol has to agree on, and the source that it is itself."""
         if not self.dry:
-            self.together(self.restart)
+            self.together(self.restart, "start")
 
     def restart(self) -> None:
         """The same among those that are left."""
@@ -120,17 +123,56 @@ class Engine:
 
     # Steps that all parties finish, or none.
 
-    def together(self, work: Callable[[], T]) -> T:
-        """`work`, and again after a loss that the protocol survives, until all that are left are through with it."""
+    def together(self, work: Callable[[], T], what: str, wires: Sequence[Wire] = ()) -> T:
+        """`work`, and again after a loss that the protocol survives, until all that are left are through with it.
+
+        A party on its way back does not do it: it takes the result from the others (`engine.history`, where `what` is explained).
+        """
         self._alive()
         if self.recovery is None:
             return work()
         try:
-            return self.recovery.step(work)
+            if self.returning:
+                result: T = self.recovery.again(what, wires)
+                return result
+            return self.recovery.step(work, what)
         except BaseException as error:
             if not isinstance(error, PartyLost) and self._failure is None:
                 self._failed(error)
             raise
+
+    @property
+    def returning(self) -> bool:
+        """Whether this party runs through what was before it came back."""
+        return self.recovery is not None and self.recovery.past is not None
+
+    def skip(self, wires: Sequence[Wire]) -> None:
+        """Count as forced what was forced before this party came back; its shares come later."""
+        self._recorded, self._elements = [], 0
+        skipped = _truncations_first(_ordered(wires))
+        for wire in skipped:
+            self._number(wire)
+            wire.task = Task(lambda: None, label=wire.label, done=True)
+        for wire in skipped:
+            wire.settle()
+
+    def position(self) -> tuple[int, int]:
+        """How many requests and graphs there were."""
+        return self._numbered, self.costs.graphs
+
+    def resume(self, numbered: int, graphs: int) -> None:
+        """Go on from this position of the others."""
+        self._numbered, self.costs.graphs = numbered, graphs
+
+    def live(self) -> dict[int, Wire]:
+        """The values that a party may still use, by serial."""
+        found = sorted(self._living.items())
+        return {serial: wire for serial, wire in found if wire.serial == serial and not wire.pending}
+
+    def reshare(self, held: Sequence[tuple[Shape, Share | None]], holders: Sequence[int]) -> list[Share]:
+        """New shares of these values (`Protocol.reshare`)."""
+        shares: list[Share] = self._drive(self.protocol.reshare(held, holders), "reshare")
+        return shares
 
     def mark(self) -> tuple[Any, ...]:
         return self._forced, self._numbered, self.costs.graphs, self.protocol.mark()
@@ -175,9 +217,12 @@ class Engine:
         self.check()
 
     def check(self) -> None:
-        """Check everything that was opened so far: before a share leaves the session."""
-        if not self.dry and self.protocol.unchecked():
-            self.together(lambda: self._drive(self.protocol.check(), "check"))
+        """Check everything opened so far: before a share leaves the session."""
+        if not self.dry and (self.returning or self.protocol.unchecked()):
+            self.together(self.check_now, "check")
+
+    def check_now(self) -> None:
+        self._drive(self.protocol.check(), "check")
 
     # Forcing.
 
@@ -189,7 +234,7 @@ class Engine:
 
         self._alive()
         if purpose or any(w.pending for w in wires):
-            self.together(work)
+            self.together(work, "force", wires)
 
     def prepare(self, *wires: Wire, purpose: str = "") -> Prepared | None:
         """Everything up to the first opening: lower, agree, take the material. None if there is nothing to do.
@@ -209,12 +254,8 @@ class Engine:
             self.recovery.wires += pending
         for wire in pending:
             assert wire.operation is not None
-            wire.serial, self._forced = self._forced, self._forced + 1
+            self._number(wire)
             wire.task = wire.operation.lower(self.protocol, wire, plan)
-            if self.watched is not None and isinstance(wire.operation, AtLeast | Truncate | Winners):
-                # What is compared may be a multiple that the contract gives fewer bits.
-                most = CAPACITY if isinstance(wire.operation, Truncate) else wire.operation.magnitude
-                self.watched += [(x, min(x.bound, most)) for x in wire.inputs]
         self._numbered += len(plan.requests)
         self._count(plan)
         if self.dry:
@@ -231,6 +272,16 @@ class Engine:
             plan.fill(self.source.take(self.source.request(plan.requests)))
             self.costs.material_seconds += time.perf_counter() - started
         return Prepared(pending, plan, digest)
+
+    def _number(self, wire: Wire) -> None:
+        """What all parties do with each value that is forced, in the same order."""
+        wire.serial, self._forced = self._forced, self._forced + 1
+        if self.recovery is not None:
+            self._living[wire.serial] = wire
+        if self.watched is not None and isinstance(wire.operation, AtLeast | Truncate | Winners):
+            # What is compared may be a multiple that the contract gives fewer bits.
+            most = CAPACITY if isinstance(wire.operation, Truncate) else wire.operation.magnitude
+            self.watched += [(x, min(x.bound, most)) for x in wire.inputs]
 
     def run(self, prepared: Prepared) -> None:
         """The online phase of a prepared graph."""
@@ -352,7 +403,8 @@ class Engine:
     # Revealing.
 
     def reveal(self, wires: Sequence[Wire], to: Sequence[int] | None = None, detail: str = "") -> list[Field | None]:
-        """The values of `wires`, at the parties `to` (everyone if None), after all checks; None at the others.
+        """The values of `wires`, at the parties `to` (everyone if None), after all checks; None at the others, and at a party
+        that was given a value alone before it was lost and came back.
 
         A value for some parties only is opened under a mask that each of them knows: `to` costs one mask each.
         `detail`: how the values are meant, on which all have to agree.
@@ -377,14 +429,15 @@ class Engine:
             mine = to is None or self.protocol.me in to
             return [np.zeros(w.shape, np.uint64) if mine else None for w in wires]
         started = time.perf_counter()
-        values = self.together(lambda: self._drive(self.protocol.reveal([w.value() for w in shown]), "reveal"))
+        values = self.together(
+            lambda: self._drive(self.protocol.reveal([w.value() for w in shown]), "reveal"), "reveal"
+        )
         self.costs.online_seconds += time.perf_counter() - started
         if to is None:
             return list(values)
         results: list[Field | None] = [None] * len(wires)
         for (index, receiver, mask), value in zip(hidden, values, strict=True):
-            if receiver == self.protocol.me:
-                assert mask.clear is not None
+            if receiver == self.protocol.me and mask.clear is not None:
                 results[index] = fp.sub(value, mask.clear)
         return results
 

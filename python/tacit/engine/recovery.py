@@ -1,26 +1,37 @@
-"""Going on when parties are lost: what all of them compute together is cut into *steps* that all finish, or none.
+"""Going on when parties are lost, or come back: what all of them compute together is cut into *steps* that all finish, or none.
 
 A step ends when everyone has told everyone that it is through. If a party is lost before, the others count who is left
 (`transport.views`), in turns, until all of them name the same parties; those must be more than half of the last, so that no two
 parts of a network that fell apart go on both, and as many as the protocol needs. A step that some party knows to be ended is
-ended for all; else all go back to its beginning and do it again, with new keys: nothing is opened twice under one mask.
-Shares stay what they are: who is lost takes its point of the polynomials along. A script sees a loss (`members`, `lost`) after
-the same step at all parties, though some of them were through with the one before when they heard of it.
+ended for all; else all go back to its beginning and do it again.
+
+After a count, and when a party comes back, the *view* changes, which is a step like any other: new keys, so that nothing is
+opened twice under one mask, and new shares of all values that live, so that those of who is lost are of no use. A party is
+admitted at a step's end, when all others say that it has caught up with them (`engine.returns`).
+A script sees who is lost and who is back (`members`, `lost`) after the same step at all parties, though some of them were through
+with the one before when they heard of it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
+from tacit.engine.history import Admission, Entry, History
 from tacit.errors import CheatingDetected, Mismatch, PartyLost, PeerStopped, TooFewLeft
+from tacit.sharing.requests import Share
 from tacit.transport.views import CALLED, Call, Viewed
 
 if TYPE_CHECKING:
     from tacit.engine.engine import Engine
+    from tacit.engine.returns import Door, Return
     from tacit.sharing.wires import Wire
 
 T = TypeVar("T")
 THROUGH = b"through the step"
-"""And the number of the step."""
+"""And the number of the step, and who has caught up, a bit for each party."""
+PARTIES = 256
+GONE = "it was lost before this party came back"
 
 
 class Recovery:
@@ -31,65 +42,117 @@ class Recovery:
         self.lost: list[PartyLost] = []
         """The losses that were survived, in order, and that the script may know."""
         self.members = engine.protocol.members
-        self._unseen: list[PartyLost] = []
+        self.history = History()
+        self.door: Door | None = None
+        """Where parties that come back are met."""
+        self.past: Return | None = None
+        """While this party is on its way back: what happened before."""
         self.inside = False
         self.wires: list[Wire] = []
         """Lowered in this step."""
+        self._unseen: list[PartyLost] = []
         self._done = 0
+        self._holders = set(self.members)
+        self._due = False
+        """The view has to change."""
+        self._coming: tuple[int, ...] = ()
         self._asking: PartyLost | None = None
+        self._raising: Entry | None = None
         self._ahead = False
+        """Some party knows that all were through with the step in which this one lost somebody."""
+        self._behind = False
+        """Some party does not know yet that all were through with the step before that."""
+
+    # What the script sees.
 
     def allow(self) -> None:
         """Go on without those that were lost."""
         self._asking = None
-        self._show()
+        if self.past is None:
+            self._show()
+        else:
+            assert self._raising is not None
+            self._seen(self._raising)
 
-    def _show(self) -> None:
+    def _show(self) -> tuple[int, ...]:
+        shown = tuple(int(loss.party) for loss in self._unseen)
         self.lost += self._unseen
         self._unseen, self.members = [], self._engine.protocol.members
+        return shown
 
-    def step(self, work: Callable[[], T]) -> T:
+    def _seen(self, entry: Entry) -> None:
+        self.lost += [PartyLost(i, GONE) for i in entry.lost]
+        self.members = entry.members
+
+    def _raised(self, error: PartyLost, lost: Iterable[int], asked: bool) -> PartyLost:
+        members = self._engine.protocol.members
+        self.history.append(Entry("asked" if asked else "lost", error.party, members, tuple(lost)))
+        return error
+
+    # Steps.
+
+    def step(self, work: Callable[[], T], what: str) -> T:
         """`work` as one step; inside a step, as part of it."""
         if self.inside:
             return work()
         while True:
+            self._change()
             if self._asking is not None:
-                raise self._asking
-            mark = self._engine.mark()
-            self.inside, self.wires = True, []
-            finished = ended = False
-            result: T
+                raise self._raised(self._asking, (int(loss.party) for loss in self._unseen), True)
             try:
-                result = work()
-                finished = True
-                self._through()
-            except PartyLost as error:
-                if error.party not in self._channel.peers:
-                    # Lost before, and nobody else can do what the script asks of it.
-                    self._back(mark)
-                    self._show()
-                    raise
-                self._regroup(error, finished)
-                if not (ended := self._ended(finished)):
-                    self._back(mark)
-                    continue
-            finally:
-                self.inside = False
-            self._done += 1
+                done, ended, result = self._attempt(work, self.door)
+            except PartyLost as error:  # lost before, and nobody else can do what the script asks of it
+                raise self._raised(error, self._show(), False) from None
+            if not done:
+                continue
             for wire in self.wires:
                 wire.settle()
             self.wires = []
-            if not ended:  # else some party is in the next step already, and hears of the loss there
-                self._show()
+            # Else some party is in the next step already, and hears of the loss there.
+            shown = () if ended else self._show()
+            self.history.append(Entry(what, result, self.members, shown))
+            if self._coming:
+                self._admit()
             return result
 
-    def _through(self) -> None:
+    def _attempt(self, work: Callable[[], T], door: "Door | None" = None) -> tuple[bool, bool, T]:
+        """(all are through, this party was told so by another that was ahead, result). At the end: who is at the `door`?"""
+        mark = self._engine.mark()
+        self.inside, self.wires = True, []
+        finished = ended = False
+        result: Any = None
+        try:
+            result = work()
+            finished = True
+            self._through(door)
+        except PartyLost as error:
+            if error.party not in self._channel.peers:
+                self._back(mark)
+                raise
+            self._regroup(error, finished)
+            if not (ended := self._ended(finished)):
+                self._back(mark)
+                return False, False, result
+        finally:
+            self.inside = False
+        self._done += 1
+        return True, ended, result
+
+    def _through(self, door: "Door | None") -> None:
+        ready = () if door is None else door.ready(self._engine.protocol.members)
         note = THROUGH + self._done.to_bytes(8, "little")
+        mine = sum(1 << i for i in ready)
+        protocol = self._engine.protocol
+        away = sum(1 << i for i in range(protocol.parties) if i not in protocol.members)
         peers = self._channel.peers
-        came = self._channel.exchange({i: [note] for i in peers}, dict.fromkeys(peers, len(note)), label="through")
+        whole = note + mine.to_bytes(PARTIES // 8, "little")
+        came = self._channel.exchange({i: [whole] for i in peers}, dict.fromkeys(peers, len(whole)), label="through")
         for i in peers:
-            if came[i] != note:
+            theirs = int.from_bytes(came[i][len(note) :], "little")
+            if came[i][: len(note)] != note or len(came[i]) != len(whole) or theirs & ~away:
                 raise Mismatch(f"party {i} ends another step than this party: do all parties run the same script?")
+            mine &= theirs
+        self._coming = tuple(i for i in ready if mine >> i & 1)[:1]  # those after it do not know it yet
 
     def _back(self, mark: Any) -> None:
         for wire in self.wires:
@@ -102,41 +165,38 @@ class Recovery:
             raise CheatingDetected(f"a party says that all were through with step {self._done}, and this party was not")
         return self._ahead
 
-    def _regroup(self, error: PartyLost, finished: bool) -> None:
-        """Agree on who is left and on new keys; `TooFewLeft` if they cannot go on."""
-        before = self._channel.peers
-        turn, away = 1, set() if error.why == CALLED else {error.party}
-        while True:
-            known: dict[int, Call] = {}
-            turn = self._count(turn, away, finished, known)
-            self._ahead = any(call.done > self._done for call in known.values())
-            members = tuple(sorted({*known, self._channel.me}))
-            lost = [i for i in before if i not in members]
-            self._enough(members, len(before) + 1)
-            self._channel.part(lost)
-            self._engine.protocol.without([i for i in self._engine.protocol.members if i not in members])
-            try:
-                self._engine.restart()
-            except PartyLost as again:
-                away, turn = ({again.party} & set(self._channel.peers)) | set(lost), turn + 1
-                continue
-            break
-        self._channel.epoch += 1
-        if lost:
-            for party in lost:
-                why = error.why if error.party == party else "the others lost it"
-                self._unseen.append(PartyLost(party, why, error.operation))
-            self._asking = self._unseen[-1] if self._ask else None
+    # Who is left.
 
-    def _count(self, turn: int, away: set[int | str], finished: bool, known: dict[int, Call]) -> int:
-        """Turns until all that are left name the same parties: `known` has their calls. Returns the last turn."""
+    def _regroup(self, error: PartyLost, finished: bool) -> None:
+        """Agree on who is left; `TooFewLeft` if they cannot go on."""
+        before = self._channel.peers
+        known: dict[int, Call] = {}
+        self._count(set() if error.silent or error.why == CALLED else {error.party}, finished, known)
+        self._ahead = any(call.done > self._done for call in known.values())
+        self._behind |= any(call.done < self._done for call in known.values())
+        members = tuple(sorted({*known, self._channel.me}))
+        lost = [i for i in before if i not in members]
+        self._holders &= set(members)
+        self._enough(members, len(before) + 1)
+        self._channel.part(lost)
+        self._engine.protocol.view(members)
+        self._due, self._coming = True, ()
+        for party in lost:
+            why = error.why if error.party == party else "the others lost it"
+            self._unseen.append(PartyLost(party, why, error.operation))
+        if lost and self._ask:
+            self._asking = self._unseen[-1]
+
+    def _count(self, away: set[int | str], finished: bool, known: dict[int, Call]) -> None:
+        """Turns until all that are left name the same parties: `known` has their calls. Who was silent may answer yet."""
         me = self._channel.me
         heard: dict[int, Call] = {}
         members = {me, *self._channel.peers} - away
         for call in self._channel.heard():
             members &= {me, *call.members}  # who another lost already need not be waited for
+        turn = self._channel.turn + 1
         while True:
-            mine = Call(self._channel.epoch, turn, self._done, finished, tuple(sorted(members)))
+            mine = Call(turn, self._done, finished, tuple(sorted(members)))
             peers = members - {me}
             lost = self._channel.calls(mine, peers, heard)
             calls = {i: heard[i] for i in peers if i in heard and i not in lost}
@@ -145,7 +205,8 @@ class Recovery:
                 raise PeerStopped(excluded, "it goes on without this party, which was silent for too long")
             if not lost and all(c.members == mine.members and c.turn == turn for c in calls.values()):
                 known.update(calls)
-                return turn
+                self._channel.turn = turn
+                return
             for call in calls.values():
                 members &= set(call.members)
             members -= lost
@@ -154,7 +215,100 @@ class Recovery:
     def _enough(self, members: tuple[int, ...], before: int) -> None:
         fewest = self._engine.protocol.fewest
         assert fewest is not None
-        if len(members) < fewest:
+        if len(self._holders) < fewest:
             raise TooFewLeft(members, f"{fewest} are needed to withstand as many colluding parties as before")
         if 2 * len(members) <= before:
             raise TooFewLeft(members, f"more than half of the last {before} are needed, lest another part goes on too")
+
+    # Views.
+
+    def _change(self) -> None:
+        """The members' new keys and shares, if there are new members."""
+        while self._due:
+            self._due = False
+            members = self._engine.protocol.members
+            done, _, staged = self._attempt(self._new_view)
+            if not done:
+                continue
+            self._holders = set(members) & set(self._engine.protocol.members)
+            for wire, share in staged:
+                wire.replace(share)
+
+    def _new_view(self) -> list[tuple["Wire", Share]]:
+        self._engine.restart()
+        live = self._engine.live()
+        mine = np.array([len(live), *live], "<u8").tobytes()
+        peers = self._channel.peers
+        came = self._channel.exchange({i: [mine] for i in peers}, dict.fromkeys(peers, 1 << 28), label="view")
+        alike = set(live)
+        for i in peers:
+            theirs = np.frombuffer(came[i], "<u8").tolist() if len(came[i]) % 8 == 0 else []
+            if not theirs or theirs[0] != len(theirs) - 1:
+                raise Mismatch(f"party {i} sent a malformed list of values; do all parties run one version of tacit?")
+            alike &= set(theirs[1:])
+        wires = [wire for serial, wire in live.items() if serial in alike]
+        held = [(wire.shape, wire.share) for wire in wires]
+        shares = self._engine.reshare(held, sorted(self._holders))
+        return list(zip(wires, shares, strict=True))
+
+    def _admit(self) -> None:
+        """At the end of a step, after which all others do the same."""
+        assert self.door is not None
+        coming, self._coming, self._behind = self._coming, (), False
+        # What was not checked yet can be checked only by those that hold shares of it.
+        if not self._engine.protocol.unchecked() or (self._attempt(self._engine.check_now)[0] and not self._due):
+            members = tuple(sorted({*self._engine.protocol.members, *coming}))
+            admission = Admission(self._done, *self._engine.position(), self._channel.turn, members, coming)
+            for party in coming:
+                self._channel.adopt(self.door.admit(party, admission))
+            self._engine.protocol.view(members)
+            self._due = True
+        self._change()
+        self._views()
+
+    def _views(self) -> None:
+        """The script sees the new view, unless some party is still in the step before."""
+        if not self._behind:
+            self.history.append(Entry("view", None, self._engine.protocol.members, self._show()))
+
+    # On the way back.
+
+    def again(self, what: str, wires: "Sequence[Wire]") -> Any:
+        """A step that was done before this party came back; the last of them is followed by its admission."""
+        assert self.past is not None
+        if what == "check" and not self.past.follows("check"):
+            return None
+        entry = self._next()
+        if entry.what == "asked":
+            self._raising = entry
+            raise PartyLost(entry.result, GONE)
+        self._seen(entry)
+        if entry.what == "lost":
+            raise PartyLost(entry.result, GONE)
+        if entry.what != what:
+            raise Mismatch(f"this party's script asks for another step ({what}) than it did before ({entry.what})")
+        self._engine.skip(wires)
+        while self.past.follows("view"):
+            self._seen(self._next())
+        if (admission := self.past.admission()) is not None:
+            self._come_back(admission)
+        return entry.result
+
+    def _next(self) -> Entry:
+        assert self.past is not None
+        entry = self.past.take()
+        self.history.append(entry)
+        return entry
+
+    def _come_back(self, admission: Admission) -> None:
+        assert self.past is not None
+        self._channel.part([i for i in self._channel.peers if i not in admission.members])
+        self._channel.turn = admission.turn
+        self.past = None
+        self._done = admission.done
+        self._engine.protocol.view(admission.members)
+        self._engine.resume(admission.numbered, admission.graphs)
+        self._holders = set(admission.members) - set(admission.coming)
+        self._due, self._behind = True, False
+        self._change()
+        self._views()

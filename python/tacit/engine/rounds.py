@@ -10,6 +10,7 @@ from tacit.sharing.plan import Exchange, Rounds, Task
 
 HEADER = struct.Struct("<8sII")
 """The graph's digest (8 bytes, agreed on before), the round, the number of messages in the frame."""
+EMPTY = memoryview(b"")
 
 
 class Send(Protocol):
@@ -103,6 +104,8 @@ def _round(
     for peer, count in expect.items():
         frame = memoryview(came[peer])
         if len(frame) != count or frame[: HEADER.size] != header:
+            if all(wanted.corrects for _, _, wanted in active if peer in wanted.expect):
+                continue
             raise CheatingDetected(
                 f"party {peer} sent {len(frame)} bytes in round {number} where {count} were due, or out of order: "
                 "it runs another program than it said"
@@ -113,7 +116,7 @@ def _round(
     for _, _, wanted in active:
         given: dict[int, memoryview] = {}
         for peer, count in wanted.expect.items():
-            given[peer] = views[peer][offset[peer] : offset[peer] + count]
+            given[peer] = views.get(peer, EMPTY)[offset[peer] : offset[peer] + count]
             offset[peer] += count
         result.append(given)
     return result

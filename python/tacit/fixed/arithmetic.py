@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tacit import field as fp
 from tacit.engine.engine import Engine
 from tacit.errors import OutOfRange
-from tacit.field import CAPACITY
+from tacit.field import CAPACITY, Field
 from tacit.fixed.format import Format, constant, constants, decode, encode
 from tacit.sharing.forms import Elementwise, Form, MatMul, With
 from tacit.sharing.maps import (
@@ -119,9 +119,14 @@ class Arithmetic:
     def reveal(self, numbers: Sequence[Number], to: Sequence[int] | None = None) -> list[NDArray[np.float64] | None]:
         scales = f" at scale {', '.join(str(n.scale) for n in numbers)}"
         values = self.engine.reveal([n.wire for n in numbers], to, scales)
-        return [
-            None if v is None else decode(v, n.scale).reshape(n.shape) for v, n in zip(values, numbers, strict=True)
-        ]
+        mine = to is None or self.engine.protocol.me in to
+
+        def shown(n: Number, value: Field | None) -> NDArray[np.float64] | None:
+            if value is not None:
+                return decode(value, n.scale).reshape(n.shape)
+            return np.full(n.shape, np.nan) if mine else None  # it was shown this before it was lost and came back
+
+        return [shown(n, v) for n, v in zip(numbers, values, strict=True)]
 
     def uniform(self, low: float, high: float, shape: Shape) -> Number:
         """Secret, uniform on the multiples of (high - low) 2^-fraction in [low, high). Opens nothing."""
@@ -337,8 +342,9 @@ class Arithmetic:
         that is enough, since a truncation costs two openings of what is multiplied; else the wider first.
 
         Two more are truncated than must be, since it saves openings: an operand of an elementwise product that was not opened
-        yet (a truncation opens it as well, and the product is narrower); and one that will be multiplied again (`again`: autograd
-        keeps it for the backward pass) and is too wide to be multiplied by a number in the format.
+        yet (a truncation opens it as well, and the product is narrower); and, where truncations cost little (`Source.late`), one
+        that will be multiplied again (`again`: autograd keeps it for the backward pass) and is too wide to be multiplied by a
+        number in the format.
         `window`: what comes out is a sum of so many values, on the way to their mean.
         """
         shape = form.shape(x.shape, y.shape)
@@ -367,7 +373,9 @@ class Arithmetic:
         return product
 
     def _narrow(self, x: Number, elementwise: bool, again: bool) -> Number:
-        unopened = elementwise and x.wire.known(True) is None
+        # What is opened may be forgotten after a loss, and not at all parties between the same two lines of the script.
+        unopened = elementwise and (self.engine.recovery is not None or x.wire.known(True) is None)
+        again = again and self.engine.protocol.late
         return self.round(x) if unopened or (again and x.bits + self.format.bits > CAPACITY) else x
 
     def _smaller_narrower(self, x: Number, y: Number, excess: int) -> tuple[Number, Number]:
@@ -411,8 +419,8 @@ class Arithmetic:
             found = self.engine.record(Linear(map), (inner,), wire.shape, "view")
             found.views(map, inner)
         else:
-            found = self.engine.record(Truncate(drop), (wire,), wire.shape, "truncate")
-        found.bound = max(1, wire.bound - drop)
+            found = self.engine.record(Truncate(drop, wire.bound or CAPACITY), (wire,), wire.shape, "truncate")
+        found.bound = max(1, wire.bound - drop) if wire.bound else 0
         _follow(found, wire, drop)
         wire.truncated[drop] = found
         return found

@@ -57,7 +57,9 @@ def export(a: Arithmetic, x: Number, kind: str) -> Saved:
     engine.force(flat, tags, beta, purpose="save")
     engine.check()  # before anything is kept: tags of altered openings would fit altered summands
     protocol = engine.protocol
-    if engine.dry:
+    if engine.returning:
+        parts = [np.zeros(0, np.uint64)] * 3  # it has no shares of what was before
+    elif engine.dry:
         parts = [np.zeros(w.shape, np.uint64) for w in (flat, tags, beta)]
     else:
         parts = [protocol.summand(w.value()) for w in (flat, tags, beta)]
@@ -117,6 +119,10 @@ def _check(engine: Engine, s: Saved) -> None:
             f"{parties} under {protocol}: every party restores what it saved itself"
         )
     count = fp.size(s.shape)
+    if count and not s.values:
+        raise BadInput(
+            "this holds no share: a party on its way back saved it (`session.returning`). Restore the file that it wrote before"
+        )
     if (len(s.values), len(s.tags), len(s.key)) != (8 * count, 8 * count, 8):
         raise BadInput("a saved share is damaged: its length is not that of its shape")
 

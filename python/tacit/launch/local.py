@@ -24,27 +24,39 @@ def run_local(template: Context, command: Sequence[str]) -> int:
         listeners = [listen(HOST, 0) for _ in range(template.parties)]
         known = replace(
             template,
-            passing=True,
+            passing=not template.rejoin,
+            rejoin=False,
             addresses={i: (HOST, int(s.getsockname()[1])) for i, s in enumerate(listeners)},
             pins=_identities(folder, count),
             names={template.parties: "dealer"} if template.dealer else {},
         )
         environment = child_environment(template.parties)
+        contexts = {}
         for me in range(count):
             descriptor = listeners[me].fileno() if me < template.parties else None
             context = replace(
                 known, me=me, listener=descriptor, certificate=str(folder / f"{me}.pem"), key=str(folder / f"{me}.key")
             )
             context.save(folder / f"{me}.json")
-            start(group, context, folder / f"{me}.json", command, environment, prefixed=True)
+            contexts[start(group, context, folder / f"{me}.json", command, environment, prefixed=True)] = context
         for listener in listeners:
             listener.close()  # a party's port lives as long as the party
-        return group.wait(apart=protocol_kind(template.protocol, template.parties, template.threshold).majority)
+
+        def again(name: str) -> None:
+            context = replace(contexts[name], rejoin=True, listener=None)
+            path = folder / f"{context.me}.again.json"
+            path.unlink(missing_ok=True)
+            context.save(path)
+            start(group, context, path, command, environment, prefixed=True)
+
+        apart = protocol_kind(template.protocol, template.parties, template.threshold).majority
+        return group.wait(apart, again if template.rejoin else None)
 
 
 def start(
     group: Group, context: Context, path: Path, command: Sequence[str], environment: dict[str, str], *, prefixed: bool
-) -> None:
+) -> str:
+    """What its process is called."""
     dealer = context.me == context.parties
     name = "the dealer" if dealer else f"party {context.me}"
     module = ["tacit.launch.maker"] if context.lists else ["tacit.launch.child", *command]
@@ -57,6 +69,7 @@ def start(
         prefix=("dealer" if dealer else str(context.me)) if prefixed else None,
         helper=dealer and prefixed,
     )
+    return name
 
 
 def child_environment(parties: int) -> dict[str, str]:

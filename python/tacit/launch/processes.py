@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, BinaryIO, Self
 
@@ -115,10 +115,11 @@ class Group:
             self._helpers.add(name)
         threading.Thread(target=self._wait_for, args=(child,), daemon=True).start()
 
-    def wait(self, apart: bool = False) -> int:
+    def wait(self, apart: bool = False, again: Callable[[str], None] | None = None) -> int:
         """0 when all have ended well, else the exit code of the one that failed first; the others are ended.
 
-        `apart`: they are not, and it is 0 if one has ended well: parties that survive the loss of others.
+        `apart`: they are not, and it is 0 if one has ended well: parties that survive the loss of others. `again` starts one that
+        was lost a second time (by its name), as long as others are there.
         """
         lost: list[Child] = []
         failed: Child | None = None
@@ -136,7 +137,13 @@ class Group:
                         break
                     continue
                 waiting.remove(child)
-                if child.process.returncode and apart:
+                if again is not None and waiting and _was_lost(child):
+                    self._tell(f"{child.name} {_fate(child.process.returncode)}; it is started again")
+                    child.finish()
+                    self._children.remove(child)
+                    again(child.name)
+                    waiting.append(self._children[-1])
+                elif child.process.returncode and apart:
                     lost.append(child)
                 elif child.process.returncode and (failed is None or _followed(failed)):
                     failed = child
@@ -153,17 +160,19 @@ class Group:
         if failed is None:
             return 0
         fate = "was stopped" if _followed(failed) else f"was stopped: {failed.name} {_fate(failed.process.returncode)}"
-        with self._lock:
-            print(f"tacit: the run {fate}", file=sys.stderr)
+        self._tell(f"the run {fate}")
         return exit_code(failed.process.returncode)
+
+    def _tell(self, text: str) -> None:
+        with self._lock:
+            print(f"tacit: {text}", file=sys.stderr)
 
     def _after(self, lost: Sequence[Child]) -> int:
         codes = [exit_code(child.process.returncode) for child in self._children]
         well = 0 in codes
-        with self._lock:
-            for child in lost:
-                print(f"tacit: {child.name} {child.gone or _fate(child.process.returncode)}", file=sys.stderr)
-            print(f"tacit: {'the others went on without' if well else 'the run was stopped'}", file=sys.stderr)
+        for child in lost:
+            self._tell(f"{child.name} {child.gone or _fate(child.process.returncode)}")
+        self._tell("the others went on without" if well else "the run was stopped")
         return 0 if well else TOO_FEW if TOO_FEW in codes else exit_code(lost[0].process.returncode)
 
     def stop(self) -> None:
@@ -200,6 +209,11 @@ def exit_code(code: int) -> int:
 def _followed(child: Child) -> bool:
     """Whether it failed because another one did."""
     return exit_code(child.process.returncode) in (FOLLOWED, TERMINATED)
+
+
+def _was_lost(child: Child) -> bool:
+    """Whether it was killed, or the others went on without it: not whether its script failed."""
+    return child.process.returncode < 0 or child.process.returncode == FOLLOWED
 
 
 def _fate(code: int) -> str:

@@ -39,6 +39,8 @@ class Context:
     bandwidth: float | None = None
     memory: int = 400
     """Megabytes that making material may take, its results aside."""
+    rejoin: bool = False
+    """This party was lost from a run that goes on, and comes back."""
     plan: str = ""
     """A file for the costs: this is a dry run, without data and peers."""
     lists: str = ""

@@ -2,13 +2,12 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from tacit.correlations import ahead
 from tacit.correlations.dealer import correction_bytes
-from tacit.correlations.lattice.maker import expected_bytes
 from tacit.engine.engine import Costs
 from tacit.sharing.requests import Material, ProductRequest, Request
 from tacit.sharing.source import Source, Ticket
@@ -20,7 +19,9 @@ class DrySource(Source):
     name = "none"
     key = 0
 
-    def __init__(self, parties: int, dealer: bool, lists: Path | None = None) -> None:
+    def __init__(self, parties: int, dealer: bool, price: Callable[[Request], int], lists: Path | None = None) -> None:
+        """`price`: bytes for a request where no dealer makes it."""
+        self._price = correction_bytes if dealer else price
         self.binary = self.late = dealer
         self.summands = 1 if dealer else parties
         self._kinds: Counter[tuple[str, str]] = Counter()
@@ -29,7 +30,7 @@ class DrySource(Source):
 
     def request(self, requests: Sequence[Request]) -> Ticket:
         self._kinds.update(_kind(r) for r in requests)
-        self._material += sum(correction_bytes(r) if self.late else expected_bytes(r, self.summands) for r in requests)
+        self._material += sum(map(self._price, requests))
         if self._lists is not None:
             ahead.append(self._lists, requests)
         return Ticket(requests)

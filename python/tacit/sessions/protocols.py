@@ -11,6 +11,7 @@ from tacit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from tacit.sharing.protocol import Protocol
+    from tacit.sharing.requests import Request
     from tacit.sharing.source import Source
 
 HUB = 0
@@ -35,14 +36,25 @@ class Setting:
 class Kind:
     """`sourced`: it needs a source of correlations (for now: a dealer). `warning` is shown at start-up.
 
-    `majority`: it assumes that at most a threshold of the parties collude, fewer than half of them.
+    `times`: of `times` t + 1 parties it withstands t, the threshold; 0: it has none, and withstands all but one (or none).
+    `material`: about what each party sends each other one to make what a request asks for, for so many parties and a threshold.
     """
 
     make: "Callable[[Setting], Protocol]"
     sourced: bool
     fewest: int
+    material: "Callable[[Request, int, int], int]"
     warning: str = ""
-    majority: bool = False
+    times: int = 0
+
+    @property
+    def majority(self) -> bool:
+        """Whether it assumes that fewer than half of the parties collude."""
+        return self.times > 0
+
+    def threshold(self, parties: int) -> int:
+        """The largest there can be."""
+        return (parties - 1) // self.times if self.times else 0
 
 
 def _spdz(s: Setting) -> "Protocol":
@@ -55,7 +67,17 @@ def _spdz(s: Setting) -> "Protocol":
 def _shamir(s: Setting) -> "Protocol":
     from tacit.sharing.shamir import Shamir
 
-    return Shamir(s.me, s.parties, (s.parties - 1) // 2 if s.threshold is None else s.threshold, s.session)
+    return Shamir(s.me, s.parties, _threshold("shamir", s), s.session)
+
+
+def _corrected(s: Setting) -> "Protocol":
+    from tacit.sharing.corrected import Corrected
+
+    return Corrected(s.me, s.parties, _threshold("shamir-corrected", s), s.session)
+
+
+def _threshold(name: str, s: Setting) -> int:
+    return REGISTRY[name].threshold(s.parties) if s.threshold is None else s.threshold
 
 
 def _clear(s: Setting) -> "Protocol":
@@ -64,13 +86,27 @@ def _clear(s: Setting) -> "Protocol":
     return Clear(s.me, s.parties, s.session)
 
 
+def _lattice_bytes(request: "Request", parties: int, threshold: int) -> int:
+    from tacit.correlations.lattice.maker import expected_bytes
+
+    return expected_bytes(request, parties)
+
+
+def _shamir_bytes(request: "Request", parties: int, threshold: int) -> int:
+    from tacit.sharing.shamir_material import expected_bytes
+
+    return expected_bytes(request, parties, threshold)
+
+
 REGISTRY: Mapping[str, Kind] = {
-    "spdz": Kind(_spdz, sourced=True, fewest=2),
-    "shamir": Kind(_shamir, sourced=False, fewest=3, majority=True),
+    "spdz": Kind(_spdz, sourced=True, fewest=2, material=_lattice_bytes),
+    "shamir": Kind(_shamir, sourced=False, fewest=3, material=_shamir_bytes, times=2),
+    "shamir-corrected": Kind(_corrected, sourced=False, fewest=4, material=_shamir_bytes, times=3),
     "clear": Kind(
         _clear,
         sourced=False,
         fewest=1,
+        material=lambda request, parties, threshold: 0,
         warning="protocol clear is INSECURE: every party is sent every input as it is. It is for tests only",
     ),
 }
@@ -89,10 +125,10 @@ def protocol_kind(name: str, parties: int, threshold: int | None = None) -> Kind
         raise ConfigurationError(f"protocol {name} needs at least {kind.fewest} parties, not {parties}")
     if threshold is not None and not kind.majority:
         raise ConfigurationError(f"a threshold goes with a protocol for an honest majority (shamir), not with {name}")
-    if threshold is not None and not 1 <= threshold <= (parties - 1) // 2:
+    if threshold is not None and not 1 <= threshold <= kind.threshold(parties):
         raise ConfigurationError(
-            f"protocol {name} with {parties} parties: a threshold of t needs 2 t + 1 parties; choose one from 1 to "
-            f"{(parties - 1) // 2}, or start more parties"
+            f"protocol {name} with {parties} parties: a threshold of t needs {kind.times} t + 1 parties; choose one from 1 to "
+            f"{kind.threshold(parties)}, or start more parties"
         )
     return kind
 

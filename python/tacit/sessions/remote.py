@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tacit.engine.returns import Door, Return
 from tacit.fixed.format import Format
 from tacit.sessions import context as contexts
 from tacit.sessions.context import Context
@@ -60,13 +61,18 @@ def session(
         threshold=context.threshold,
         on_loss=on_loss,
     )
-    return _dry(context, options) if context.plan else _joined(context, options)
+    return _dry(context, options) if context.plan else joined(context, options)
 
 
 def _dry(context: Context, options: Options) -> Session:
     from tacit.sessions.dry import DrySource
 
-    source = DrySource(context.parties, context.dealer, Path(context.lists) if context.lists else None)
+    kind = protocol_kind(options.protocol, context.parties, options.threshold)
+    threshold = options.threshold or kind.threshold(context.parties)
+    lists = Path(context.lists) if context.lists else None
+    source = DrySource(
+        context.parties, context.dealer, lambda request: kind.material(request, context.parties, threshold), lists
+    )
     return Session(
         context.me,
         context.parties,
@@ -78,10 +84,10 @@ def _dry(context: Context, options: Options) -> Session:
     )
 
 
-def _joined(context: Context, options: Options) -> Session:
+def joined(context: Context, options: Options) -> Session:
     kind = protocol_kind(options.protocol, context.parties)
     store = _stored_source(context) if context.store else None
-    endpoint = open_endpoint(context)
+    endpoint = open_endpoint(context, always=kind.majority)
     opened: list[Channel] = []
 
     def end(why: str | None) -> None:
@@ -97,9 +103,23 @@ def _joined(context: Context, options: Options) -> Session:
         hello = {**options.hello(context.parties), **_script()}
         if store is not None:
             hello["store"] = store.id.hex()[:16]
-        online = endpoint.channel("online", range(context.parties), hello, timeout=options.timeout, within=context.wait)
+        past: Return | None = None
+        if context.rejoin:
+            past = Return(
+                endpoint,
+                context.parties,
+                options.threshold or kind.threshold(context.parties),
+                hello,
+                options.timeout,
+                context.wait,
+            )
+            online, identifier = past.channel, past.session
+        else:
+            online = endpoint.channel(
+                "online", range(context.parties), hello, timeout=options.timeout, within=context.wait
+            )
+            identifier = agreed_id(online, context)
         opened.append(online)
-        identifier = agreed_id(online, context)
         source: Source | None = store
         if context.me == 0:
             _announce(kind.warning or (DEALER_TRUST if context.dealer else ""))
@@ -110,13 +130,25 @@ def _joined(context: Context, options: Options) -> Session:
                 source = _own_source(context, options, endpoint, opened, identifier)
         material = opened[-1].meter if len(opened) > 1 else None
         channel = emulated(online, options.latency, options.bandwidth)
-        return Session(context.me, context.parties, options, channel, source, identifier, material=material, on_end=end)
+        return Session(
+            context.me,
+            context.parties,
+            options,
+            channel,
+            source,
+            identifier,
+            material=material,
+            on_end=end,
+            door=lambda history: Door(endpoint, hello, identifier, history, options.timeout),
+            past=past,
+        )
     except BaseException as error:
         end(reason(error))
         raise
 
 
-def open_endpoint(context: Context) -> Endpoint:
+def open_endpoint(context: Context, always: bool = False) -> Endpoint:
+    """`always`: listen for parties that come back."""
     listener = None if context.listener is None else socket.socket(fileno=context.listener)
     identity = Identity.load(context.certificate, context.key)
     if context.passing:
@@ -128,6 +160,7 @@ def open_endpoint(context: Context) -> Endpoint:
         {i: pin for i, pin in context.pins.items() if i != context.me},
         names=context.names,
         listener=listener,
+        always=always,
     )
 
 

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from tacit.engine import guard
 from tacit.engine.engine import Engine
+from tacit.engine.history import History
 from tacit.engine.labels import where
+from tacit.engine.returns import Door, Return
 from tacit.errors import BadInput, ConfigurationError, OutOfRange, PartyLost, TacitError
 from tacit.fixed import saving, selection
 from tacit.fixed.arithmetic import Arithmetic, Number
@@ -47,9 +49,12 @@ class Session:
         material: Meter | None = None,
         on_end: Callable[[str | None], None] = lambda why: None,
         report_to: Callable[["Session"], None] | None = None,
+        door: Callable[[History], Door] | None = None,
+        past: Return | None = None,
     ) -> None:
         """`channel` None: a dry run. `material` counts what the source sends.
 
+        `door`: where parties that come back are met. `past`: this party is one, and runs through what was before.
         `on_end` is told why the session ended (None: in good order).
         """
         self.me, self.parties, self.protocol, self.options = me, parties, options.protocol, options
@@ -59,6 +64,9 @@ class Session:
             channel = Viewed(channel)
         ask = checked_policy(options.on_loss) == "raise"
         self.engine = Engine(self._protocol, source, channel, session, debug=options.debug, ask=ask)
+        if (recovery := self.engine.recovery) is not None:
+            recovery.door = None if door is None else door(recovery.history)
+            recovery.past = past
         self.engine.start()
         self.generator = np.random.default_rng(options.seed)
         """Public randomness, the same at all parties as long as all draw from it alike."""
@@ -83,6 +91,15 @@ class Session:
     def losses(self) -> list[PartyLost]:
         """The losses that were survived: who, why, and in which operation."""
         return [] if self.engine.recovery is None else list(self.engine.recovery.lost)
+
+    @property
+    def returning(self) -> bool:
+        """Whether this party was lost, and only runs through what the others did meanwhile, until it has caught up.
+
+        Until then its script goes as it went: what was revealed to all is what it was, what was revealed to this party alone is
+        NaN, and what is saved holds nothing: do not write it over an earlier file.
+        """
+        return self.engine.returning
 
     def shrink(self) -> tuple[int, ...]:
         """After a loss that was raised (on_loss="raise"): go on with the parties that are left, which are returned."""
@@ -280,6 +297,8 @@ class Session:
             self._open = False
             if why is not None and self._channel is not None:
                 self._channel.stop(why)
+            if self.engine.recovery is not None and self.engine.recovery.door is not None:
+                self.engine.recovery.door.close()
             self._on_end(why)
             if self._channel is not None:
                 self._channel.close()
@@ -387,7 +406,7 @@ class Session:
                     raise PartyLost(owner, "its data are lost with it", what)
                 return entry.announced(channel, what, owner, None if values is None else values.shape)
 
-            return self.engine.together(announced)
+            return self.engine.together(announced, "shape")
         if callable(data) or data is None:
             raise BadInput(f"{what}: a plan loads no data, so it has to be told the shape; pass shape=(rows, columns)")
         return tuple(int(n) for n in np.shape(data))

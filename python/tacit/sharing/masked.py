@@ -31,24 +31,24 @@ ELEMENTWISE = Elementwise()
 class MaskedProtocol(OpeningProtocol):
     """Needs a source of [A] and [f(A, B)]; costs one opening for each value that is multiplied."""
 
-    late: bool
-    """See `Source.late`."""
-
     binary: bool
     """Whether the source gives bits over GF(2); else they are field elements."""
     binary_unit: int
     """This party's share of the bit 1."""
 
-    @abstractmethod
     def open_bits(self, words: Field) -> Rounds:
-        """Open shared bits to all, to be checked later. Returns masks: all ones for a 1."""
+        """Open shared bits to all, to be checked later. Returns masks: all ones for a 1. For `binary` protocols."""
+        raise NotImplementedError
+
+    def bit_opening_cost(self, count: int) -> tuple[int, int]:
+        raise NotImplementedError
 
     @abstractmethod
-    def bit_opening_cost(self, count: int) -> tuple[int, int]: ...
+    def received_input(self, value: Field, owner: int) -> Rounds:
+        """Take a public correction that `owner` must have sent alike to all; `CheatingDetected` now or at the next check."""
 
-    @abstractmethod
-    def received_input(self, value: Field) -> None:
-        """Note a public correction that its owner must have sent alike to all."""
+    def received_input_cost(self) -> tuple[int, int]:
+        return 0, 0
 
     # Operations.
 
@@ -68,12 +68,13 @@ class MaskedProtocol(OpeningProtocol):
             else:
                 came = yield Exchange({}, {operation.owner: count})
                 d = received(came[operation.owner], wire.shape, operation.owner)
-            self.received_input(d)
+            yield from self.received_input(d, operation.owner)
             opened.append(d)
             wire.share = self.shifted(given.shares[0], d)
 
-        sends = 8 * size(wire.shape) * (self.parties - 1) if operation.owner == self.me else 0
-        task = plan.task(run, (), wire.label, rounds=1, sends=sends)
+        sends = 8 * size(wire.shape) * len(self.others()) if operation.owner == self.me else 0
+        rounds, more = self.received_input_cost()
+        task = plan.task(run, (), wire.label, 1 + rounds, sends + more)
         wire.plain = Opening(mask, (), opened.pop, (task,))
         self.noted(wire, "input")
         return task
@@ -126,9 +127,8 @@ class MaskedProtocol(OpeningProtocol):
         if (sign := plan.joined.get(id(wire))) is not None:
             return comparison.lower_both(self, operation, wire, sign, plan)
         (x,) = wire.inputs
-        f = operation.bits
-        (r, top, high), material = plan.truncation(wire.shape, f)
-        rounding = truncation.Rounding.alone(f, self.summands)
+        rounding = truncation.Rounding.alone(operation.bits, self.summands, operation.magnitude)
+        (r, top, high), material = plan.truncation(wire.shape, rounding.bits, rounding.digits)
         offset = np.full(wire.shape, rounding.offset, np.uint64)
         opened: dict[str, Field] = {}
 
@@ -142,8 +142,7 @@ class MaskedProtocol(OpeningProtocol):
 
         rounds, sends = self.opening_cost(size(wire.shape))
         task = plan.task(run, (x.task,), wire.label, rounds, sends)
-        if x.known(False) is None:
-            x.plain = Opening(Masked(NEGATE, (r,)), (), lambda: field.sub(opened["c"], offset), (task,))
+        self.opens(x, Opening(Masked(NEGATE, (r,)), (), lambda: field.sub(opened["c"], offset), (task,)))
         if self.late:
             wire.decomposed = truncation.opening(lambda: opened["c"], top, high, rounding, task)
         self.noted(wire, "truncation")
@@ -195,9 +194,10 @@ class MaskedProtocol(OpeningProtocol):
 
         rounds, sends = self.opening_cost(size(wire.shape))
         task = plan.task(run, (wire.task,), wire.label, rounds, sends)
-        wire.plain = Opening(mask, (), opened.pop, (task,))
+        opening = Opening(mask, (), opened.pop, (task,))
+        self.opens(wire, opening)
         self.noted(wire, "plain")
-        return wire.plain
+        return opening
 
 
 def _roots(wire: Wire) -> Iterator[Wire]:

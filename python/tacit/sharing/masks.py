@@ -16,6 +16,7 @@ from tacit.field import Field
 from tacit.sharing.maps import Combine, LinearMap, Shape
 
 if TYPE_CHECKING:
+    from tacit.sharing.plan import Task
     from tacit.sharing.requests import Request
 
 MAX_TERMS = 5
@@ -113,8 +114,12 @@ class Opening:
     mask: Expression | None
     late: tuple[Late, ...]
     compute: Callable[[], Field]
-    tasks: "tuple[object, ...]" = ()
+    tasks: "tuple[Task, ...]" = ()
     _public: Field | None = field(default=None, repr=False)
+
+    @property
+    def undone(self) -> bool:
+        return any(task.undone for task in self.tasks)
 
     def public(self) -> Field:
         """D, by the opened values that it follows from."""

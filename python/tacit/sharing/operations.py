@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tacit.field import Field
+from tacit.field import CAPACITY, Field
 from tacit.sharing.forms import Form
 from tacit.sharing.maps import Combine, LinearMap, Shape
 from tacit.sharing.wires import Wire
@@ -113,15 +113,16 @@ class Bilinear(Operation):
 
 @dataclass(eq=False)
 class Truncate(Operation):
-    """x / 2^bits, rounded at random."""
+    """x / 2^bits, rounded at random, for |x| < 2^magnitude."""
 
     bits: int
+    magnitude: int = CAPACITY
 
     def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
         return protocol.truncate(self, wire, plan)
 
     def describe(self) -> str:
-        return f"truncate by {self.bits}"
+        return f"truncate {self.magnitude} bits by {self.bits}"
 
 
 @dataclass(eq=False)

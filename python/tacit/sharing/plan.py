@@ -35,10 +35,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Exchange:
-    """One message of a primitive in one round: arrays or bytes to each peer, and how many bytes come from each."""
+    """One message of a primitive in one round: arrays or bytes to each peer, and how many bytes come from each.
+
+    `corrects`: the primitive does without a peer's message that is malformed, which it gets as an empty one.
+    """
 
     out: Mapping[int, Sequence[Any]]
     expect: Mapping[int, int]
+    corrects: bool = False
 
 
 Rounds = Generator[Exchange, Mapping[int, memoryview], Any]
@@ -55,6 +59,8 @@ class Task:
     sends: int = 0
     label: str = ""
     done: bool = False
+    undone: bool = False
+    """Its step was undone after a loss: what it opened is not known to all."""
     depth: int = 0
 
 
@@ -92,8 +98,10 @@ class Plan:
     def bits(self, shape: Shape) -> Callable[[], Material]:
         return self._ask(BitsRequest(self._next(), shape))
 
-    def truncation(self, shape: Shape, bits: int) -> tuple[tuple[Mask, Mask, Mask], Callable[[], Material]]:
-        request = TruncationRequest(self._next(), shape, bits)
+    def truncation(
+        self, shape: Shape, bits: int, digits: int
+    ) -> tuple[tuple[Mask, Mask, Mask], Callable[[], Material]]:
+        request = TruncationRequest(self._next(), shape, bits, digits)
         return (Mask(request, 0), Mask(request, 1), Mask(request, 2)), self._ask(request)
 
     def comparison(

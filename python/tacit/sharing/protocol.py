@@ -13,6 +13,7 @@ from typing import Any
 from tacit import field
 from tacit.errors import TacitError
 from tacit.field import Field, size
+from tacit.sharing.maps import Shape
 from tacit.sharing.operations import (
     AtLeast,
     Bilinear,
@@ -46,6 +47,8 @@ class Protocol(ABC):
     """Elements opened in all."""
     summands: int = 1
     """See `Source.summands`."""
+    late: bool = True
+    """See `Source.late`."""
     checks: int = 0
     """How often everything opened was checked."""
 
@@ -64,6 +67,9 @@ class Protocol(ABC):
         if len(self.ledger) > 2 * REMEMBERED:
             del self.ledger[:REMEMBERED]
 
+    suspected: Collection[int] = ()
+    """Parties whose wrong messages were corrected, as far as this one has met them."""
+
     fewest: int | None = None
     """How many parties it can go on with when others are lost; None: with none but all."""
 
@@ -79,9 +85,13 @@ class Protocol(ABC):
     def back(self, mark: Any) -> None:
         raise TacitError(f"protocol {self.name} cannot undo a step: it needs all of its parties")
 
-    def without(self, lost: Collection[int]) -> None:
-        """Go on with fewer parties, after `start` among those. Randomness that is not used yet is thrown away."""
+    def view(self, members: Sequence[int]) -> None:
+        """Go on with these parties, after `start` among them. Randomness that is not used yet is thrown away."""
         raise TacitError(f"protocol {self.name} cannot go on without some of its parties")
+
+    def reshare(self, held: Sequence[tuple[Shape, Share | None]], holders: Sequence[int]) -> Rounds:
+        """New shares for all members, list of `Share`, of values by shape and the share that this party has if it is a holder."""
+        raise TacitError(f"protocol {self.name} cannot give its shares to other parties")
 
     def start(self) -> Rounds:
         """What the parties agree on before the first operation."""

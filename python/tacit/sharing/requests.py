@@ -77,9 +77,13 @@ class BitsRequest(Request):
 
 @dataclass(frozen=True, eq=False)
 class TruncationRequest(Request):
-    """[r], [b], [h] for a truncation by f = `bits`: r = b (p - 1) / 2 + ..., h its high part (`sharing.truncation`)."""
+    """[r], [b], [h] for a truncation by f = `bits`: r = b (p - 1) / 2 + ..., h its high part (`sharing.truncation`).
+
+    r has so many `digits` that are shared bits, b the highest; a dealer, who knows rho, needs no other.
+    """
 
     bits: int
+    digits: int
     count: ClassVar[int] = 3
 
 
@@ -151,7 +155,7 @@ def _pack(r: Request) -> list[Any]:
         case BitsRequest():
             return ["bits", shape]
         case TruncationRequest():
-            return ["truncation", shape, r.bits]
+            return ["truncation", shape, r.bits, r.digits]
         case EdaBitsRequest():
             return ["edabits", shape, r.bits, r.words]
         case DaBitsRequest():
@@ -184,8 +188,8 @@ def _unpack(packed: Any, number: int) -> Request:
             return InputMask(number, _shape(shape), owner)
         case ["bits", shape]:
             return BitsRequest(number, _shape(shape))
-        case ["truncation", shape, int(bits)] if 0 < bits < 58:
-            return TruncationRequest(number, _shape(shape), bits)
+        case ["truncation", shape, int(bits), int(digits)] if 0 < bits < 58 and 0 < digits <= LEADING:
+            return TruncationRequest(number, _shape(shape), bits, digits)
         case ["edabits", shape, int(bits), bool(words)] if 1 <= bits <= LENGTH:
             return EdaBitsRequest(number, _shape(shape), bits, words)
         case ["dabits", shape]:

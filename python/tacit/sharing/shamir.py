@@ -9,7 +9,7 @@ Before any reveal all products are verified in one batch (`sharing.verification`
 before anything depends on it outside; openings are verified when they are made. Until then cheaters see uniform numbers only.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,10 @@ import numpy as np
 from tacit import field
 from tacit.errors import PartyLost
 from tacit.field import Field, size
-from tacit.sharing import comparison, truncation
+from tacit.sharing import comparison, resharing, truncation
 from tacit.sharing.bits import BitRing, FieldRing
 from tacit.sharing.forms import Elementwise, Form
+from tacit.sharing.maps import Shape
 from tacit.sharing.masks import Mask
 from tacit.sharing.opening import OpeningProtocol
 from tacit.sharing.operations import Bilinear, Input, OutputMask, Truncate
@@ -48,7 +49,10 @@ class Shamir(OpeningProtocol):
         self._lowered = 0
         """Products lowered since the last check."""
         self._source: ShamirSource | None = None
-        self._started(Shares(self.group, "online"))
+        self._started(self._shared("online"))
+
+    def _shared(self, phase: str) -> Shares:
+        return Shares(self.group, phase)
 
     def _started(self, shares: Shares) -> None:
         self.shares = shares
@@ -75,20 +79,30 @@ class Shamir(OpeningProtocol):
     def back(self, mark: Any) -> None:
         self._verifier.back(mark)
 
-    def without(self, lost: Collection[int]) -> None:
+    def view(self, members: Sequence[int]) -> None:
         pending = self._verifier.mark()
         if self._source is not None:
             self.checks += self._source.checks
         self.shares.burn()
-        self.group = Group(self.me, [i for i in self.members if i not in lost], self.threshold, self.group.session)
-        self._started(Shares(self.group, "none"))
+        self.group = Group(self.me, members, self.threshold, self.group.session)
+        self._started(self._shared("none"))
         self._verifier.back(pending)
+
+    def reshare(self, held: Sequence[tuple[Shape, Share | None]], holders: Sequence[int]) -> Rounds:
+        self.checks += 1
+        mine = None
+        if self.me in holders:
+            mine = np.concatenate([np.zeros(0, np.uint64), *(share[0].reshape(-1) for _, share in held if share)])
+        sizes = [size(shape) for shape, _ in held]
+        new = yield from resharing.reshare(self.shares, holders, mine, sum(sizes))
+        ends = np.cumsum(sizes, dtype=np.int64)
+        return [(new[e - n : e].reshape(shape).copy(),) for e, n, (shape, _) in zip(ends, sizes, held, strict=True)]
 
     def start(self) -> Rounds:
         """Agree on keys. Two rounds."""
         pending = self._verifier.mark()
         yield from self.group.agree()
-        self._started(Shares(self.group, "online"))
+        self._started(self._shared("online"))
         self._verifier.back(pending)
 
     def source(self, drive: Drive) -> Source:
@@ -113,8 +127,7 @@ class Shamir(OpeningProtocol):
 
     def _dealt(self, owner: int, value: Any, wire: Wire, plan: Plan) -> Task:
         """`value()` is what the owner deals."""
-        if owner not in self.members:
-            raise PartyLost(owner, "what only it could give was not shared before", wire.label)
+        self._there(owner, wire)
 
         def run() -> Rounds:
             mine = value() if owner == self.me else None
@@ -123,6 +136,10 @@ class Shamir(OpeningProtocol):
             wire.share = (dealt[owner],)
 
         return plan.task(run, (), wire.label, *self.shares.deal_cost([owner], size(wire.shape)))
+
+    def _there(self, owner: int, wire: Wire) -> None:
+        if owner not in self.members:
+            raise PartyLost(owner, "what only it could give was not shared before", wire.label)
 
     def bilinear(self, operation: Bilinear, wire: Wire, plan: Plan) -> Task:
         x, y = wire.inputs
@@ -147,8 +164,8 @@ class Shamir(OpeningProtocol):
         if (sign := plan.joined.get(id(wire))) is not None:
             return comparison.lower_both(self, operation, wire, sign, plan)
         (x,) = wire.inputs
-        masks, material = plan.truncation(wire.shape, operation.bits)
-        rounding = truncation.Rounding.alone(operation.bits, self.summands)
+        rounding = truncation.Rounding.alone(operation.bits, self.summands, operation.magnitude)
+        masks, material = plan.truncation(wire.shape, rounding.bits, rounding.digits)
         offset = np.full(wire.shape, rounding.offset, np.uint64)
 
         def run() -> Rounds:

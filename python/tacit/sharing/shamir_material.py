@@ -1,15 +1,18 @@
-"""What the parties of `sharing.shamir` make by themselves: random bits, and masks of known form, verified before they are used.
+"""What the parties of `sharing.shamir` make by themselves: random bits, masks and their products, verified before they are used.
 
     b = (1 + s) / 2,  s = s_0 s_1 ... s_t,  s_i = 1 or -1 dealt by one party;   verified: the products, and s s = 1
     rho = sum over A of rho_A,       rho_A in [0, M) drawn from the key of A (`sharing.threshold`): below M without any proof
     truncation, comparison:          r = R M + rho with R of random bits (`sharing.truncation`, `sharing.comparison`)
     more than 21 bits:               r = R M + Q W + rho (`sharing.layouts`): the product of Q's bits is opened, and must be 0
+    any mask A, and [f(A, B)]:       A from the keys of all sets; for an input opened to its owner; products reduced and verified
 One of t + 1 parties is honest, so s is its sign times 1 or -1, and one set has no cheater in it: R and rho are uniform to any t
 parties. A bit hides as long as it is a bit: what goes into masks is checked before they are given out. Bits left over are kept.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -23,9 +26,12 @@ from tacit.sharing.requests import (
     LEADING,
     BitsRequest,
     ComparisonRequest,
+    InputMask,
+    MaskRequest,
     Material,
     ProductRequest,
     Request,
+    Share,
     TruncationRequest,
 )
 from tacit.sharing.source import Source, Ticket
@@ -43,6 +49,8 @@ ELEMENTWISE = Elementwise()
 HALF = (P + 1) // 2
 
 Drive = Callable[[Rounds, str], Any]
+Held = WeakKeyDictionary[Request, tuple[Share, ...]]
+"""This party's shares of masks, as long as somebody has an opening under them."""
 
 
 class ShamirSource(Source):
@@ -52,8 +60,10 @@ class ShamirSource(Source):
     key = 0
     binary = False
 
-    def __init__(self, shares: Shares, drive: Drive) -> None:
+    def __init__(self, shares: Shares, drive: Drive, held: Held | None = None) -> None:
+        """`held`: masks made before, of which products may be asked for."""
         self._shares, self._drive = shares, drive
+        self._held: Held = WeakKeyDictionary() if held is None else held
         self._verifier = Verifier(shares)
         self._bits = np.zeros(0, np.uint64)
         self._numbers: dict[int, list[Field]] = {}
@@ -71,16 +81,25 @@ class ShamirSource(Source):
             if more := unlike_ones(r):
                 self._numbers[r.number] = self._unlike_ones(more, r.shape)
         self._enough(sum(bits_of(r, self.summands) for r in ticket.requests))
-        made = {r.number: self._made(r) for r in ticket.requests if not isinstance(r, ProductRequest)}
         products = [r for r in ticket.requests if isinstance(r, ProductRequest)]
+        owned = [r for r in ticket.requests if isinstance(r, InputMask)]
+        made: dict[Request, tuple[Share, ...]] = {
+            r: self._made(r) for r in ticket.requests if not isinstance(r, ProductRequest)
+        }
+        self._held.update(made)
+        known = self._drive(self._shown(owned), "masks of inputs") if owned else {}
         if products:
-            made |= self._drive(self._products(products, made), "products of masks")
-        return [Material(made[r.number]) for r in ticket.requests]
+            made |= self._drive(self._products(products), "products of masks")
+        self._held.update(
+            {r: made[r][:1] for r in made if r.count > 1}
+        )  # digits serve the graph that they are made for
+        return [Material(made[r], known.get(r)) for r in ticket.requests]
 
     def burn(self) -> None:
         super().burn()
         self._shares.burn()
         self._bits = np.zeros(0, np.uint64)
+        self._held.clear()
         self._verifier.forget()
 
     # Random bits.
@@ -124,9 +143,9 @@ class ShamirSource(Source):
             kept = np.ascontiguousarray(drawn[:, full == 0][:, :left])
             parts.append(kept)
             left -= kept.shape[1]
-        return (
-            list(np.concatenate(parts, axis=1).reshape(bits, *shape)) if parts else [np.zeros(shape, np.uint64)] * bits
-        )
+        if not parts:
+            return [np.zeros(shape, np.uint64)] * bits
+        return _rows(np.concatenate(parts, axis=1).reshape(bits, *shape))
 
     def _full(self, bits: Field) -> Rounds:
         """The product of the bits along the first axis, verified, then opened."""
@@ -143,7 +162,7 @@ class ShamirSource(Source):
         """So many bits for each place of `shape`."""
         number = count * size(shape)
         taken, self._bits = self._bits[:number], self._bits[number:]
-        return list(taken.reshape(count, *shape))
+        return _rows(taken.reshape(count, *shape))
 
     # Masks.
 
@@ -151,10 +170,12 @@ class ShamirSource(Source):
         bits = self._taken(bits_of(r, self.summands) // max(1, size(r.shape)), r.shape)
         bits = [*self._numbers.pop(r.number, ()), *bits]
         match r:
+            case MaskRequest() | InputMask():
+                return ((self._shares.random(r.shape),),)
             case BitsRequest():
                 return ((bits[0],),)
             case TruncationRequest():
-                mask, high = self._masked(bits, Rounding.alone(r.bits, self.summands), r.shape)
+                mask, high = self._masked(bits, Rounding(r.bits, r.digits, self.summands), r.shape)
                 assert high is not None
                 return (mask,), (bits[-1],), (high,)
             case ComparisonRequest():
@@ -176,22 +197,41 @@ class ShamirSource(Source):
                 high = field.add(high, field.scale(b, weight))
         return mask, high
 
+    def _shown(self, requests: Sequence[InputMask]) -> Rounds:
+        """Each mask opened to its owner: what this party owns."""
+        by_owner: dict[int, list[InputMask]] = {}
+        for r in requests:
+            by_owner.setdefault(r.owner, []).append(r)
+        shares = {i: np.concatenate([self._held[r][0][0].reshape(-1) for r in rs]) for i, rs in by_owner.items()}
+        opened = yield from self._shares.open_to(shares)
+        if opened is None:
+            return {}
+        mine = by_owner[self._shares.me]
+        ends = np.cumsum([size(r.shape) for r in mine])[:-1]
+        return {r: part.reshape(r.shape) for r, part in zip(mine, np.split(opened, ends), strict=True)}
+
     # Products of masks.
 
-    def _products(self, requests: Sequence[ProductRequest], made: dict[int, Any]) -> Rounds:
+    def _products(self, requests: Sequence[ProductRequest]) -> Rounds:
         """One reduction for all of them, verified."""
         self.checks += 1
-        operands = [(r.form, _value(r.x, made), _value(r.y, made)) for r in requests]
+        operands = [(r.form, _value(r.x, self._held), _value(r.y, self._held)) for r in requests]
         local = [form(x, y).reshape(-1) for form, x, y in operands]
         reduced = yield from self._shares.reduce(np.concatenate(local))
-        found, start = {}, 0
+        found: dict[Request, tuple[Share, ...]] = {}
+        start = 0
         for r, (form, x, y) in zip(requests, operands, strict=True):
             z = reduced[start : start + size(r.shape)].reshape(r.shape)
             start += z.size
             self._verifier.multiplied(form, x, y, z)
-            found[r.number] = ((z,),)
+            found[r] = ((z,),)
         yield from self._verifier.check()
         return found
+
+
+def _rows(array: Field) -> list[Field]:
+    """Along the first axis; arrays also where no other axis is left."""
+    return [array[k, ...] for k in range(len(array))]
 
 
 def bits_of(r: Request, summands: int) -> int:
@@ -200,10 +240,28 @@ def bits_of(r: Request, summands: int) -> int:
         case BitsRequest():
             return size(r.shape)
         case TruncationRequest():
-            return Rounding.alone(r.bits, summands).digits * size(r.shape)
+            return r.digits * size(r.shape)
         case ComparisonRequest():
             return min(r.bits, LEADING) * size(r.shape)
     return 0
+
+
+def expected_bytes(r: Request, parties: int, threshold: int) -> int:
+    """What a party sends each other one for it, on average; what is left of a batch, and checks, aside."""
+    n, t, summands = parties, threshold, math.comb(parties, threshold)
+    reduced = 8 * (2 * t + 1) * (n - 1 - t)  # for one product, all parties together
+    bit = 8 * (t + 1) * (n - 1 - t) + t * reduced
+    opened = 8 * n * (n - 1)
+    each = 0
+    if more := unlike_ones(r):
+        each += more * bit + (more - 1) * reduced + opened
+    total = bits_of(r, summands) * bit + each * size(r.shape)
+    match r:
+        case ProductRequest():
+            total += reduced * size(r.shape)
+        case InputMask():
+            total += opened // n * size(r.shape)
+    return total // (n * (n - 1))
 
 
 def unlike_ones(r: Request) -> int:
@@ -211,8 +269,7 @@ def unlike_ones(r: Request) -> int:
     return max(0, r.bits - LEADING) if isinstance(r, ComparisonRequest) else 0
 
 
-def _value(e: Expression, made: dict[int, Any]) -> Field:
+def _value(e: Expression, held: Mapping[Request, tuple[Share, ...]]) -> Field:
     if isinstance(e, Mask):
-        value: Field = made[e.request.number][e.place][0]
-        return value
-    return e.map(*(_value(i, made) for i in e.inputs))
+        return held[e.request][e.place][0]
+    return e.map(*(_value(i, held) for i in e.inputs))

@@ -31,7 +31,8 @@ class Source(ABC):
     """Private numbers that rho, in the r of a truncation or comparison, is the sum of: 1 from a dealer, who knows rho; else
     one of each party."""
     late: bool = True
-    """Whether several products are cheaper than an opening: then what a truncation leaves is multiplied term by term."""
+    """Whether several products, or a truncation, are cheaper than an opening: then what a truncation leaves is multiplied term by
+    term, and what will be multiplied again is truncated before it is opened."""
 
     @abstractmethod
     def request(self, requests: Sequence[Request]) -> Ticket:

@@ -102,8 +102,9 @@ class Spdz(MaskedProtocol):
     def summand(self, share: Share) -> Field:
         return share[0]
 
-    def received_input(self, value: Field) -> None:
+    def received_input(self, value: Field, owner: int) -> Rounds:
         self._transcript.note(value.tobytes())
+        yield from ()
 
     def unchecked(self) -> int:
         return self._unchecked

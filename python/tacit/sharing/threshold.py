@@ -16,7 +16,7 @@ Any t parties miss the key of the set of all others. Nothing is sent, and honest
 import hashlib
 import math
 import secrets
-from collections.abc import Generator, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
@@ -83,9 +83,9 @@ class Group:
         at = self.members.index(party)
         return [*self.members[at + 1 :], *self.members[:at]]
 
-    def nearest(self) -> list[int]:
+    def nearest(self, without: Collection[int] = ()) -> list[int]:
         """t + 1 members that make a value known: this one, and those after it."""
-        return [self.me, *self._after(self.me)[: self.threshold]]
+        return [i for i in (self.me, *self._after(self.me)) if i not in without][: self.threshold + 1]
 
     def agree(self) -> Rounds:
         """Keys for all pairs and sets, from contributions of all who share them. Two rounds.
@@ -124,6 +124,16 @@ class Group:
         return hashed(domain, self.session, *parts)
 
 
+Term = tuple[int, Field]
+"""A weight, and what it is of."""
+
+
+def _sum(terms: Sequence[Term]) -> Field:
+    """In one pass over all of them."""
+    (weight, array), *more = terms
+    return array if weight == 1 and not more else combined([w for w, _ in terms], [a for _, a in terms])
+
+
 def hashed(domain: str, *parts: bytes) -> bytes:
     h = hashlib.blake2b(person=b"tacit shamir", digest_size=KEY)
     for part in (domain.encode(), *parts):
@@ -132,8 +142,17 @@ def hashed(domain: str, *parts: bytes) -> bytes:
     return h.digest()
 
 
+def combinations_of(shares: Mapping[int, Field]) -> dict[int, int]:
+    """By point, one random combination of each party's share; nobody knew the coefficients when it sent its share."""
+    sums = _core.Prg(secrets.token_bytes(16), 0).combine([s.reshape(-1) for s in shares.values()])
+    return {point(i): s for i, s in zip(shares, sums, strict=True)}
+
+
 class Shares:
     """One party's side in one phase: its generators are its own, so that phases cannot get out of step."""
+
+    corrects = False
+    """Whether values are opened in spite of wrong shares (`sharing.corrected`)."""
 
     def __init__(self, group: Group, phase: str) -> None:
         self.group, self.me, self.members, self.threshold = group, group.me, group.members, group.threshold
@@ -152,8 +171,7 @@ class Shares:
         self._factors = {a: weights([0, *outside], point(self.me))[0] for a, outside in inside.items()}
         self._deals = {i: self._dealing(i) for i in self.members}
         self._reduce = weights([point(i) for i in group.multipliers], 0)
-        nearest = group.nearest()
-        self._opening = nearest, weights([point(i) for i in nearest], 0)
+        self._from(group.nearest())
         self.total = dict(zip(self.members, weights([point(i) for i in self.members], 0), strict=True))
         """w_i with x = sum w_i x_i over all members."""
 
@@ -161,6 +179,10 @@ class Shares:
         """Forget the generators: nothing can be dealt or opened after it."""
         self.burned = True
         self._draw, self._drawn, self._sets = {}, {}, {}
+
+    def _from(self, parties: Sequence[int]) -> None:
+        """Whose shares make an opened value."""
+        self._opening = parties, weights([point(i) for i in parties], 0)
 
     def alive(self) -> None:
         if self.burned:
@@ -197,30 +219,36 @@ class Shares:
         self, dealers: Sequence[int], mine: Field | None, shape: Sequence[int]
     ) -> Generator[Exchange, Any, dict[int, Field]]:
         """This party's share of what each of `dealers` deals, by dealer; `mine` is what it deals itself. One round."""
+        flat = None if mine is None else fp.contiguous(mine).reshape(-1)
+        terms = yield from self._deal(dealers, flat, 1, size(shape))
+        return {i: _sum(found).reshape(shape) for i, found in terms.items()}
+
+    def _deal(
+        self, dealers: Sequence[int], mine: Field | None, factor: int, count: int
+    ) -> Generator[Exchange, Any, dict[int, list[Term]]]:
+        """By dealer, the terms that this party's share of what it deals is the sum of; this one deals `factor` times `mine`."""
         self.alive()
-        count = size(shape)
         out: dict[int, list[Field]] = {}
-        shares: dict[int, Field] = {}
+        terms: dict[int, list[Term]] = {}
         expect: dict[int, int] = {}
         for i in dealers:
             if i == self.me:
                 assert mine is not None
-                parts = [fp.contiguous(mine).reshape(-1)]
-                parts += [self._draw[j].field(count) for j in self.group.drawers(i)]
-                for j, factors in self._deals[i].items():
-                    share = combined(factors, parts)
+                parts = [mine, *(self._draw[j].field(count) for j in self.group.drawers(i))]
+                for j, (first, *rest) in self._deals[i].items():
+                    found = list(zip([factor * first % fp.P, *rest], parts, strict=True))
                     if j == i:
-                        shares[i] = share.reshape(shape)
+                        terms[i] = found
                     else:
-                        out[j] = [share]
+                        out[j] = [_sum(found)]
             elif self.me in self._deals[i]:
                 expect[i] = 8 * count
             else:
-                shares[i] = self._drawn[i].field(count).reshape(shape)
+                terms[i] = [(1, self._drawn[i].field(count))]
         came = yield Exchange(out, expect)
         for i in expect:
-            shares[i] = received(came[i], tuple(shape), i)
-        return shares
+            terms[i] = [(1, received(came[i], (count,), i))]
+        return terms
 
     def deal_cost(self, dealers: Sequence[int], count: int) -> tuple[int, int]:
         return 1, 8 * count * (len(self.members) - 1 - self.threshold) * (self.me in dealers)
@@ -228,9 +256,11 @@ class Shares:
     def reduce(self, z: Field) -> Generator[Exchange, Any, Field]:
         """A new sharing, of degree t, of what has shares `z` of degree 2t. One round."""
         dealers = self.group.multipliers
-        mine = fp.scale(z, self._reduce[dealers.index(self.me)]) if self.me in dealers else None
-        shares = yield from self.deal(dealers, mine, z.shape)
-        return combined([1] * len(shares), list(shares.values()))
+        mine, factor = None, 1
+        if self.me in dealers:
+            mine, factor = fp.contiguous(z).reshape(-1), self._reduce[dealers.index(self.me)]
+        terms = yield from self._deal(dealers, mine, factor, z.size)
+        return _sum([term for found in terms.values() for term in found]).reshape(z.shape)
 
     def reduce_cost(self, count: int) -> tuple[int, int]:
         return self.deal_cost(self.group.multipliers, count)
@@ -240,21 +270,34 @@ class Shares:
         self.alive()
         mine = fp.contiguous(share)
         others = self.group.others
-        came = yield Exchange({i: [mine] for i in others}, dict.fromkeys(others, mine.nbytes))
-        shares = {i: mine if i == self.me else received(came[i], mine.shape, i) for i in self.members}
-        self._fit(shares)
-        nearest, factors = self._opening
-        return combined(factors, [shares[i] for i in nearest])
+        came = yield Exchange({i: [mine] for i in others}, dict.fromkeys(others, mine.nbytes), self.corrects)
+        return self._value(mine, came)
+
+    def open_to(self, shares: Mapping[int, Field]) -> Generator[Exchange, Any, Field | None]:
+        """By party, this party's share of what is opened to it alone. Returns what is opened to this one. One round.
+
+        All wait for all, so that a lost party is missed by all at once: else who waits for a receiver would miss that one.
+        """
+        self.alive()
+        mine, others = shares.get(self.me), self.group.others
+        out = {i: [fp.contiguous(shares[i])] if i in shares else [] for i in others}
+        came = yield Exchange(out, dict.fromkeys(others, 0 if mine is None else mine.nbytes), self.corrects)
+        return None if mine is None else self._value(fp.contiguous(mine), came)
+
+    def _value(self, mine: Field, came: Mapping[int, memoryview]) -> Field:
+        shares = self._fitting(mine, came)
+        parties, factors = self._opening
+        return combined(factors, [shares[i] for i in parties])
 
     def open_cost(self, count: int) -> tuple[int, int]:
         return 1, 8 * count * len(self.group.others)
 
-    def _fit(self, shares: dict[int, Field]) -> None:
-        """All shares lie on polynomials of degree t, or it is said whose do not, where that is certain."""
-        sums = _core.Prg(secrets.token_bytes(16), 0).combine([s.reshape(-1) for s in shares.values()])
-        values = {point(i): s for i, s in zip(shares, sums, strict=True)}
+    def _fitting(self, mine: Field, came: Mapping[int, memoryview]) -> dict[int, Field]:
+        """All shares; they lie on polynomials of degree t, or it is said whose do not, where that is certain."""
+        shares = {i: mine if i == self.me else received(came[i], mine.shape, i) for i in self.members}
+        values = combinations_of(shares)
         if on_polynomial(values, self.threshold):
-            return
+            return shares
         certain = (len(self.members) - self.threshold - 1) // 2 >= self.threshold
         found = liars(values, self.threshold, self.threshold) if certain else None
         who = "some party" if found is None else " and ".join(f"party {x - 1}" for x in found)

@@ -8,13 +8,14 @@ For |x| < 2^58: 0 < x + 2^58 < 2^59, so x + 2^58 + rho < p and only b = 1 can wr
 c >= M. So e b counts the wraps and y = ((x + r) >> f) - (r >> f): the error is below 1, the mean x / 2^f. (The published form
 adds a rounded p / 2^f where the sum wraps; c + p is as public as c, so nothing needs to be rounded.)
 
-That is the case of a dealer, who knows rho. n parties add a rho_i each, known to its owner, and t = 3 + ceil(log2(n - 1)) bits:
+That is the case of a dealer, who knows rho. n parties add a rho_i each, known to its owner, and t = 2 + ceil(log2(n - 1)) bits:
     M_t = (p - 1) / 2^t,   r = sum_j b_j 2^j M_t + sum_i rho_i,   rho_i uniform in [0, M_t)
-    h = sum_j b_j round(2^j M_t / 2^f) + sum_i (rho_i >> f),   2^58 becomes 3 2^57 less a centre that makes the mean x / 2^f
+    h = sum_j b_j round(2^j M_t / 2^f) + sum_i (rho_i >> f),   2^58 becomes less by a centre that makes the mean x / 2^f
 One honest rho_i makes r uniform on [0, p - 1) but for a shift. The top bit's weight is (p - 1) / 2 as before, the rest of r below
-(p - 1) / 2 + 2^58, and |x| + centre below 3 2^57: so it wraps as before. The low parts' carries are lost: the error is at most
-(n + 1) / 2 units, and as much more as cheaters may add by their rho_i >> f, one unit each.
-(One bit more than needed for |x| < 2^58 less the centre: the whole range is kept.)
+3 (p - 1) / 4, and x + 2^58 less the centre in [0, 3 2^57) for |x| < 2^57, where the centre is below 2^57: so it wraps as before.
+For |x| < 2^58, or a larger centre, there is one bit more: the rest of r is below (p - 1) / 2 + 2^58, and 2^58 becomes 3 2^57.
+The low parts' carries are lost: the error is at most (n + 1) / 2 units, and as much more as cheaters may add by their
+rho_i >> f, one unit each.
 """
 
 from collections.abc import Callable
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 M = (P - 1) // 2
 OFFSET = 1 << CAPACITY
+WIDE = 3 << (CAPACITY - 1)
 
 
 def wrap(c: Field, bits: int) -> Field:
@@ -45,20 +47,26 @@ def wrap(c: Field, bits: int) -> Field:
 
 @dataclass(frozen=True)
 class Rounding:
-    """A truncation by `bits` with an r of `digits` known bits and `summands` private numbers."""
+    """A truncation by `bits` with an r of `digits` known bits and `summands` private numbers; `narrow`: of |x| < 2^57 only."""
 
     bits: int
     digits: int
     summands: int
+    narrow: bool = False
 
     @classmethod
-    def alone(cls, bits: int, summands: int) -> "Rounding":
-        """With as many digits as a truncation by itself needs."""
-        return cls(bits, 1 if summands == 1 else 3 + (summands - 2).bit_length(), summands)
+    def alone(cls, bits: int, summands: int, magnitude: int = CAPACITY) -> "Rounding":
+        """With as many digits as a truncation of |x| < 2^magnitude by itself needs."""
+        if summands == 1:
+            return cls(bits, 1, 1)
+        digits = 2 + (summands - 2).bit_length()
+        narrow = cls(bits, digits, summands, True)
+        fits = 1 << magnitude <= narrow.offset <= WIDE - (1 << magnitude)
+        return narrow if fits else cls(bits, digits + 1, summands)
 
     @property
     def base(self) -> int:
-        return OFFSET if self.summands == 1 else 3 << (CAPACITY - 1)
+        return OFFSET if self.summands == 1 or self.narrow else WIDE
 
     @property
     def weights(self) -> list[int]:

@@ -11,7 +11,7 @@ polynomial of degree t. Only then what a cheater did is an addition of something
 Errors (Schwartz and Zippel): weights 3 / p, each shortening (2 k) / (p - 2 k); with those of its openings below 2^-51 in all.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,14 +21,15 @@ from tacit.errors import CheatingDetected
 from tacit.field import Field, P
 from tacit.sharing.forms import Form
 from tacit.sharing.plan import Exchange, Rounds
-from tacit.sharing.polynomials import Interpolation
+from tacit.sharing.polynomials import Interpolation, combined
 from tacit.sharing.threshold import Shares
 
 LONG = 1 << 13
 """Elements up to which a vector is shortened by many at once: fewer rounds, more arithmetic for each element."""
-FEW, MANY = 8, 64
+FEW, MANY = 4, 64
 
 Product = tuple[Form, Field, Field, Field]
+Pair = tuple[Field, Field]
 Mark = tuple[list[Product], int, list[Field], int, int]
 
 
@@ -84,29 +85,30 @@ class Verifier:
         self.forget()
 
     def _multiplication(self, prg: _core.Prg) -> Rounds:
-        us, vs, w = [], [], 0
+        pairs, w = [], 0
         for form, x, y, z in self._products:
             u, v, part = form.tested(x, y, z, prg)
-            us.append(u)
-            vs.append(v)
+            pairs.append((u, v))
             w += part
-        u, v = np.concatenate(us), np.concatenate(vs)
-        del us, vs
         w %= P
-        if not len(u):
-            return
-        while len(u) > MANY:
-            u, v, w = yield from self._shorter(u, v, w, pieces(len(u)))
-        yield from self._last(u, v, w)
+        pairs = _gathered(pairs)
+        while (length := sum(len(u) for u, _ in pairs)) > MANY:
+            pairs, w = yield from self._shorter(pairs, w, pieces(length))
+        if length:
+            yield from self._last(*pairs[0], w)
 
-    def _shorter(self, u: Field, v: Field, w: int, k: int) -> Generator[Exchange, Any, tuple[Field, Field, int]]:
-        return (yield from self._folded(_rows(u, k), _rows(v, k), w, self._through(1, k)))
+    def _shorter(self, pairs: Sequence[Pair], w: int, k: int) -> Generator[Exchange, Any, tuple[list[Pair], int]]:
+        """The vectors are those of all pairs behind each other, each of them cut in k pieces."""
+        rows = [(_rows(u, k), _rows(v, k)) for u, v in pairs]
+        at, h = yield from self._folded(rows, w, self._through(1, k))
+        return _gathered([(combined(at, list(f)), combined(at, list(g))) for f, g in rows]), h
 
     def _last(self, u: Field, v: Field, w: int) -> Rounds:
         u, v = (_filled(x, MANY) for x in (u, v))
         blind = self.shares.random((2,))
         rows, columns = np.concatenate([blind[:1], u]).reshape(-1, 1), np.concatenate([blind[1:], v]).reshape(-1, 1)
-        f, g, h = yield from self._folded(rows, columns, w, self._through(0, MANY))
+        at, h = yield from self._folded([(rows, columns)], w, self._through(0, MANY))
+        f, g = (_core.matmul(np.array([at], np.uint64), x).reshape(-1) for x in (rows, columns))
         opened = yield from self.shares.open(np.concatenate([f, g, np.array([h], np.uint64)]))
         if int(opened[0]) * int(opened[1]) % P != int(opened[2]):
             raise CheatingDetected(
@@ -115,20 +117,20 @@ class Verifier:
             )
 
     def _folded(
-        self, rows: Field, columns: Field, w: int, through: "Through"
-    ) -> Generator[Exchange, Any, tuple[Field, Field, int]]:
-        """F, G and h at a random point, for F and G through the rows."""
+        self, pairs: Sequence[Pair], w: int, through: "Through"
+    ) -> Generator[Exchange, Any, tuple[list[int], int]]:
+        """The weights of the rows in F and G at a random point s, and h(s), for F and G through the rows of all pairs."""
         first, k = through.first, through.last
-        gram = _core.matmul(rows, columns, False, True)
+        gram = np.zeros((k + 1 - first,) * 2, np.uint64)
+        for rows, columns in pairs:
+            gram = field.add(gram, _core.matmul(rows, columns, False, True))
         local = field.total(field.mul(_core.matmul(through.lines, gram), through.lines), (1,))
         kept = [i for i in range(len(local)) if i + first != k]
         values = [int(x) for x in (yield from self.shares.reduce(local[kept]))]
         summed = sum(value for i, value in zip(kept, values, strict=True) if 1 <= i + first < k)
         values.insert(k - first, (w - summed) % P)  # h(k) makes the sum of h(1) ... h(k) be w
         s = yield from self._point(2 * k + 1)
-        at = np.array([through.operands.at(s)], np.uint64)
-        h = sum(a * b for a, b in zip(through.products.at(s), values, strict=True)) % P
-        return _core.matmul(at, rows).reshape(-1), _core.matmul(at, columns).reshape(-1), h
+        return through.operands.at(s), sum(a * b for a, b in zip(through.products.at(s), values, strict=True)) % P
 
     def _through(self, first: int, last: int) -> "Through":
         if (first, last) not in self._known:
@@ -165,6 +167,15 @@ def rounds(length: int) -> int:
         length = -(-length // pieces(length))
         count += 2
     return count
+
+
+def _gathered(pairs: Sequence[Pair]) -> list[Pair]:
+    """The same, with all short ones put together: long ones are not copied."""
+    long = [pair for pair in pairs if len(pair[0]) > LONG]
+    short = [pair for pair in pairs if len(pair[0]) <= LONG]
+    if short:
+        long.append((np.concatenate([u for u, _ in short]), np.concatenate([v for _, v in short])))
+    return long
 
 
 def _rows(u: Field, k: int) -> Field:

@@ -19,6 +19,7 @@ class Wire:
     """A secret array. Pending until forced; then `share` is set and what made it is forgotten, but for views."""
 
     __slots__ = (
+        "__weakref__",
         "base",
         "bound",
         "clear",
@@ -76,6 +77,10 @@ class Wire:
 
     def known(self, elementwise: bool) -> Opening | None:
         """The opening of this value that exists already or follows from those of the values it is a linear map of."""
+        if self.plain is not None and self.plain.undone:
+            self.plain = None
+        if self.decomposed is not None and self.decomposed.undone:
+            self.decomposed = None
         if self.plain is None and (found := self._follow(False)) is not None:
             self.plain = found
         if self.plain is not None or not elementwise:
@@ -102,6 +107,10 @@ class Wire:
     def unlower(self) -> None:
         """Undo `lower` and what its task did: the value is pending again."""
         self.task = self.share = self.plain = self.decomposed = self.clear = None
+
+    def replace(self, share: "Share") -> None:
+        """Hold another share of the value. What opened it under a mask is not known to all any more."""
+        self.share, self.plain, self.decomposed = share, None, None
 
     def settle(self) -> None:
         """After forcing: keep the openings that follow by now; forget what made the value, unless it is a view."""

@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tacit import field
 from tacit.engine.engine import Engine
-from tacit.field import Field, P
+from tacit.field import CAPACITY, Field, P
 from tacit.sharing.forms import Conv2d, Conv2dInput, Conv2dWeight, Elementwise, Form, MatMul, With
 from tacit.sharing.maps import BoxSum, Combine, Concat, Expand, Gather, LinearMap, Permute, Reshape, Slice, Sum
 from tacit.sharing.operations import (
@@ -67,8 +68,8 @@ def product(engine: Engine, form: Form, x: Wire, y: Wire) -> Wire:
     return engine.record(Bilinear(form), (x, y), form.shape(x.shape, y.shape), type(form).__name__)
 
 
-def truncated(engine: Engine, x: Wire, bits: int) -> Wire:
-    return engine.record(Truncate(bits), (x,), x.shape, "truncate")
+def truncated(engine: Engine, x: Wire, bits: int, magnitude: int = CAPACITY) -> Wire:
+    return engine.record(Truncate(bits, magnitude), (x,), x.shape, "truncate")
 
 
 def everywhere(results: Sequence[Any], *expected: Field) -> None:
@@ -171,12 +172,16 @@ LARGEST = (1 << 58) - (1 << 22)
 def truncation(run: Runner, n: int) -> None:
     """floor(x / 2^f) or one more, over the whole domain."""
     rng = np.random.default_rng(0)
-    x = rng.integers(-LARGEST, LARGEST, 500)
-    x[:7] = [0, 1, -1, LARGEST, -LARGEST, 1 << 40, -(1 << 40)]
-    for f in (1, 16, 24, 40):
+    wide, narrow = (rng.integers(-largest, largest, 500) for largest in (LARGEST, 1 << 57))
+    wide[:7] = [0, 1, -1, LARGEST, -LARGEST, 1 << 40, -(1 << 40)]
+    narrow[:4] = [(1 << 57) - 1, 1 - (1 << 57), 0, -1]
+    for f, magnitude, x in [
+        *((f, CAPACITY, wide) for f in (1, 16, 24, 40)),
+        *((f, 57, narrow) for f in (1, 17, 40, 57)),
+    ]:
 
-        def work(e: Engine, f: int = f) -> Any:
-            return *e.reveal([truncated(e, secret(e, field.from_signed(x)), f)]), e.protocol.summands
+        def work(e: Engine, f: int = f, magnitude: int = magnitude, x: NDArray[np.int64] = x) -> Any:
+            return *e.reveal([truncated(e, secret(e, field.from_signed(x)), f, magnitude)]), e.protocol.summands
 
         for y in run(n, work):
             error = field.to_signed(y[0]) - (x >> f)

@@ -136,18 +136,25 @@ def truncations(run: Runner, n: int) -> None:
     """r = sum b_j 2^j M + rho with 0 <= rho < (number of summands) M; the top bit; the high part but for lost carries."""
     summands = run(n, lambda source: source.summands)[0]
 
+    roundings = [truncation.Rounding.alone(f, summands, magnitude) for f, magnitude in ((16, 58), (40, 58), (17, 57))]
+
     def plan() -> Plan:
         p = Plan(0)
-        p.truncation((500,), 16)
-        p.truncation((500,), 40)
+        for rounding in roundings:
+            p.truncation((500,), rounding.bits, rounding.digits)
         return p
 
-    for f, (r, top, high) in zip((16, 40), _values(run, n, plan), strict=True):
+    for rounding, (r, top, high) in zip(roundings, _values(run, n, plan), strict=True):
         assert set(top.tolist()) == {0, 1}
-        _high_part(r, high, truncation.Rounding.alone(f, summands))
+        _high_part(r, high, rounding)
         rest = field.sub(r, field.scale(top, (P - 1) // 2))
-        unit = (P - 1) >> truncation.Rounding.alone(f, summands).digits
+        unit = (P - 1) >> rounding.digits
         assert int(rest.max()) < (P - 1) // 2 + (summands - 1) * unit
+
+
+def _digits(run: Runner, n: int) -> int:
+    """Of any truncation's r."""
+    return truncation.Rounding.alone(16, run(n, lambda source: source.summands)[0]).digits
 
 
 def _high_part(r: Field, high: Field, rounding: truncation.Rounding) -> None:
@@ -233,10 +240,12 @@ def bits_over_gf2(run: Runner, n: int) -> None:
 
 @_check
 def products_of_masks_and_of_maps_of_masks(run: Runner, n: int) -> None:
+    digits = _digits(run, n)
+
     def plan() -> Plan:
         p = Plan(0)
         (a, _), (b, _) = p.mask((4, 3)), p.input_mask((4, 3), n - 1)
-        (r, _, high), _ = p.truncation((4, 3), 16)
+        (r, _, high), _ = p.truncation((4, 3), 16, digits)
         p.product(Elementwise(), a, b)
         p.product(Elementwise(), a, a)
         p.product(MatMul(True, False), a, Masked(Combine((2, -1)), (b, r)))
@@ -258,7 +267,7 @@ def products_of_masks_and_of_maps_of_masks(run: Runner, n: int) -> None:
 @_check
 def products_of_masks_of_earlier_tickets(run: Runner, n: int) -> None:
     first = Plan(0)
-    (a, _), (r, _, _) = first.mask((5,)), first.truncation((5,), 20)[0]
+    (a, _), (r, _, _) = first.mask((5,)), first.truncation((5,), 20, _digits(run, n))[0]
 
     def then() -> Plan:
         p = Plan(2)

@@ -115,12 +115,16 @@ class Channel(abc.ABC):
         """Never send to `peers` or wait for them again."""
         self.peers = tuple(p for p in self.peers if p not in peers)
 
+    def adopt(self, other: Channel) -> None:
+        """Take over the connections of `other`, which is not used any more: its peers are peers here from now on."""
+        raise NotImplementedError(f"a {type(self).__name__} cannot take over connections")
+
     def who(self, peer: int) -> int | str:
         """What errors call a peer: its name if it has one, else its index."""
         return self.names.get(peer, peer)
 
-    def lost(self, peer: int, why: str, where: str = "") -> PartyLost:
-        return PartyLost(self.who(peer), why, where)
+    def lost(self, peer: int, why: str, where: str = "", silent: bool = False) -> PartyLost:
+        return PartyLost(self.who(peer), why, where, silent)
 
     def stopped(self, peer: int, message: str) -> PeerStopped:
         return PeerStopped(self.who(peer), message)

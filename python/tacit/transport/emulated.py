@@ -66,8 +66,12 @@ class Emulated(Channel):
         self._inner.resume()
 
     def part(self, peers: Collection[int]) -> None:
-        super().part(peers)
         self._inner.part(peers)
+        self.peers = self._inner.peers
+
+    def adopt(self, other: Channel) -> None:
+        self._inner.adopt(other)
+        self.peers = self._inner.peers
 
     def stop(self, message: str) -> None:
         self._inner.stop(message)

@@ -1,9 +1,9 @@
 """A process's place on the network: one listening port, and TLS 1.3 connections to peers with pinned certificates.
 
-Between two parties the one with the lower index listens and the other connects. Each connection serves one `purpose`,
-so that two threads of a process can each have a channel over the same port. Whoever is not pinned gets no connection,
-and neither strangers that say nothing nor strangers that send garbage delay the parties: each new connection is greeted
-by a short-lived thread of its own, for a bounded time.
+Between two parties the one with the lower index listens and the other connects, but for a party that comes back (`knock`):
+it connects with all. Each connection serves one `purpose`, so that two threads of a process can each have a channel over
+the same port. Whoever is not pinned gets no connection, and neither strangers that say nothing nor strangers that send
+garbage delay the parties: each new connection is greeted by a short-lived thread of its own, for a bounded time.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from tacit.errors import ConfigurationError, PartyLost
 from tacit.transport.channel import DEFAULT_TIMEOUT
 from tacit.transport.handshake import handshake
 from tacit.transport.identity import Identity, fingerprint, pin
+from tacit.transport.link import cut
 from tacit.transport.meter import Meter
 from tacit.transport.tcp import TcpChannel
 from tacit.transport.wire import ANSWER_SIZE, INTRODUCTION_SIZE, Answer, Introduction, Malformed, Verdict
@@ -79,7 +80,9 @@ class Endpoint:
         names: Mapping[int, str] | None = None,
         bind: Address | None = None,
         listener: socket.socket | None = None,
+        always: bool = False,
     ) -> None:
+        """`always`: listen even where nobody has to connect at the start, for parties that come back."""
         self.me = me
         self.names = dict(names or {})
         self._addresses = dict(addresses)
@@ -92,7 +95,7 @@ class Endpoint:
         self._refused: dict[int, str] = {}
         self._greeting: OrderedDict[int, socket.socket] = OrderedDict()
         self._closed = False
-        if listener is None and any(index > me for index in self._pins):
+        if listener is None and (always or any(index > me for index in self._pins)):
             if bind is None and me not in self._addresses:
                 raise ConfigurationError(f"{self._who(me)} has no address, but others have to connect to it")
             listener = listen(*(bind or self._addresses[me]))
@@ -147,10 +150,7 @@ class Endpoint:
             for sock in sockets.values():
                 sock.close()
             raise
-        for sock in sockets.values():
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        channel = TcpChannel(self.me, sockets, timeout=timeout, meter=meter, names=self.names)
+        channel = self._made(sockets, timeout, meter)
         if hello is not None:
             try:
                 handshake(channel, hello, timeout=max(1.0, deadline - time.monotonic()))
@@ -158,6 +158,35 @@ class Endpoint:
                 channel.close()
                 raise
         return channel
+
+    def knock(self, peer: int, purpose: str, timeout: float) -> TcpChannel | None:
+        """A connection with `peer`, whichever has the lower index, if it answers now; ConnectionRefusedError: nobody is there."""
+        if peer not in self._addresses:
+            raise ConfigurationError(f"{self._who(peer)} has no address; add its host and port")
+        host, port = self._addresses[peer]
+        try:
+            return self._made({peer: self._dial(peer, host, port, purpose, min(timeout, GREETING))}, timeout)
+        except ConnectionRefusedError:
+            raise
+        except (OSError, EOFError, Malformed):
+            return None
+
+    def visitors(self, purpose: str) -> list[int]:
+        """Who has connected for `purpose`, and waits."""
+        with self._arrived:
+            return [peer for peer, wanted in self._waiting if wanted == purpose]
+
+    def receive(self, peer: int, purpose: str, timeout: float) -> TcpChannel:
+        """The connection of a visitor."""
+        with self._arrived:
+            sock = self._waiting.pop((peer, purpose))
+        return self._made({peer: sock}, timeout)
+
+    def _made(self, sockets: Mapping[int, ssl.SSLSocket], timeout: float, meter: Meter | None = None) -> TcpChannel:
+        for sock in sockets.values():
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        return TcpChannel(self.me, sockets, timeout=timeout, meter=meter, names=self.names)
 
     def close(self) -> None:
         """Stop listening, and drop connections that nobody asked for. Channels stay open."""
@@ -168,7 +197,7 @@ class Endpoint:
             left = list(self._waiting.values())
             self._waiting.clear()
             for sock in self._greeting.values():
-                _cut(sock)
+                cut(sock)
             self._arrived.notify_all()
         if self._listener is not None:
             with contextlib.suppress(OSError):
@@ -290,7 +319,7 @@ class Endpoint:
             with self._arrived:
                 if len(self._greeting) >= MOST_GREETINGS:
                     # Strangers must not fill the queue: the one that has been silent the longest goes.
-                    _cut(self._greeting.popitem(last=False)[1])
+                    cut(self._greeting.popitem(last=False)[1])
                 self._greeting[id(sock)] = sock
             threading.Thread(target=self._greet, args=(sock, address), name="tacit-greet", daemon=True).start()
 
@@ -318,7 +347,7 @@ class Endpoint:
         verdict, pinned = Verdict.WELCOME, bytes(32)
         if intro.to != self.me:
             verdict = Verdict.NOT_ME
-        elif intro.me not in self._pins or intro.me <= self.me:
+        elif intro.me not in self._pins or intro.me == self.me:
             verdict = Verdict.UNKNOWN_INDEX
         elif not self._is_pinned(intro.me, theirs):
             verdict, pinned = Verdict.WRONG_CERTIFICATE, self._pins[intro.me]
@@ -396,12 +425,6 @@ class Endpoint:
     def _who(self, peer: int) -> str:
         name = self.names.get(peer)
         return f"party {peer}" if name is None else f"the {name}"
-
-
-def _cut(sock: socket.socket) -> None:
-    """End a connection that another thread is using; that thread closes it."""
-    with contextlib.suppress(OSError):
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)  # SSLSocket's own would pull TLS from under that thread
 
 
 def _left(end: float) -> float:

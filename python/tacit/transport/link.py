@@ -19,6 +19,12 @@ TURN = 1 << 19
 """Bytes moved before the other direction and the other peers get their turn."""
 
 
+def cut(sock: socket.socket) -> None:
+    """End a connection that another thread is using; that thread closes it."""
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)  # SSLSocket's own would pull TLS from under that thread
+
+
 class Link:
     """The state of one connection. A fault is kept: a stream that went wrong cannot be used again."""
 

@@ -78,7 +78,7 @@ class MemoryChannel(Channel):
                     raise self._ended(min(gone, key=lambda p: (inbox.ended[p] is not None, p)), inbox, where)
                 left = end - time.monotonic()
                 if left <= 0:
-                    raise self.lost(min(awaited), f"nothing came from it for {timeout:g} s", where)
+                    raise self.lost(min(awaited), f"nothing came from it for {timeout:g} s", where, silent=True)
                 inbox.missing = set(awaited)
                 inbox.filled.wait(left)
                 inbox.missing = set()
@@ -90,7 +90,7 @@ class MemoryChannel(Channel):
             if not inbox.drained.wait_for(
                 lambda: inbox.closed or not inbox.frames[self.me] or inbox.held[self.me] + len(frame) <= AHEAD, timeout
             ):
-                raise self.lost(peer, f"it took no data for {timeout:g} s", where)
+                raise self.lost(peer, f"it took no data for {timeout:g} s", where, silent=True)
             if inbox.closed:
                 return False
             inbox.frames[self.me].append(frame)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from tacit.errors import PartyLost, TacitError
 from tacit.transport.channel import DEFAULT_TIMEOUT, LARGEST_FRAME, SLOWEST, Channel, reason_text
-from tacit.transport.link import Link
+from tacit.transport.link import Link, cut
 from tacit.transport.meter import Meter
 from tacit.transport.wire import Kind
 
@@ -132,7 +132,7 @@ class TcpChannel(Channel):
         peer = min(peers, key=lambda p: alive.get(p, start))
         silent = alive.get(peer, start) + timeout
         if now >= silent:
-            raise self.lost(peer, f"{peers[peer]} for {timeout:g} s", where)
+            raise self.lost(peer, f"{peers[peer]} for {timeout:g} s", where, silent=True)
         if now >= latest:
             raise self.lost(peer, f"it is slower than {SLOWEST} bytes a second", where)
         return min(silent, latest) - now
@@ -142,6 +142,16 @@ class TcpChannel(Channel):
         for peer in peers:
             if (link := self._links.pop(peer, None)) is not None:
                 link.close()
+
+    def adopt(self, other: Channel) -> None:
+        assert isinstance(other, TcpChannel)
+        for peer, link in other._links.items():
+            if (old := self._links.pop(peer, None)) is not None:
+                old.close()
+            link.channel = self
+            self._links[peer] = link
+        self.peers = tuple(sorted(self._links))
+        other._links, other.peers, other._closed = {}, (), True
 
     def stop(self, message: str) -> None:
         self._farewell(Kind.STOP, reason_text(message), FAREWELL)
@@ -166,6 +176,11 @@ class TcpChannel(Channel):
             _wait(links, [], left)
         for link in links:
             link.half_sent = True
+
+    def cut(self) -> None:
+        """End the connections while another thread may be using the channel, which closes it."""
+        for link in self._links.values():
+            cut(link.sock)
 
     def close(self) -> None:
         if self._closed:

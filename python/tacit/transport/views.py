@@ -15,38 +15,37 @@ from tacit.errors import Mismatch, PartyLost, PeerStopped
 from tacit.transport.channel import LARGEST_FRAME, Channel
 
 MAGIC = b"tacit lost party"
-_CALL = struct.Struct("<16sIQIIB")
+_CALL = struct.Struct("<16sQIIB")
 LONGEST = _CALL.size + 512
 CALLED = "it lost another party, and counts who is left"
 PATIENCE = 2.5
-"""Times the time-out that the others may take to notice a loss themselves."""
+"""Times the time-out that the others may take to notice a loss themselves. Who was silent for one may have waited for another."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """`epoch`: how often the parties have gone on after a count; `turn`: of this count; `members`: who the sender thinks is left.
+    """`turn`: of all counts of the session; `members`: who the sender thinks is left.
 
     `done`: how many steps the sender has completed; `finished`: whether it has only waited for the others in the next one.
     """
 
-    epoch: int
     turn: int
     done: int
     finished: bool
     members: tuple[int, ...]
 
     def pack(self) -> bytes:
-        head = _CALL.pack(MAGIC, self.epoch, self.done, self.turn, len(self.members), self.finished)
+        head = _CALL.pack(MAGIC, self.done, self.turn, len(self.members), self.finished)
         return head + bytes(self.members)
 
     @classmethod
     def unpack(cls, data: bytes, sender: int) -> Call:
-        _, epoch, done, turn, count, finished = _CALL.unpack_from(data)
+        _, done, turn, count, finished = _CALL.unpack_from(data)
         if len(data) != _CALL.size + count:
             raise Mismatch(
                 f"party {sender} sent a malformed list of who is left; do all parties run one version of tacit?"
             )
-        return cls(epoch, turn, done, bool(finished), tuple(data[_CALL.size :]))
+        return cls(turn, done, bool(finished), tuple(data[_CALL.size :]))
 
 
 class Viewed(Channel):
@@ -57,7 +56,8 @@ class Viewed(Channel):
         self._inner = channel
         self.overhead = channel.overhead
         channel.resume()
-        self.epoch = 0
+        self.turn = 0
+        """The last turn of the last count. A call of a turn that is over may still be under way: it says nothing new."""
         self._called: dict[int, bytes] = {}
 
     def _round(
@@ -78,9 +78,7 @@ class Viewed(Channel):
                     if not _is_call(frame):
                         frames[peer] = frame
                         del wanted[peer]
-                    elif (
-                        Call.unpack(bytes(frame), peer).epoch >= self.epoch
-                    ):  # else one that came after its count had ended
+                    elif Call.unpack(bytes(frame), peer).turn > self.turn:
                         self._called[peer] = bytes(frame)
             for peer in came:
                 if peer in self._called:
@@ -99,7 +97,7 @@ class Viewed(Channel):
         end = time.monotonic() + PATIENCE * self.timeout
         unsent = set(peers)
         for peer, called in self._called.items():
-            self._hear(peer, called, mine, known)
+            known[peer] = Call.unpack(called, peer)
         self._called.clear()
         while waiting := {p for p in peers if p not in lost and (p not in known or known[p].turn < mine.turn)} | unsent:
             came: dict[int, bytearray] = {}
@@ -111,18 +109,16 @@ class Viewed(Channel):
                 lost.add(_index(error.party, self.names))
             for peer, frame in came.items():
                 if _is_call(frame):
-                    self._hear(peer, bytes(frame), mine, known)
+                    known[peer] = Call.unpack(bytes(frame), peer)
         return lost
 
-    @staticmethod
-    def _hear(peer: int, frame: bytes, mine: Call, known: dict[int, Call]) -> None:
-        call = Call.unpack(frame, peer)
-        if call.epoch == mine.epoch:  # one of an earlier count was under way when that ended
-            known[peer] = call
-
     def part(self, peers: Collection[int]) -> None:
-        super().part(peers)
         self._inner.part(peers)
+        self.peers = self._inner.peers
+
+    def adopt(self, other: Channel) -> None:
+        self._inner.adopt(other)
+        self.peers = self._inner.peers
 
     def stop(self, message: str) -> None:
         self._inner.stop(message)

@@ -3,7 +3,7 @@
     1  E encrypted with proofs; C and c' answered                      (`products`)
     2  what is to be public (squares) is opened
     3  MACs of all: masks, private numbers, C, b'
-    4  echo and coin chi;  <chi, c'> gets its MAC
+    4  echo and coin chi;  <chi, c'> gets its MAC, and so do sums of inverses for 5
     5  echo and coin r;    opened: every rho, and v = sum psi_j z_j + u for all z_j that got a MAC in 3, u random
        proofs that private numbers are in their ranges                 (`ranges`)
     6  sigma, this party's part of the MAC check of what 5 opened and of the zeros of the sacrifice; `settle` opens the sigmas
@@ -26,7 +26,7 @@ from tacit.errors import CheatingDetected
 from tacit.field import Field, P
 
 PSI, RANGES = 1 << 40, 1 << 41
-"""Streams of the second coin, beside those of the weights."""
+"""Streams of the coins, beside those of the weights."""
 
 
 class CheckFailed(CheatingDetected):
@@ -37,7 +37,7 @@ class Batch:
     def __init__(self, link: Link, layouts: Layouts) -> None:
         self.link, self._layouts = link, layouts
         self._fresh: list[Shared] = []
-        self._ranged: dict[tuple[int, int], list[Shared]] = {}
+        self._lookups = [ranges.Lookup(i, i == link.me) for i in range(link.parties)]
         self._jobs: dict[bool, list[tuple[Shared, Sequence[Shared], list[Shared]]]] = {False: [], True: []}
         self._forms: list[tuple[FormProduct, Shared]] = []
         self._openings: list[tuple[Shared, Shared]] = []
@@ -48,12 +48,15 @@ class Batch:
         """Uniform, known to nobody."""
         return self._keep(Shared(self.link.random.field(count)))
 
-    def owned(self, owner: int, count: int, value: Field | None = None, width: int = 0) -> Shared:
-        """Known to `owner`, who gives `value`; in [0, 2^width), unless that is 0."""
+    def owned(self, owner: int, count: int, value: Field | None = None) -> Shared:
+        """Known to `owner`, who gives `value`."""
+        return self._keep(Shared(np.zeros(count, np.uint64) if value is None else value, owner=owner))
+
+    def below(self, owner: int, count: int, bits: int, value: Field | None = None) -> Shared:
+        """Known to `owner`, who gives `value`, in [0, 2^bits)."""
         made = Shared(np.zeros(count, np.uint64) if value is None else value, owner=owner)
-        if width:
-            self._ranged.setdefault((owner, width), []).append(made)
-        return self._keep(made)
+        self._lookups[owner].add(made, bits)
+        return made
 
     def elementwise(self, e: Shared, fs: Sequence[Shared], opened: bool = False) -> list[Shared]:
         """e f for each f; the first is public if `opened`. e must be uniform to every other party, and not opened before."""
@@ -78,7 +81,12 @@ class Batch:
 
     @property
     def empty(self) -> bool:
-        return not (self._fresh or self._forms or self._openings or self._jobs[False] or self._jobs[True])
+        made = self._fresh, self._forms, self._openings, self._jobs[False], self._jobs[True], self._proofs
+        return not any(made)
+
+    @property
+    def _proofs(self) -> list[ranges.Lookup]:
+        return [lookup for lookup in self._lookups if not lookup.empty]
 
     # Making and checking.
 
@@ -93,12 +101,14 @@ class Batch:
             form.split()
         for bank in banks.values():
             bank.open()
-        proofs = [self._proof(owner, width, arrays) for (owner, width), arrays in self._ranged.items()]
         blind = self.joint(1)
         fresh = [*self._fresh, *(piece.spare for piece in pieces), *(form.product for form in forms)]
         fresh += [product for bank in banks.values() for product in bank.secret]
+        fresh += [digit for lookup in self._proofs for digit in lookup.digits()]
         link.authenticate(fresh)
-        sigma = self._sigma(pieces, fresh, blind, proofs)
+        for lookup in self._proofs:
+            lookup.joined()
+        sigma = self._sigma(pieces, fresh, blind)
         for form, product in self._forms:
             product.value, product.mac = form.product.value, form.product.mac
         for opened, bank in banks.items():
@@ -107,22 +117,20 @@ class Batch:
                     to.value, to.mac = result.value, result.mac
         return sigma
 
-    def _sigma(
-        self, pieces: Sequence[Bank | FormProduct], fresh: Sequence[Shared], blind: Shared, proofs: Sequence["_Proof"]
-    ) -> int:
+    def _sigma(self, pieces: Sequence[Bank | FormProduct], fresh: Sequence[Shared], blind: Shared) -> int:
         link = self.link
         first = link.coin()
         spare = Shared(np.zeros(1, np.uint64))
-        if pieces:
-            spare.value[0] = sum(p.check_value(_core.Prg(first, i)) for i, p in enumerate(pieces)) % P
-            link.authenticate([spare])
+        spare.value[0] = sum(p.check_value(_core.Prg(first, i)) for i, p in enumerate(pieces)) % P
+        sums = [s for p in self._proofs for s in p.sums(_core.Prg(first, RANGES + p.owner), link.random)]
+        link.authenticate([spare, *sums] if pieces else sums)
         second = link.coin()
         rhos = [piece.rho(_core.Prg(second, i)) for i, piece in enumerate(pieces)]
         v, v_mac = _combination(_core.Prg(second, PSI), fresh, blind)
         mine = [np.array([v], np.uint64), *(r.value for r in rhos), *(x.value for x, _ in self._openings)]
         macs = [np.array([v_mac], np.uint64), *(r.mac for r in rhos), *(x.mac for x, _ in self._openings)]
         opened = link.open(mine, "sacrifice")
-        self._prove(proofs, second)
+        self._prove(second)
         tau = -int(spare.mac[0]) if pieces else 0
         for i, (piece, rho) in enumerate(zip(pieces, opened[1 : 1 + len(pieces)], strict=True)):
             tau += piece.tau(_core.Prg(first, i), rho)
@@ -141,39 +149,17 @@ class Batch:
 
     # Ranges.
 
-    def _proof(self, owner: int, width: int, arrays: Sequence[Shared]) -> "_Proof":
-        count = ranges.masks(1 << width)
-        mine = owner == self.link.me
-        mask = self.owned(owner, count, self.link.random.field(count) if mine else None)
-        return _Proof(owner, 1 << width, arrays, mask)
-
-    def _prove(self, proofs: Sequence["_Proof"], coin: bytes) -> None:
-        link = self.link
-        out: dict[int, list[bytes]] = {i: [] for i in link.others}
-        for number, p in enumerate(proofs):
-            if p.owner == link.me:
-                x = np.concatenate([s.value for s in p.arrays])
-                for i in link.others:
-                    m = np.concatenate([s.keys[i] for s in p.arrays])
-                    prg = _core.Prg(coin, RANGES + number)
-                    sums = ranges.prove(prg, x, m, p.base, p.mask.value, p.mask.keys[i])
-                    out[i].append(struct.pack(f"<{p.base}Q", *sums))
-        expect = {i: 8 * sum(p.base for p in proofs if p.owner == i) for i in link.others}
-        came = link.exchange({i: m for i, m in out.items() if m}, {i: n for i, n in expect.items() if n}, "ranges")
-        offset = dict.fromkeys(link.others, 0)
-        for number, p in enumerate(proofs):
-            if p.owner != link.me:
-                u = struct.unpack_from(f"<{p.base}Q", came[p.owner].data, offset[p.owner])
-                offset[p.owner] += 8 * p.base
-                k = np.concatenate([s.mac for s in p.arrays])
-                prg = _core.Prg(coin, RANGES + number)
-                if not ranges.accepts(prg, list(u), k, link.alpha, p.base, p.mask.mac):
-                    raise CheatingDetected(
-                        f"party {p.owner} chose a number out of its range while material was prepared"
-                    )
-        for p in proofs:
-            for s in (*p.arrays, p.mask):
-                s.keys = {}
+    def _prove(self, coin: bytes) -> None:
+        link, size = self.link, struct.Struct(f"<{ranges.SENT}Q")
+        theirs = {p.owner: p for p in self._proofs if not p.mine}
+        out = {
+            i: [size.pack(*p.prove(_core.Prg(coin, RANGES + p.owner), i)) for p in self._proofs if p.mine]
+            for i in link.others
+        }
+        came = link.exchange({i: m for i, m in out.items() if m}, dict.fromkeys(theirs, size.size), "ranges")
+        for owner, p in theirs.items():
+            if not p.accepts(_core.Prg(coin, RANGES + owner), link.alpha, size.unpack(came[owner].data)):
+                raise CheatingDetected(f"party {owner} chose a number out of its range while material was prepared")
 
 
 def settle(link: Link, sigmas: Sequence[int]) -> None:
@@ -190,15 +176,6 @@ def settle(link: Link, sigmas: Sequence[int]) -> None:
             "the check of prepared material failed: some party made a product or a MAC that is wrong. Nothing of it is "
             "used; keys and material are destroyed"
         )
-
-
-class _Proof:
-    """Of the arrays of one owner and width, with the proof's own mask."""
-
-    __slots__ = ("arrays", "base", "mask", "owner")
-
-    def __init__(self, owner: int, base: int, arrays: Sequence[Shared], mask: Shared) -> None:
-        self.owner, self.base, self.arrays, self.mask = owner, base, arrays, mask
 
 
 def _combination(prg: _core.Prg, fresh: Sequence[Shared], blind: Shared) -> tuple[int, int]:

@@ -37,7 +37,7 @@ class Record:
 
 
 def _hash(parts: Sequence[Any]) -> bytes:
-    h = hashlib.blake2b(digest_size=16, person=b"tacit blame")
+    h = hashlib.sha256(b"tacit blame")  # processors have it: twice as fast as BLAKE2b
     for part in parts:
         h.update(part)
     return h.digest()

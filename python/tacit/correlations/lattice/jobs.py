@@ -2,7 +2,8 @@
 sent the next one, the former has run and was checked.
 
     bit:        a uniform, s = a^2 opened;  b = (a / sqrt(s) + 1) / 2            (s = 0 is refused: a chance of 1/p)
-    r:          sum_j b_j 2^j M + sum_i rho_i, rho_i of party i, proved to be below the power of two above M, digit by digit
+    r:          sum_j b_j 2^j M + sum_i rho_i, rho_i of party i, proved to be below the power of two above M, its parts below and
+                above the bits that are dropped each by itself
     edabits:    r = sum of 61 bits, none of the values from p to 2^61: u (r >> 21 - (2^40 - 1)) is opened and not 0
     products:   the encrypted operand must be uniform and unopened; if neither is, x = A + (x - A) for a fresh A, and x - A is
                 opened once A y is checked
@@ -14,7 +15,6 @@ from collections.abc import Generator, Sequence
 import numpy as np
 
 from tacit import _core, field
-from tacit.correlations.lattice import ranges
 from tacit.correlations.lattice.batch import Batch
 from tacit.correlations.lattice.forms import Way
 from tacit.correlations.lattice.link import Link
@@ -120,12 +120,12 @@ class Rounded:
         self._digits, self._drop = digits, drop
         self.made = Bits(batch, count, digits, pairs)
         self._parts: list[tuple[int, Shared]] = []
-        unit = (P - 1) >> digits
-        cut = ranges.cut(LENGTH - digits, drop)
+        bits = LENGTH - digits
+        low = min(drop, bits)
         for owner in range(link.parties):
-            mine = ranges.digits(link.random.below(count, unit), cut) if owner == link.me else [None] * len(cut)
-            for (place, width), value in zip(cut, mine, strict=True):
-                self._parts.append((place, batch.owned(owner, count, value, width)))
+            rho = link.random.below(count, (P - 1) >> digits) if owner == link.me else np.zeros(count, np.uint64)
+            parts = (0, low, rho & np.uint64((1 << low) - 1)), (low, bits - low, rho >> np.uint64(low))
+            self._parts += [(place, batch.below(owner, count, width, x)) for place, width, x in parts if width]
 
     def finish(self) -> None:
         """Once the batch has run: `r` and `high`."""
@@ -140,9 +140,9 @@ class Rounded:
         self._parts = []
 
 
-def truncation(target: Target, parties: int, drop: int, here: slice) -> Job:
+def truncation(target: Target, digits: int, drop: int, here: slice) -> Job:
     batch = yield
-    made = Rounded(batch, here.stop - here.start, Rounding.alone(drop, parties).digits, drop)
+    made = Rounded(batch, here.stop - here.start, digits, drop)
     yield
     made.finish()
     for place, share in enumerate((made.r, made.made.bits[-1], made.high)):

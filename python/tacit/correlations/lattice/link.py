@@ -103,52 +103,39 @@ class Link:
 
     def authenticate(self, arrays: Sequence[Shared], label: str = "MACs") -> None:
         """Set `mac` of all, `keys` of what this party owns. One round for each `PIECE` elements; 18 bytes each way."""
-        by_owner: dict[int | None, list[Shared]] = {}
-        for s in arrays:
-            by_owner.setdefault(s.owner, []).append(s)
-        owners = [None, *range(self.parties)]
-        whole = [
-            (Shared(np.concatenate([s.value for s in by_owner[o]]), owner=o), by_owner[o])
-            for o in owners
-            if o in by_owner
-        ]
-        self._authenticate([s for s, _ in whole], label)
-        for joined, parts in whole:
-            at = 0
-            for s in parts:
-                here = slice(at, at + s.value.size)
-                at += s.value.size
-                s.mac, s.keys = joined.mac[here], {i: k[here] for i, k in joined.keys.items()}
+        owned = {o: [s for s in arrays if s.owner == o] for o in (None, *range(self.parties))}
+        common = sum(s.value.size for s in owned[None])
+        value = np.concatenate([NOTHING, *(s.value for s in owned[None] + owned[self.me])])
+        mine = field.scale(value, self.alpha)
+        keys, theirs = self._scaled(
+            value, {i: common + sum(s.value.size for s in owned[i]) for i in self.others}, label
+        )
+        for k in keys.values():
+            mine = field.sub(mine, k)
+        total = mine[:common]
+        for t in theirs.values():
+            total = field.add(total, t[:common])
+        _part(owned[None], total)
+        _part(owned[self.me], mine[common:])
+        at = common
+        for s in owned[self.me]:
+            s.keys = {i: k[at : at + s.value.size] for i, k in keys.items()}
+            at += s.value.size
+        for i, t in theirs.items():
+            _part(owned[i], t[common:])
 
-    def _authenticate(self, arrays: Sequence[Shared], label: str) -> None:
-        for s in arrays:
-            s.mac = field.scale(s.value, self.alpha) if s.owner in (None, self.me) else np.zeros_like(s.value)
-            if s.owner == self.me:
-                s.keys = {i: np.zeros_like(s.value) for i in self.others}
-        for pieces in _pieces(arrays):
-            out: dict[int, list[bytes]] = {i: [] for i in self.others}
-            expect = {
-                i: sum(self.keys.scaled_bytes(n) for s, _, n in pieces if s.owner in (None, i)) for i in self.others
-            }
-            for s, at, n in pieces:
-                if s.owner not in (None, self.me):
-                    continue
-                here = slice(at, at + n)
-                for i in self.others:
-                    mask = self.random.field(n)
-                    out[i].append(self.keys.scale(i, self._alphas[i], s.value[here], mask))
-                    s.mac[here] = field.sub(s.mac[here], mask)
-                    if s.owner is not None:
-                        s.keys[i][here] = mask
-            came = self.exchange({i: m for i, m in out.items() if m}, {i: n for i, n in expect.items() if n}, label)
-            offset = dict.fromkeys(self.others, 0)
-            for s, at, n in pieces:
-                size, here = self.keys.scaled_bytes(n), slice(at, at + n)
-                for i in self.others if s.owner is None else [s.owner] if s.owner != self.me else []:
-                    data = came[i][offset[i] : offset[i] + size]
-                    offset[i] += size
-                    opened = self.checked(i, self.keys.open_scaled, n, data)
-                    s.mac[here] = field.add(s.mac[here], opened)
+    def _scaled(self, value: Field, counts: Mapping[int, int], label: str) -> tuple[dict[int, Field], dict[int, Field]]:
+        """r_i for each other i, who gets alpha_i value + r_i; what came of as many elements of theirs."""
+        given = {i: self.random.field(value.size) for i in self.others}
+        found = {i: np.empty(n, np.uint64) for i, n in counts.items()}
+        for at in range(0, max(value.size, *counts.values()), PIECE):
+            piece = slice(at, at + PIECE)
+            expect = {i: self.keys.scaled_bytes(f[piece].size) for i, f in found.items() if f[piece].size}
+            part = value[piece]
+            out = {i: [self.keys.scale(i, self._alphas[i], part, r[piece])] for i, r in given.items() if part.size}
+            for i, data in self.exchange(out, expect, label).items():
+                found[i][piece] = self.checked(i, self.keys.open_scaled, found[i][piece].size, data)
+        return given, found
 
     # Products.
 
@@ -227,17 +214,9 @@ class Unit:
         self.layout, self.encrypted, self.answers = layout, encrypted, answers
 
 
-def _pieces(arrays: Sequence[Shared]) -> list[list[tuple[Shared, int, int]]]:
-    """(array, start, count), grouped by `PIECE` elements."""
-    groups: list[list[tuple[Shared, int, int]]] = []
-    room = 0
+def _part(arrays: Sequence[Shared], mac: Field) -> None:
+    """Each array's part of the MACs of all of them."""
+    at = 0
     for s in arrays:
-        at = 0
-        while at < s.value.size:
-            if room == 0:
-                groups.append([])
-                room = PIECE
-            n = min(room, s.value.size - at)
-            groups[-1].append((s, at, n))
-            at, room = at + n, room - n
-    return groups
+        s.mac = mac[at : at + s.value.size]
+        at += s.value.size

@@ -133,8 +133,8 @@ class Maker:
                 return self._pieces(size(r.shape), cost, partial(jobs.input_mask, target, link, owner))
             case BitsRequest():
                 return self._pieces(size(r.shape), cost, partial(jobs.bits, target))
-            case TruncationRequest(bits=f):
-                return self._pieces(size(r.shape), cost, partial(jobs.truncation, target, self.parties, f))
+            case TruncationRequest(bits=f, digits=t):
+                return self._pieces(size(r.shape), cost, partial(jobs.truncation, target, t, f))
             case ComparisonRequest(bits=t, words=False, drop=f):
                 return self._pieces(size(r.shape), cost, partial(jobs.comparison, target, t, f, pairs))
             case EdaBitsRequest(bits=t, words=False):
@@ -233,15 +233,18 @@ def price(r: Request, parties: int) -> int:
     match r:
         case BitsRequest():
             return 2
-        case TruncationRequest():
-            return parties * LENGTH // 3 + 8
-        case ComparisonRequest(bits=t):
-            return parties * (LENGTH - t) // 3 + 3 * t
+        case TruncationRequest(digits=t) | ComparisonRequest(bits=t):
+            return parties * _proved(LENGTH - t) + 3 * t
         case EdaBitsRequest():
             return 3 * LENGTH
         case ProductRequest():
             return 3
     return 1
+
+
+def _proved(bits: int) -> int:
+    """MACs of a private number below 2^bits: its digits, of 12 bits or so, and what is proved of them."""
+    return -(-bits // 12) * 3 // 2
 
 
 def expected_bytes(r: Request, parties: int) -> int:

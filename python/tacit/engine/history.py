@@ -1,0 +1,96 @@
+"""What all parties know of a session's past: enough for a party that comes back to run its script again up to now.
+
+One entry for each step: what was asked for, what all parties learned from it (public shapes, what was revealed to everyone), and
+who the script saw as lost or back after it. Secrets are not in it: their shares come afterwards (`sharing.resharing`).
+The entries are the same at all parties, byte by byte.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+import numpy as np
+
+from tacit.errors import Mismatch
+
+WHATS = ("start", "shape", "force", "check", "reveal", "lost", "asked", "view")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """`what` a step was for, or: "lost" and "asked", a `PartyLost` that the script got (and may allow); "view", who is back.
+
+    `result`: None, a shape, a list of arrays, or the party that was lost. `members` and `lost`: what the script sees after it.
+    """
+
+    what: str
+    result: Any
+    members: tuple[int, ...]
+    lost: tuple[int, ...] = ()
+
+    def pack(self) -> bytes:
+        result = self.result
+        if self.what == "reveal":
+            result = [[list(a.shape), np.ascontiguousarray(a, "<u8").tobytes()] for a in result]
+        packed: bytes = msgpack.packb([self.what, result, self.members, self.lost])
+        return packed
+
+    @classmethod
+    def unpack(cls, data: bytes) -> "Entry":
+        try:
+            what, result, members, lost = msgpack.unpackb(data)
+            if what not in WHATS:
+                raise ValueError(f"unknown step {what!r}")
+            if what == "reveal":
+                result = [np.frombuffer(raw, "<u8").astype(np.uint64).reshape(shape) for shape, raw in result]
+            elif isinstance(result, list):
+                result = tuple(map(int, result))
+            return cls(what, result, tuple(map(int, members)), tuple(map(int, lost)))
+        except (ValueError, TypeError, msgpack.UnpackException) as error:
+            raise Mismatch(f"the parties sent a past that is none of this version of tacit: {error}") from None
+
+
+@dataclass(frozen=True)
+class Admission:
+    """Where a party joins the others: the steps that are done, requests and graphs so far, turns of counts, who is there then."""
+
+    done: int
+    numbered: int
+    graphs: int
+    turn: int
+    members: tuple[int, ...]
+    coming: tuple[int, ...]
+
+    def pack(self) -> bytes:
+        fields = [self.done, self.numbered, self.graphs, self.turn, self.members, self.coming]
+        packed: bytes = msgpack.packb(fields)
+        return packed
+
+    @classmethod
+    def unpack(cls, data: bytes) -> "Admission":
+        try:
+            done, numbered, graphs, turn, members, coming = msgpack.unpackb(data)
+            return cls(int(done), int(numbered), int(graphs), int(turn), tuple(members), tuple(coming))
+        except (ValueError, TypeError, msgpack.UnpackException) as error:
+            raise Mismatch(f"the parties sent a malformed admission: {error}") from None
+
+
+class History:
+    """The entries so far. The script's thread appends, others read and wait."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self._entries: list[bytes] = []
+
+    def append(self, entry: Entry) -> None:
+        with self.changed:
+            self._entries.append(entry.pack())
+            self.changed.notify_all()
+
+    def since(self, first: int) -> Sequence[bytes]:
+        return self._entries[first:]
+
+    def __len__(self) -> int:
+        return len(self._entries)

@@ -1,0 +1,210 @@
+"""Networks that fail and heal, in one process: each party a thread with its own endpoint, lost and started again as drawn.
+
+    fate(party, life)(round, where) = None, "die", "hang", or seconds to stall
+A party that was lost starts again after a while, its script from the beginning, as a process would (`engine.returns`).
+"""
+
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tacit.errors import PartyLost, PeerStopped, TacitError
+from tacit.sessions.context import Context
+from tacit.sessions.options import Options
+from tacit.sessions.remote import joined
+from tacit.sessions.session import Session
+from tacit.transport.channel import Channel
+from tacit.transport.endpoint import listen
+from tacit.transport.identity import make_identity
+from tacit.transport.views import Viewed
+
+HOST = "127.0.0.1"
+
+Fate = Callable[[int, str], "str | float | None"]
+"""Of a party in one round, by its number and what it is for."""
+
+
+HANGING = 6.0
+"""Time-outs that a party that hangs is silent for, before it ends."""
+
+
+class Vanished(Exception):
+    """What ends the thread of a party that is lost."""
+
+
+class Failing(Channel):
+    """`channel`, whose party has a fate: who dies closes its connections, who hangs keeps them and says nothing any more."""
+
+    def __init__(self, channel: Channel, fate: Fate) -> None:
+        super().__init__(channel.me, channel.peers, timeout=channel.timeout, meter=channel.meter, names=channel.names)
+        self._inner, self._fate, self.rounds, self._gone = channel, fate, 0, False
+
+    def _round(
+        self,
+        out: Mapping[int, Sequence[memoryview]],
+        expect: Mapping[int, int],
+        frames: dict[int, bytearray],
+        where: str,
+        timeout: float,
+    ) -> None:
+        fate = None if self._gone else self._fate(self.rounds, where)
+        self.rounds += 1
+        if fate == "die":
+            self._inner.close()
+        if isinstance(fate, str):
+            self._gone = True
+            if fate == "hang":
+                time.sleep(HANGING * self.timeout)
+            raise Vanished(fate)
+        if fate is not None:
+            time.sleep(fate)
+        self._inner._round(out, expect, frames, where, timeout)
+
+    def resume(self) -> None:
+        self._inner.resume()
+
+    def part(self, peers: Collection[int]) -> None:
+        self._inner.part(peers)
+        self.peers = self._inner.peers
+
+    def adopt(self, other: Channel) -> None:
+        self._inner.adopt(other)
+        self.peers = self._inner.peers
+
+    def stop(self, message: str) -> None:
+        if not self._gone:
+            self._inner.stop(message)
+
+    def close(self) -> None:
+        if not self._gone:
+            self._inner.close()
+
+
+class Shuffled(Failing):
+    """`channel`, over which frames leave and come one peer after the other, in any order, some of them late."""
+
+    def __init__(self, channel: Channel, seed: int, latest: float = 0.02) -> None:
+        super().__init__(channel, lambda round, where: None)
+        self._rng, self._latest = np.random.default_rng(seed), latest
+
+    def _round(
+        self,
+        out: Mapping[int, Sequence[memoryview]],
+        expect: Mapping[int, int],
+        frames: dict[int, bytearray],
+        where: str,
+        timeout: float,
+    ) -> None:
+        for peer in self._order(out):
+            self._late()
+            self._inner._round({peer: out[peer]}, {}, frames, where, timeout)
+        for peer in self._order(expect):
+            self._late()
+            self._inner._round({}, {peer: expect[peer]}, frames, where, timeout)
+
+    def _late(self) -> None:
+        if self._rng.random() < 0.1:
+            time.sleep(self._latest * self._rng.random())
+
+    def _order(self, peers: Collection[int]) -> list[int]:
+        return [int(p) for p in self._rng.permutation(sorted(peers))]
+
+
+@dataclass
+class Outcome:
+    """By party: what its script returned in its last life, or the error it ended with; its sessions; how often it was lost."""
+
+    results: dict[int, Any] = field(default_factory=dict)
+    errors: dict[int, TacitError] = field(default_factory=dict)
+    sessions: dict[int, list[Session]] = field(default_factory=dict)
+
+
+class Nodes:
+    """`parties` that compute `work(session)` together under a protocol that survives losses."""
+
+    def __init__(
+        self,
+        work: Callable[[Session], Any],
+        parties: int,
+        threshold: int,
+        fate: Callable[[int, int], Fate | None],
+        *,
+        protocol: str = "shamir",
+        timeout: float = 1.0,
+        away: float = 0.3,
+        **options: Any,
+    ) -> None:
+        """`away`: seconds until a party that was lost starts again."""
+        self._work, self._parties, self._fate, self._away = work, parties, fate, away
+        self._options = Options(protocol=protocol, threshold=threshold, timeout=timeout, **options)
+        self._outcome = Outcome(sessions={i: [] for i in range(parties)})
+        self._running = parties
+
+    def run(self) -> Outcome:
+        with tempfile.TemporaryDirectory(prefix="tacit-") as directory:
+            folder = Path(directory)
+            listeners = [listen(HOST, 0) for _ in range(self._parties)]
+            identities = [make_identity(f"node {i}") for i in range(self._parties)]
+            for i, identity in enumerate(identities):
+                identity.save(folder / f"{i}.pem", folder / f"{i}.key")
+            known = Context(
+                self._parties,
+                0,
+                self._options.protocol,
+                False,
+                addresses={i: (HOST, int(s.getsockname()[1])) for i, s in enumerate(listeners)},
+                pins={i: identity.fingerprint() for i, identity in enumerate(identities)},
+                wait=20.0,
+            )
+            contexts = [
+                replace(
+                    known,
+                    me=i,
+                    listener=listeners[i].detach(),
+                    certificate=str(folder / f"{i}.pem"),
+                    key=str(folder / f"{i}.key"),
+                )
+                for i in range(self._parties)
+            ]
+            threads = [threading.Thread(target=self._lives, args=(c,), daemon=True) for c in contexts]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        return self._outcome
+
+    def _lives(self, context: Context) -> None:
+        try:
+            life = 0
+            while self._lost(context, life) and self._running > 1:
+                time.sleep(self._away)
+                life += 1
+                context = replace(context, rejoin=True, listener=None)
+        finally:
+            self._running -= 1
+
+    def _lost(self, context: Context, life: int) -> bool:
+        """One life of a party: whether it was lost in the end."""
+        me = context.me
+        self._outcome.errors.pop(me, None)
+        try:
+            session = joined(context, self._options)
+            self._outcome.sessions[me].append(session)
+            if (fate := self._fate(me, life)) is not None:
+                channel = session._channel
+                assert isinstance(channel, Viewed)
+                channel._inner = Failing(channel._inner, fate)
+            with session:
+                self._outcome.results[me] = self._work(session)
+        except Vanished:
+            return True
+        except TacitError as error:
+            self._outcome.errors[me] = error
+            return isinstance(error, PartyLost | PeerStopped)
+        return False

@@ -1,0 +1,28 @@
+"""What a truncation's r may be, for every count of summands: the sum wraps when the wrap bit says so, and at no other time."""
+
+import pytest
+
+from tacit.field import P
+from tacit.sharing.layouts import of_length
+from tacit.sharing.truncation import M, Rounding
+
+
+@pytest.mark.parametrize("summands", [1, 2, 3, 4, 5, 6, 8, 10, 35, 84])
+@pytest.mark.parametrize("magnitude", [20, 57, 58])
+def test_the_extremes(summands, magnitude):
+    """x, rho and the lower digits at both ends, for every number of dropped bits."""
+    for bits in range(1, 58):
+        rounding = Rounding.alone(bits, summands, magnitude)
+        # Of the domain of 58 bits, the centre is lost.
+        largest = (1 << magnitude) - 1 if magnitude < 58 else min(rounding.offset, (1 << 58) - 1)
+        unit = (P - 1) >> rounding.digits
+        rest = sum(of_length(rounding.digits).weights()[:-1]) + summands * (unit - 1)
+        assert rounding.base % (1 << bits) == 0
+        low, high = rounding.offset - largest, rounding.offset + largest + rest
+        assert low >= 0 and high < P, "without its top bit nothing wraps"
+        assert high + M - P < M <= low + M, "with it, what wraps is below M, what does not is not"
+
+
+def test_a_bit_less_where_there_is_room():
+    assert [Rounding.alone(17, n, 57).digits for n in (1, 2, 3, 5)] == [1, 2, 3, 4]
+    assert [Rounding.alone(17, n, 58).digits for n in (1, 2, 3, 5)] == [1, 3, 4, 5]
