@@ -12,7 +12,6 @@ import pytest
 from tacit import field
 from tacit._core import LatticeParty
 from tacit.correlations.lattice import link as links
-from tacit.correlations.lattice.batch import Batch
 from tacit.correlations.lattice.ranges import TURNS, Lookup
 from tacit.errors import CheatingDetected, Mismatch, PartyLost, PeerStopped
 from tacit.field import P
@@ -247,13 +246,6 @@ def test_messages_of_the_test_of_a_mac_key(number):
     crew.close()
     assert len(seen) > number
     assert isinstance(results[1], CheatingDetected | PeerStopped) or (number == 0 and results[1].me == 1)
-
-
-def out_of_range(self, owner, count, value=None, width=0):
-    if value is not None and width == 3 and self.link.me == LIAR:
-        value = value.copy()
-        value[0] = 8
-    return HONEST_OWNED(self, owner, count, value, width)
 
 
 def lying(monkeypatch, name, change):

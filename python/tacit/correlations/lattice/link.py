@@ -17,7 +17,7 @@ from tacit._core import Ciphertexts, LatticeLayout, LatticeParty
 from tacit.correlations.lattice import alpha
 from tacit.correlations.lattice.blame import Record
 from tacit.correlations.lattice.randomness import KEY, Randomness
-from tacit.correlations.lattice.shared import Shared
+from tacit.correlations.lattice.shared import NOTHING, Shared
 from tacit.errors import CheatingDetected
 from tacit.field import Field, P
 from tacit.sharing.coins import Transcript
