@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml pyproject.toml
 
-SPREAD := -n 2 --dist worksteal
+TESTS = $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not alone" && $(BIN)/python -m pytest -m "alone and not slow"
 
 .PHONY: install demo test check check-full format bench bench-full clean
 
@@ -21,7 +21,7 @@ demo: install
 	$(BIN)/tacit run -n 2 examples/digits_cnn.py
 
 test: install
-	$(BIN)/python -m pytest $(SPREAD)
+	$(TESTS)
 
 check: install
 	cargo fmt --all --check
@@ -31,7 +31,7 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	cargo test --release --quiet -p tacit-core --all-features
-	$(BIN)/python -m pytest $(SPREAD)
+	$(TESTS)
 
 check-full: check
 	$(BIN)/python -m pytest -m slow

@@ -81,7 +81,8 @@ def _security(session: "Session") -> list[str]:
     if session.protocol == "clear":
         return ["", "security: NONE, protocol clear sends every input as it is"]
     protocol = session.engine.protocol
-    parts = [(count, what, log) for count, what, log in protocol.chances() if count]
+    found = protocol.chances() + ([] if session.source is None else session.source.chances())
+    parts = [(count, what, log) for count, what, log in found if count]
     suspected = sorted(protocol.suspected)
     chance = sum(count * 2.0**log for count, _, log in parts)
     bound = f"2^{math.log2(chance):.1f}" if chance else "0"

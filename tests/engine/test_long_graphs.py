@@ -11,6 +11,7 @@ import pytest
 import tacit
 from tacit.sharing.wires import Wire
 
+pytestmark = pytest.mark.alone
 SECONDS = 2.0
 
 

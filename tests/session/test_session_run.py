@@ -1,5 +1,8 @@
 """All parties as threads: values, inputs, tables, reveals, loops."""
 
+import math
+import re
+
 import numpy as np
 import pytest
 
@@ -161,6 +164,19 @@ def test_the_report_says_what_was_sent_and_revealed():
     for text in parties(script):
         assert "to party 1" in text and "rounds" in text and "masked openings" in text
         assert "test_session_run.py" in text
+
+
+def test_the_report_counts_what_material_adds_to_the_error():
+    def script(s: Session):
+        s.reveal(s.secret(2.0) * s.secret(3.0, owner=1))
+        return s.report()
+
+    for text in tacit.run(script, parties=2, dealer=False, tensors=False):
+        line = next(line for line in text.splitlines() if line.startswith("security"))
+        batches, sent = (int(n) for n in re.findall(r"(\d+) (?:batches of material|coefficients of answers)", line))
+        assert batches >= 1 and sent > 10_000
+        bound = float(re.search(r"at most 2\^(-[\d.]+)", line)[1])
+        assert -60 < math.log2(batches * 2**-58 + sent * 2**-72) < bound < -50
 
 
 def test_slow_lines_are_emulated():

@@ -77,16 +77,29 @@ class Admission:
             raise Mismatch(f"the parties sent a malformed admission: {error}") from None
 
 
+LARGEST = 1 << 28
+
+
 class History:
-    """The entries so far. The script's thread appends, others read and wait."""
+    """The entries so far. The script's thread appends, others read and wait.
+
+    Beyond `LARGEST` bytes all of them are dropped, `full` is true, and nobody can come back any more.
+    """
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
+        self.full = False
         self._entries: list[bytes] = []
+        self._size = 0
 
     def append(self, entry: Entry) -> None:
         with self.changed:
-            self._entries.append(entry.pack())
+            if not self.full:
+                self._entries.append(entry.pack())
+                self._size += len(self._entries[-1])
+                self.full = self._size > LARGEST
+            if self.full:
+                self._entries = []
             self.changed.notify_all()
 
     def since(self, first: int) -> Sequence[bytes]:

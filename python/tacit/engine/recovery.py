@@ -84,9 +84,13 @@ class Recovery:
         self.lost += [PartyLost(i, GONE) for i in entry.lost]
         self.members = entry.members
 
+    def _remember(self, entry: Entry) -> None:
+        if self.door is not None:
+            self.history.append(entry)
+
     def _raised(self, error: PartyLost, lost: Iterable[int], asked: bool) -> PartyLost:
         members = self._engine.protocol.members
-        self.history.append(Entry("asked" if asked else "lost", error.party, members, tuple(lost)))
+        self._remember(Entry("asked" if asked else "lost", error.party, members, tuple(lost)))
         return error
 
     # Steps.
@@ -110,7 +114,7 @@ class Recovery:
             self.wires = []
             # Else some party is in the next step already, and hears of the loss there.
             shown = () if ended else self._show()
-            self.history.append(Entry(what, result, self.members, shown))
+            self._remember(Entry(what, result, self.members, shown))
             if self._coming:
                 self._admit()
             return result
@@ -269,7 +273,7 @@ class Recovery:
     def _views(self) -> None:
         """The script sees the new view, unless some party is still in the step before."""
         if not self._behind:
-            self.history.append(Entry("view", None, self._engine.protocol.members, self._show()))
+            self._remember(Entry("view", None, self._engine.protocol.members, self._show()))
 
     # On the way back.
 
@@ -297,7 +301,7 @@ class Recovery:
     def _next(self) -> Entry:
         assert self.past is not None
         entry = self.past.take()
-        self.history.append(entry)
+        self._remember(entry)
         return entry
 
     def _come_back(self, admission: Admission) -> None:

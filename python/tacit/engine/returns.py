@@ -44,6 +44,8 @@ class Door:
 
     def ready(self, members: Collection[int]) -> tuple[int, ...]:
         """Who is at the door and has caught up."""
+        if self.history.full:
+            return ()
         for party in self.endpoint.visitors(PURPOSE):
             if (old := self._visits.pop(party, None)) is not None:
                 old.give_up()
@@ -112,6 +114,8 @@ class Visit(threading.Thread):
                 if len(history) == told and not self._admission:
                     history.changed.wait(self._door.timeout / 2)
                 entries, admission = history.since(told), self._admission
+            if history.full:
+                raise ConfigurationError("too much was revealed in this session to be told again")
             told += len(entries)
             channel.exchange({party: [msgpack.packb([list(entries), admission])]}, {})
             if admission:

@@ -74,7 +74,7 @@ class Session:
         self.meter = Meter() if channel is None else channel.meter
         self.material = material
         self.tensors = "torch" in sys.modules if options.tensors is None else options.tensors
-        self._channel, self._source = channel, source
+        self._channel, self.source = channel, source
         self._on_end, self._report_to = on_end, report_to
         self._open = True
         self._steps = 0
@@ -268,8 +268,8 @@ class Session:
             self.engine.finish()
             if self._report_to is not None:
                 self._report_to(self)
-            if self._source is not None:
-                self._source.close()
+            if self.source is not None:
+                self.source.close()
         except BaseException as error:
             self._end(reason(error))
             raise
@@ -302,8 +302,8 @@ class Session:
             self._on_end(why)
             if self._channel is not None:
                 self._channel.close()
-            if self._source is not None:
-                self._source.stop()
+            if self.source is not None:
+                self.source.stop()
 
     # Inside.
 

@@ -42,6 +42,10 @@ class Source(ABC):
     def take(self, ticket: Ticket) -> list[Material]:
         """The material of a ticket, in the order of its requests. Waits; raises `PartyLost` or `CheatingDetected`."""
 
+    def chances(self) -> list[tuple[int, str, int]]:
+        """As `Protocol.chances`, of what was made in this session."""
+        return []
+
     def opening(self) -> None:  # noqa: B027  (a key that no other session has is used up by its session alone)
         """Told before a value is opened under the key: what was opened may determine it, so no other session may use it."""
 

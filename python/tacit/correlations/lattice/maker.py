@@ -44,6 +44,8 @@ class Maker:
         self.layouts = Layouts(link.keys)
         # What later products may be made of, for as long as somebody knows the mask.
         self._held: WeakKeyDictionary[Request, list[Shared]] = WeakKeyDictionary()
+        self.batches = 0
+        """Made so far."""
 
     def make(
         self,
@@ -114,6 +116,7 @@ class Maker:
                 except StopIteration:
                     pass
             if not batch.empty:
+                self.batches += 1
                 sigma = batch.run()
                 if later is None:
                     settle(link, [sigma])

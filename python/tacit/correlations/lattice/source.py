@@ -60,9 +60,18 @@ class LatticeSource(Source):
         link = Link(me, parties, channel, session, key)
         self.me, self.parties, self.summands, self.key = me, parties, parties, link.alpha
         self._session, self._progress = session, progress
-        self._maker = Maker(link, budget)
+        self._maker, self._meter = Maker(link, budget), channel.meter
         self._foresight = Foresight()
         self._worker = Worker(f"tacit-material-{me}")
+
+    def chances(self) -> list[tuple[int, str, int]]:
+        """docs/security.md; a coefficient of an answer takes more than 8 bytes."""
+        pairs, sent = self.parties * (self.parties - 1), self._meter.total().sent
+        return [
+            (self._maker.batches, "batches of material", -58),
+            (self._maker.batches * pairs, "proofs of ranges", -57),
+            (sent // 8, "coefficients of answers", -72),
+        ]
 
     def request(self, requests: Sequence[Request]) -> Ticket:
         self._maker.alive()
