@@ -38,6 +38,7 @@ COMPARED = {
     "shamir_corrected_mul_1m": "material included; wrong shares of one of four parties are corrected",
     "shamir_relu_100k": "goal 1 s, material included; Rep3 0.10 s",
     "shamir_cnn_shallow_step": "goal 10 s, 400 MB, material included; Rep3 63 s, 563 MB (ReLU before pool)",
+    "shamir_storm": "one run of 30 steps; goal: 100 of 100 end, none wrong",
     "shamir_loss": "goal 1.5 s; others hang or stop",
     "shamir_linreg_gd": "goal 0.3 s (9 parties 1.5 s), material included; Rep3 0.73 s",
     "kernel_matmul_1024": "goal 4 GMAC/s with IFMA",
@@ -180,7 +181,16 @@ def jobs() -> list[tuple[str, Callable[[list[str]], list[Result]]]]:
     return wanted
 
 
-LONG = [("cnn_shallow_epoch", epoch)]
+def storm(line: list[str]) -> list[Result]:
+    """A hundred trainings in which nodes come and go."""
+    done = subprocess.run([sys.executable, str(HERE / "storm.py")], capture_output=True, text=True, check=True)
+    print("\n".join(done.stdout.splitlines()[:-1]))
+    found = json.loads(done.stdout.splitlines()[-1].split("RESULT ")[1])
+    note = "{ended} of {runs} ended, {wrong} wrong; {losses} losses, {returns} returns".format(**found)
+    return [{"name": "shamir_storm", "value": found["seconds"], "unit": "s", "parties": found["parties"], "note": note}]
+
+
+LONG = [("cnn_shallow_epoch", epoch), ("shamir_storm", storm)]
 """For `make bench-full`."""
 
 
