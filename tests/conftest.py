@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-ALONE = {"attacks", "launch", "losses", "transport"}
+ALONE = {"losses", "test_lost_processes.py", "test_processes.py"}
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -103,12 +103,18 @@ def test_large_forms_are_made_in_parts(two, form, x, y, sealed, monkeypatch):
         return plan
 
     def run(n, work):
-        def within(s):
-            budget, s._maker.budget = s._maker.budget, 100
+        def idle(s):
+            """What is being made has its old budget at all parties."""
             s._foresight.clear()
+            s._worker.submit(lambda: None).result()
+
+        def within(s):
+            idle(s)
+            budget, s._maker.budget = s._maker.budget, 100
             try:
                 return work(s)
             finally:
+                idle(s)
                 s._maker.budget = budget
 
         return two.run(n, within)
