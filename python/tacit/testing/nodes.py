@@ -138,11 +138,12 @@ class Nodes:
         protocol: str = "shamir",
         timeout: float = 1.0,
         away: float = 0.3,
+        tensors: bool = False,
         **options: Any,
     ) -> None:
         """`away`: seconds until a party that was lost starts again."""
         self._work, self._parties, self._fate, self._away = work, parties, fate, away
-        self._options = Options(protocol=protocol, threshold=threshold, timeout=timeout, **options)
+        self._options = Options(protocol=protocol, threshold=threshold, timeout=timeout, tensors=tensors, **options)
         self._outcome = Outcome(sessions={i: [] for i in range(parties)})
         self._running = parties
 
