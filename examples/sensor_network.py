@@ -4,9 +4,9 @@
 
 Every node holds a stream of observations of its own (scikit-learn's breast cancer data, standardised by public constants),
 and shares each round's batch while it is there. What is trained is a linear classifier, by gradient descent on squared errors.
-Now and then a node is lost: it kills itself, at a moment drawn from the seed. The others go on, as long as 2 t + 1 are left, and with `--rejoin` it comes back. At
-the end one node asks for the classes of new observations, and it alone is told. The data are public here, so that node 0 then
-runs the same training in the clear, once with the same losses and once without any, to compare.
+Now and then a node is lost: it kills itself, at a moment drawn from the seed. The others go on, as long as 2 t + 1 are left, and
+with `--rejoin` it comes back. At the end one node asks for the classes of new observations, and it alone is told. The data are
+public here, so that node 0 then runs the same training in the clear, once with the same losses and once without any, to compare.
 """
 
 import argparse
