@@ -19,7 +19,7 @@ from tacit.sessions.context import Context
 from tacit.sessions.options import Options
 from tacit.sessions.remote import joined
 from tacit.sessions.session import Session
-from tacit.transport.channel import Channel
+from tacit.transport.channel import Around, Channel
 from tacit.transport.endpoint import listen
 from tacit.transport.identity import make_identity
 from tacit.transport.views import Viewed
@@ -38,12 +38,12 @@ class Vanished(Exception):
     """What ends the thread of a party that is lost."""
 
 
-class Failing(Channel):
+class Failing(Around):
     """`channel`, whose party has a fate: who dies closes its connections, who hangs keeps them and says nothing any more."""
 
     def __init__(self, channel: Channel, fate: Fate) -> None:
-        super().__init__(channel.me, channel.peers, timeout=channel.timeout, meter=channel.meter, names=channel.names)
-        self._inner, self._fate, self.rounds, self._gone = channel, fate, 0, False
+        super().__init__(channel)
+        self._fate, self.rounds, self._gone = fate, 0, False
 
     def _round(
         self,
@@ -65,17 +65,6 @@ class Failing(Channel):
         if fate is not None:
             time.sleep(fate)
         self._inner._round(out, expect, frames, where, timeout)
-
-    def resume(self) -> None:
-        self._inner.resume()
-
-    def part(self, peers: Collection[int]) -> None:
-        self._inner.part(peers)
-        self.peers = self._inner.peers
-
-    def adopt(self, other: Channel) -> None:
-        self._inner.adopt(other)
-        self.peers = self._inner.peers
 
     def stop(self, message: str) -> None:
         if not self._gone:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from tacit.errors import Mismatch, PartyLost, PeerStopped, TacitError
-from tacit.transport.channel import Channel
+from tacit.transport.channel import Around, Channel
 from tacit.transport.handshake import handshake
 from tacit.transport.meter import HEADER_SIZE, Totals
 
@@ -411,15 +411,15 @@ def handshakes_compare(make: Maker) -> None:
 Tamper = Callable[[int, int, bytearray, str], "bytearray | bytes | Sequence[bytearray | bytes] | None"]
 
 
-class Tampered(Channel):
+class Tampered(Around):
     """A channel whose outgoing frames an attacker changes.
 
     `tamper(peer, round, payload, label)` returns what to send instead: a frame, a list of frames, or None for nothing.
     """
 
     def __init__(self, channel: Channel, tamper: Tamper) -> None:
-        super().__init__(channel.me, channel.peers, timeout=channel.timeout, meter=channel.meter, names=channel.names)
-        self._inner, self._tamper, self._count = channel, tamper, 0
+        super().__init__(channel)
+        self._tamper, self._count = tamper, 0
 
     def _round(
         self,
@@ -439,9 +439,3 @@ class Tampered(Channel):
                 last[peer] = [memoryview(several[-1])]
         self._count += 1
         self._inner._round(last, expect, frames, where, timeout)
-
-    def stop(self, message: str) -> None:
-        self._inner.stop(message)
-
-    def close(self) -> None:
-        self._inner.close()

@@ -146,6 +146,31 @@ class Channel(abc.ABC):
         self.close()
 
 
+class Around(Channel):
+    """A channel that does something to the rounds of another one, whose meter counts on."""
+
+    def __init__(self, channel: Channel) -> None:
+        super().__init__(channel.me, channel.peers, timeout=channel.timeout, meter=channel.meter, names=channel.names)
+        self._inner = channel
+
+    def resume(self) -> None:
+        self._inner.resume()
+
+    def part(self, peers: Collection[int]) -> None:
+        self._inner.part(peers)
+        self.peers = self._inner.peers
+
+    def adopt(self, other: Channel) -> None:
+        self._inner.adopt(other)
+        self.peers = self._inner.peers
+
+    def stop(self, message: str) -> None:
+        self._inner.stop(message)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
 def as_bytes(buffer: Any) -> memoryview:
     """The bytes of a C-contiguous buffer, without a copy."""
     view = memoryview(buffer)

@@ -10,24 +10,24 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from tacit.transport.channel import Channel
+from tacit.transport.channel import Around, Channel
 from tacit.transport.meter import HEADER_SIZE
 
 _STAMP = struct.Struct("<Q")
 LONGEST_DELAY = 3600.0
 
 
-class Emulated(Channel):
+class Emulated(Around):
     """`channel` behind a line of `latency` seconds one way and `bandwidth` bytes a second; its meter counts on."""
 
     def __init__(self, channel: Channel, latency: float, bandwidth: float) -> None:
         if latency < 0 or not bandwidth > 0:
             raise ValueError("a latency of at least 0 seconds and a bandwidth above 0 bytes a second are needed")
-        super().__init__(channel.me, channel.peers, timeout=channel.timeout, meter=channel.meter, names=channel.names)
+        super().__init__(channel)
         channel.overhead += _STAMP.size
-        self._inner, self._latency, self._bandwidth = channel, latency, bandwidth
+        self._latency, self._bandwidth = latency, bandwidth
         self._free = 0.0
 
     def _round(
@@ -61,20 +61,3 @@ class Emulated(Channel):
                 raise self.lost(peer, "its channel is not emulated", where)
         if (left := seen - time.monotonic()) > 0:
             time.sleep(min(left, LONGEST_DELAY))
-
-    def resume(self) -> None:
-        self._inner.resume()
-
-    def part(self, peers: Collection[int]) -> None:
-        self._inner.part(peers)
-        self.peers = self._inner.peers
-
-    def adopt(self, other: Channel) -> None:
-        self._inner.adopt(other)
-        self.peers = self._inner.peers
-
-    def stop(self, message: str) -> None:
-        self._inner.stop(message)
-
-    def close(self) -> None:
-        self._inner.close()
