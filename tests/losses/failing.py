@@ -8,6 +8,7 @@ import numpy as np
 import tacit
 from tacit.errors import TacitError
 from tacit.testing.nodes import Failing, Vanished
+from tacit.testing.transport import Tampered
 
 
 @dataclass
@@ -17,8 +18,8 @@ class Outcome:
     sessions: dict = field(default_factory=dict)
 
 
-def run(work, parties, threshold, fates, timeout=1.0, protocol="shamir", **options):
-    """`fates` {party: fate}. What became of each party that did not vanish."""
+def run(work, parties, threshold, fates, timeout=1.0, protocol="shamir", tampers=None, **options):
+    """`fates` {party: fate}, `tampers` {party: what `Tampered` takes}. What became of each party that did not vanish."""
     outcome = Outcome()
 
     def body(session):
@@ -30,6 +31,8 @@ def run(work, parties, threshold, fates, timeout=1.0, protocol="shamir", **optio
             raise
 
     def wrap(channel, me):
+        if tampers and me in tampers:
+            channel = Tampered(channel, tampers[me])
         return Failing(channel, fates[me]) if me in fates else channel
 
     with contextlib.suppress(TacitError, Vanished):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from tacit.engine.history import Admission, Entry, History
-from tacit.errors import CheatingDetected, Mismatch, PartyLost, PeerStopped, TooFewLeft
+from tacit.errors import CheatingDetected, ConfigurationError, Mismatch, PartyLost, PeerStopped, TooFewLeft
 from tacit.sharing.requests import Share
 from tacit.transport.views import CALLED, Call, Viewed
 
@@ -31,6 +31,8 @@ T = TypeVar("T")
 THROUGH = b"through the step"
 """And the number of the step, and who has caught up, a bit for each party."""
 PARTIES = 256
+COUNTS = 32
+"""In one step, at most, after which nobody was lost: a party that calls for ever would hold all others."""
 GONE = "it was lost before this party came back"
 
 
@@ -38,6 +40,8 @@ class Recovery:
     """Of one engine. `ask`: a loss is raised in the script, which may go on after `allow`."""
 
     def __init__(self, engine: "Engine", channel: Viewed, ask: bool) -> None:
+        if engine.protocol.parties > PARTIES:
+            raise ConfigurationError(f"at most {PARTIES} parties can lose each other and go on")
         self._engine, self._channel, self._ask = engine, channel, ask
         self.lost: list[PartyLost] = []
         """The losses that were survived, in order, and that the script may know."""
@@ -62,6 +66,7 @@ class Recovery:
         """Some party knows that all were through with the step in which this one lost somebody."""
         self._behind = False
         """Some party does not know yet that all were through with the step before that."""
+        self._counts = 0
 
     # What the script sees.
 
@@ -111,7 +116,7 @@ class Recovery:
                 continue
             for wire in self.wires:
                 wire.settle()
-            self.wires = []
+            self.wires, self._counts = [], 0
             # Else some party is in the next step already, and hears of the loss there.
             shown = () if ended else self._show()
             self._remember(Entry(what, result, self.members, shown))
@@ -180,6 +185,9 @@ class Recovery:
         self._behind |= any(call.done < self._done for call in known.values())
         members = tuple(sorted({*known, self._channel.me}))
         lost = [i for i in before if i not in members]
+        self._counts += not lost
+        if self._counts > COUNTS:
+            raise CheatingDetected("some party calls for counts again and again though nobody is lost")
         self._holders &= set(members)
         self._enough(members, len(before) + 1)
         self._channel.part(lost)
@@ -199,7 +207,10 @@ class Recovery:
         for call in self._channel.heard():
             members &= {me, *call.members}  # who another lost already need not be waited for
         turn = self._channel.turn + 1
+        last = turn + 4 * len(members) + 8  # each turn, somebody is lost, or all come to the same number
         while True:
+            if turn > last:
+                raise CheatingDetected("the parties do not agree on who is left: some party never says the same twice")
             mine = Call(turn, self._done, finished, tuple(sorted(members)))
             peers = members - {me}
             lost = self._channel.calls(mine, peers, heard)

@@ -14,9 +14,8 @@ from collections.abc import Collection, Mapping
 
 import msgpack
 
-from tacit.engine.history import Admission, Entry, History
+from tacit.engine.history import LARGEST, Admission, Entry, History
 from tacit.errors import CheatingDetected, ConfigurationError, PartyLost, TacitError
-from tacit.transport.channel import LARGEST_FRAME
 from tacit.transport.endpoint import Endpoint
 from tacit.transport.handshake import handshake
 from tacit.transport.tcp import TcpChannel
@@ -85,7 +84,7 @@ class Visit(threading.Thread):
             self._door.history.changed.notify_all()
         if not self._over.wait(self._door.timeout):
             self._channel.cut()
-            self._over.wait()
+            self._over.wait(self._door.timeout)
         return self._channel
 
     def give_up(self) -> None:
@@ -273,7 +272,7 @@ class Return:
         for out in ({peer: used} for peer in waiting):
             self._turn(out, {})
         for peer in waiting:
-            for frame in self._turn({}, {peer: LARGEST_FRAME} if peer in self._told else {}).values():
+            for frame in self._turn({}, {peer: 2 * LARGEST} if peer in self._told else {}).values():
                 self._hear(peer, bytes(frame))
 
     def _turn(self, out: Mapping[int, list[bytes]], expect: Mapping[int, int]) -> dict[int, bytearray]:

@@ -126,10 +126,8 @@ class Plan:
 
     def _ask(self, request: Request) -> Callable[[], Material]:
         self.requests.append(request)
-        material, number = (
-            self.material,
-            request.number,
-        )  # not the plan: whoever has it does not keep all that was asked for
+        # Not the plan: whoever has it does not keep all that was asked for.
+        material, number = self.material, request.number
         return lambda: material.pop(number)
 
     def fill(self, material: Sequence[Material]) -> None:

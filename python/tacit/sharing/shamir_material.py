@@ -90,9 +90,8 @@ class ShamirSource(Source):
         known = self._drive(self._shown(owned), "masks of inputs") if owned else {}
         if products:
             made |= self._drive(self._products(products), "products of masks")
-        self._held.update(
-            {r: made[r][:1] for r in made if r.count > 1}
-        )  # digits serve the graph that they are made for
+        # Digits serve the graph that they are made for.
+        self._held.update({r: made[r][:1] for r in made if r.count > 1})
         return [Material(made[r], known.get(r)) for r in ticket.requests]
 
     def burn(self) -> None:

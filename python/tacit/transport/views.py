@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from tacit.errors import Mismatch, PartyLost, PeerStopped
-from tacit.transport.channel import LARGEST_FRAME, Channel
+from tacit.transport.channel import LARGEST_FRAME, Around, Channel
 
 MAGIC = b"tacit lost party"
 _CALL = struct.Struct("<16sQIIB")
@@ -20,6 +20,11 @@ LONGEST = _CALL.size + 512
 CALLED = "it lost another party, and counts who is left"
 PATIENCE = 2.5
 """Times the time-out that the others may take to notice a loss themselves. Who was silent for one may have waited for another."""
+
+LOOKS = 8
+"""In one time-out, while calls are waited for."""
+STALE = 16
+"""Calls of counts that are over, in one round: more come from nobody who is honest, and each of them prolongs the wait."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +53,11 @@ class Call:
         return cls(turn, done, bool(finished), tuple(data[_CALL.size :]))
 
 
-class Viewed(Channel):
+class Viewed(Around):
     """`channel` for parties that survive losses; its meter counts on."""
 
     def __init__(self, channel: Channel) -> None:
-        super().__init__(channel.me, channel.peers, timeout=channel.timeout, meter=channel.meter, names=channel.names)
-        self._inner = channel
+        super().__init__(channel)
         self.overhead = channel.overhead
         channel.resume()
         self.turn = 0
@@ -69,6 +73,7 @@ class Viewed(Channel):
         timeout: float,
     ) -> None:
         wanted = dict(expect)
+        stale = 0
         while out or wanted:
             came: dict[int, bytearray] = {}
             try:
@@ -80,6 +85,10 @@ class Viewed(Channel):
                         del wanted[peer]
                     elif Call.unpack(bytes(frame), peer).turn > self.turn:
                         self._called[peer] = bytes(frame)
+                    else:
+                        stale += 1
+            if stale > STALE * len(expect):
+                raise Mismatch(f"some party sends calls of counts that are over, again and again, during {where}")
             for peer in came:
                 if peer in self._called:
                     raise PartyLost(peer, CALLED, where)
@@ -100,31 +109,23 @@ class Viewed(Channel):
             known[peer] = Call.unpack(called, peer)
         self._called.clear()
         while waiting := {p for p in peers if p not in lost and (p not in known or known[p].turn < mine.turn)} | unsent:
+            left = end - time.monotonic()
+            if left < 0 and not unsent:
+                return lost | waiting  # whatever else they send
             came: dict[int, bytearray] = {}
             wanted = {p: LARGEST_FRAME for p in waiting if p not in known or known[p].turn < mine.turn}
             sending, unsent = {p: [memoryview(mine.pack())] for p in unsent}, set()
             try:
-                self._inner._round(sending, wanted, came, "counting who is left", max(0.01, end - time.monotonic()))
+                # A look at a time: a frame that was under way must not hold back the call behind it.
+                look = max(0.01, min(left, self.timeout / LOOKS))
+                self._inner._round(sending, wanted, came, "counting who is left", look)
             except (PartyLost, PeerStopped) as error:
-                lost.add(_index(error.party, self.names))
+                if isinstance(error, PeerStopped) or not error.silent:
+                    lost.add(_index(error.party, self.names))
             for peer, frame in came.items():
                 if _is_call(frame):
                     known[peer] = Call.unpack(bytes(frame), peer)
         return lost
-
-    def part(self, peers: Collection[int]) -> None:
-        self._inner.part(peers)
-        self.peers = self._inner.peers
-
-    def adopt(self, other: Channel) -> None:
-        self._inner.adopt(other)
-        self.peers = self._inner.peers
-
-    def stop(self, message: str) -> None:
-        self._inner.stop(message)
-
-    def close(self) -> None:
-        self._inner.close()
 
 
 def _is_call(frame: bytes | bytearray) -> bool:
