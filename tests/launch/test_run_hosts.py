@@ -158,3 +158,55 @@ def test_keygen(tmp_path):
     assert (tmp_path / "keys" / "bank.key").stat().st_mode & 0o777 == 0o600
     again = command("keygen", "--name", "bank", "--out", tmp_path / "keys")
     assert again.returncode == 2 and "already" in again.stderr
+
+
+COMING_BACK = """
+import numpy as np
+with tacit.session(timeout=2.0, tensors=False) as s:
+    x = s.computed(s.secret(np.ones(4), owner=3))
+    total = s.computed(s.secret(0.0, owner=0))
+    for turn in range(200):
+        if turn == 3 and s.me == 3 and not s.returning:
+            os.kill(os.getpid(), 9)
+        total = s.computed(total + x.sum())
+        known = s.reveal(total)
+        if s.losses and len(s.survivors) == 4 and turn > 6:
+            break
+        time.sleep(0 if s.returning else 0.1)
+    print(round(known - 4 * (turn + 1), 3), s.survivors, [loss.party for loss in s.losses])
+"""
+
+
+def nodes(folder):
+    """Keys, parties and script of four parties that go on without one of them."""
+    members = []
+    for i in range(4):
+        make_identity(f"node{i}").save(folder / f"{i}.pem", folder / f"{i}.key")
+        members.append(f'[[party]]\naddress = "127.0.0.1:{free_port()}"\ncertificate = "{i}.pem"\n')
+    (folder / "parties.toml").write_text('protocol = "shamir"\nthreshold = 1\n' + "\n".join(members))
+    script(folder, COMING_BACK)
+
+
+def test_a_party_that_is_started_again_comes_back(tmp_path):
+    """Each party by itself; the one with the highest index, to which nobody connects at the start, among them."""
+    nodes(tmp_path)
+
+    def start(i, *more):
+        known = ["--parties", "parties.toml", "--me", i, "--key", f"{i}.key"]
+        return started("run", "--wait", 20, *more, *known, "script.py", cwd=tmp_path)
+
+    processes = [start(i) for i in range(4)]
+    ended(processes[3], timeout=40)
+    assert processes[3].returncode != 0
+    processes[3] = start(3, "--rejoin")
+    for process in processes:
+        code, out, err = ended(process, timeout=60)
+        assert code == 0, err
+        assert out == "0.0 (0, 1, 2, 3) [3]\n"
+
+
+def test_nobody_comes_back_into_a_run_that_is_over(tmp_path):
+    nodes(tmp_path)
+    known = ["--parties", "parties.toml", "--me", 3, "--key", "3.key", "script.py"]
+    done = command("run", "--rejoin", *known, cwd=tmp_path, timeout=40)
+    assert done.returncode == 1 and "this party cannot come back: of the others, none answered" in done.stderr
