@@ -1,6 +1,7 @@
 """Networks that fail, in one process: parties that vanish, hang or stall at a given round, drawn from a seed."""
 
 import contextlib
+import time
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -79,3 +80,27 @@ def compute(session):
     y = session.computed(session.secret(Y, owner=1))
     z = session.computed((x @ y) * x)
     return session.reveal(z.relu() + x)
+
+
+class Training:
+    """Gradient descent on data that owners give who may be lost afterwards."""
+
+    def __init__(self, steps, rate, pause=0.0):
+        self.steps, self.rate, self.pause = steps, rate, pause
+        self.data = np.random.default_rng(0).normal(size=(40, 3))
+        self.right = self.data @ [[0.5], [-1.0], [0.25]]
+
+    def __call__(self, session):
+        x = session.computed(session.secret(self.data, owner=0))
+        y = session.computed(session.secret(self.right, owner=1))
+        w = session.computed(session.secret(np.zeros((3, 1)), owner=2))
+        for _ in range(self.steps):
+            w = session.computed(w - self.rate * ((x.T @ (x @ w - y)) / 40))
+            time.sleep(0 if session.returning else self.pause)
+        return session.reveal(w)
+
+    def exact(self):
+        w = np.zeros((3, 1))
+        for _ in range(self.steps):
+            w -= self.rate * self.data.T @ (self.data @ w - self.right) / 40
+        return w

@@ -8,7 +8,7 @@ import pytest
 from tacit.errors import CheatingDetected, PartyLost, PeerStopped, TooFewLeft
 from tacit.sharing.threshold import Shares
 from tacit.transport.views import Viewed
-from tests.losses.failing import RIGHT, Failing, X, at, compute, rounds, run
+from tests.losses.failing import RIGHT, Failing, Training, X, at, compute, rounds, run
 
 
 def right(outcome, *survivors):
@@ -186,17 +186,6 @@ def storm(seed, parties, threshold):
     return fates
 
 
-def train(session):
-    rng = np.random.default_rng(0)
-    data = rng.normal(size=(40, 3))
-    x = session.computed(session.secret(data, owner=0))
-    y = session.computed(session.secret(data @ [[0.5], [-1.0], [0.25]], owner=1))
-    w = session.computed(session.secret(np.zeros((3, 1)), owner=2))
-    for _ in range(6):
-        w = session.computed(w - 0.3 * ((x.T @ (x @ w - y)) / 40))
-    return session.reveal(w)
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_many_storms():
@@ -207,10 +196,7 @@ def test_many_storms():
 @pytest.mark.parametrize("seed", range(3))
 def test_a_training_in_a_storm(seed):
     """The same model as without losses."""
-    exact, rng = np.zeros((3, 1)), np.random.default_rng(0)
-    data = rng.normal(size=(40, 3))
-    for _ in range(6):
-        exact -= 0.3 * data.T @ (data @ exact - data @ [[0.5], [-1.0], [0.25]]) / 40
+    train = Training(6, 0.3)
     start = time.monotonic()
     fates = storm(seed, 7, 2)
     outcome = run(train, 7, 2, fates, timeout=0.5)
@@ -218,7 +204,7 @@ def test_a_training_in_a_storm(seed):
     assert not outcome.errors
     assert len(outcome.results) >= 5
     for result in outcome.results.values():
-        assert np.abs(result - exact).max() < 1e-2
+        assert np.abs(result - train.exact()).max() < 1e-2
 
 
 @pytest.mark.parametrize("seed", range(4))

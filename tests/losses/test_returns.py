@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tacit.engine.history import Entry, History
-from tacit.errors import BadInput, Mismatch
+from tacit.errors import BadInput, Mismatch, PartyLost
 from tacit.testing.nodes import Nodes, Shuffled
-from tests.losses.failing import RIGHT, X, Y, at, compute, run
+from tests.losses.failing import RIGHT, Training, X, Y, at, compute, run
 
 ALL = (0, 1, 2, 3)
 
@@ -220,33 +220,14 @@ class Storm:
         return fate
 
 
-def train(session):
-    rng = np.random.default_rng(0)
-    data = rng.normal(size=(40, 3))
-    x = session.computed(session.secret(data, owner=0))
-    y = session.computed(session.secret(data @ [[0.5], [-1.0], [0.25]], owner=1))
-    w = session.computed(session.secret(np.zeros((3, 1)), owner=2))
-    for _ in range(20):
-        w = session.computed(w - 0.1 * ((x.T @ (x @ w - y)) / 40))
-        time.sleep(0 if session.returning else 0.05)
-    return session.reveal(w)
-
-
-def exact():
-    w, data = np.zeros((3, 1)), np.random.default_rng(0).normal(size=(40, 3))
-    for _ in range(20):
-        w -= 0.1 * data.T @ (data @ w - data @ [[0.5], [-1.0], [0.25]]) / 40
-    return w
-
-
 @pytest.mark.parametrize("seed", range(2))
 def test_a_training_in_which_parties_come_and_go(seed):
-    storm = Storm(seed, 7, 2)
+    storm, train = Storm(seed, 7, 2), Training(20, 0.1, pause=0.05)
     outcome = Nodes(train, 7, 2, storm, timeout=1.5).run()
     assert storm.lost
     assert len(outcome.results) >= 5
     for result in outcome.results.values():
-        assert np.abs(result - exact()).max() < 1e-2
+        assert np.abs(result - train.exact()).max() < 1e-2
 
 
 @pytest.mark.slow
@@ -254,3 +235,28 @@ def test_a_training_in_which_parties_come_and_go(seed):
 def test_many_storms():
     for seed in range(10, 60):
         test_a_training_in_which_parties_come_and_go(seed)
+
+
+def test_a_script_that_decides_by_itself_is_run_again_as_it_decided():
+    """on_loss="raise": the way back goes through the exception and `shrink` as well."""
+
+    def work(session):
+        x = session.computed(session.secret(X, owner=0))
+        seen = []
+        for _ in range(30):
+            try:
+                result = session.reveal(x * x)
+            except PartyLost as loss:
+                seen.append(("lost", loss.party, session.shrink()))
+                result = session.reveal(x * x)
+            seen.append(session.survivors)
+            time.sleep(0 if session.returning else 0.05)
+        return seen, result
+
+    outcome = Nodes(work, 4, 1, once(3, 50), timeout=1.0, away=0.5, on_loss="raise").run()
+    assert not outcome.errors
+    assert len(outcome.sessions[3]) == 2
+    assert len({str(seen) for seen, _ in outcome.results.values()}) == 1
+    seen, result = outcome.results[3]
+    assert ("lost", 3, without(3)) in seen and seen[-1] == ALL
+    assert np.abs(result - X * X).max() < 1e-2

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import tacit
-from tacit import field
 from tacit.errors import CheatingDetected
 from tacit.field import P
 from tacit.sharing.corrected import CorrectedShares
@@ -25,20 +24,6 @@ def corrected(work, parties, threshold=None, **options):
 @pytest.mark.parametrize("check", protocol.CHECKS, ids=lambda check: check.__name__)
 def test_conformance(check, parties, threshold):
     check(lambda n, work: corrected(lambda s: work(s.engine), n, threshold), parties)
-
-
-@pytest.mark.parametrize(("parties", "threshold"), [(6, 1), (8, 2), (10, 3)])
-def test_other_settings(parties, threshold):
-    x, y = protocol.draw(3, 4), protocol.draw(4, 2, seed=1)
-
-    def work(session):
-        e = session.engine
-        a, b = protocol.secret(e, x, parties - 1), protocol.secret(e, y, 1)
-        xy = protocol.product(e, protocol.MatMul(), a, b)
-        return e.reveal([xy, protocol.product(e, protocol.Elementwise(), xy, xy)])
-
-    right = protocol.MatMul()(x, y)
-    protocol.everywhere(corrected(work, parties, threshold), right, field.mul(right, right))
 
 
 def test_a_value_is_opened_once():

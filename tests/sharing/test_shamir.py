@@ -34,8 +34,14 @@ def test_conformance(check, parties, threshold):
     check(lambda n, work: shamir(lambda s: work(s.engine), n, threshold), parties)
 
 
-@pytest.mark.parametrize(("parties", "threshold"), [(4, 1), (6, 1), (7, 3), (9, 4)])
-def test_other_settings(parties, threshold):
+@pytest.mark.parametrize(
+    ("name", "parties", "threshold"),
+    [
+        *(("shamir", *setting) for setting in [(4, 1), (6, 1), (7, 3), (9, 4)]),
+        *(("shamir-corrected", *setting) for setting in [(6, 1), (8, 2), (10, 3)]),
+    ],
+)
+def test_other_settings(name, parties, threshold):
     x, y = protocol.draw(3, 4), protocol.draw(4, 2, seed=1)
 
     def work(session):
@@ -45,7 +51,8 @@ def test_other_settings(parties, threshold):
         return e.reveal([xy, protocol.product(e, protocol.Elementwise(), xy, xy)])
 
     right = protocol.MatMul()(x, y)
-    protocol.everywhere(shamir(work, parties, threshold), right, field.mul(right, right))
+    results = tacit.run(work, parties=parties, timeout=20, protocol=name, threshold=threshold)
+    protocol.everywhere(results, right, field.mul(right, right))
 
 
 @pytest.mark.parametrize(("parties", "threshold"), [(2, 1), (3, 2), (5, 3), (5, 0), (30, 10)])
