@@ -62,7 +62,7 @@ def _piece(shares: Shares, holders: Sequence[int], old: Field | None, count: int
     prg = _core.Prg((yield from shares.coin()), 0)
     sums = prg.combine([new] if old is None else [new, field.contiguous(old)])
     told = np.array(sums, np.uint64)
-    told[0] = _core.add_scalar(shares.random((1,)), sums[0])[0]
+    told[0] = _core.add_scalar((yield from shares.random((1,))), sums[0])[0]
     if old is not None:
         told[1] = field.sub(told[1:], np.array(sums[:1], np.uint64))[0]
     words = {i: 1 + (i in holders) for i in shares.members}

@@ -56,7 +56,7 @@ class Shamir(OpeningProtocol):
 
     def _started(self, shares: Shares) -> None:
         self.shares = shares
-        self.summands = len(shares.group.sets)
+        self.summands = shares.group.summands
         self._verifier = Verifier(shares)
 
     def chances(self) -> list[tuple[int, str, int]]:

@@ -10,7 +10,7 @@ parties. A bit hides as long as it is a bit: what goes into masks is checked bef
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -21,7 +21,9 @@ from tacit.field import Field, P, size
 from tacit.sharing.forms import Elementwise
 from tacit.sharing.layouts import of_length
 from tacit.sharing.masks import Expression, Mask
-from tacit.sharing.plan import Rounds
+from tacit.sharing.plan import Exchange, Rounds
+from tacit.sharing.polynomials import combined
+from tacit.sharing.randomness import Sums
 from tacit.sharing.requests import (
     LEADING,
     BitsRequest,
@@ -70,7 +72,7 @@ class ShamirSource(Source):
         """Bits of Q by the number of the request."""
         self._turn = 0
         self.checks = 0
-        self.summands = len(shares.group.sets)
+        self.summands = shares.group.summands
 
     def request(self, requests: Sequence[Request]) -> Ticket:
         return Ticket(requests)
@@ -83,8 +85,9 @@ class ShamirSource(Source):
         self._enough(sum(bits_of(r, self.summands) for r in ticket.requests))
         products = [r for r in ticket.requests if isinstance(r, ProductRequest)]
         owned = [r for r in ticket.requests if isinstance(r, InputMask)]
+        drawn = self._drive(self._drawn(ticket.requests), "random numbers")
         made: dict[Request, tuple[Share, ...]] = {
-            r: self._made(r) for r in ticket.requests if not isinstance(r, ProductRequest)
+            r: self._made(r, drawn.pop(r, None)) for r in ticket.requests if not isinstance(r, ProductRequest)
         }
         self._held.update(made)
         known = self._drive(self._shown(owned), "masks of inputs") if owned else {}
@@ -165,36 +168,39 @@ class ShamirSource(Source):
 
     # Masks.
 
-    def _made(self, r: Request) -> tuple[tuple[Field, ...], ...]:
+    def _drawn(self, requests: Sequence[Request]) -> Generator[Exchange, Any, dict[Request, Sums]]:
+        """What is not of bits: uniform numbers, and low parts of masks with their own high parts."""
+        found: dict[Request, Sums] = {}
+        uniform = [r for r in requests if isinstance(r, MaskRequest | InputMask)]
+        flat = yield from self._shares.random((sum(size(r.shape) for r in uniform),))
+        for r, part in zip(uniform, _split(flat, uniform), strict=True):
+            found[r] = part, None
+        masked = {r: rounding for r in requests if (rounding := self._rounding(r)) is not None}
+        asked = [(size(r.shape), of_length(x.digits).unit, x.bits) for r, x in masked.items()]
+        sums = yield from self._shares.randomness.integers(asked, self._verifier)
+        return found | dict(zip(masked, sums, strict=True))
+
+    def _rounding(self, r: Request) -> Rounding | None:
+        match r:
+            case TruncationRequest():
+                return Rounding(r.bits, r.digits, self.summands)
+            case ComparisonRequest():
+                return Rounding(r.drop, r.bits, self.summands)
+        return None
+
+    def _made(self, r: Request, drawn: Sums | None) -> tuple[tuple[Field, ...], ...]:
         bits = self._taken(bits_of(r, self.summands) // max(1, size(r.shape)), r.shape)
         bits = [*self._numbers.pop(r.number, ()), *bits]
-        match r:
-            case MaskRequest() | InputMask():
-                return ((self._shares.random(r.shape),),)
-            case BitsRequest():
-                return ((bits[0],),)
-            case TruncationRequest():
-                mask, high = self._masked(bits, Rounding(r.bits, r.digits, self.summands), r.shape)
-                assert high is not None
-                return (mask,), (bits[-1],), (high,)
-            case ComparisonRequest():
-                mask, high = self._masked(bits, Rounding(r.drop, r.bits, self.summands), r.shape)
-                ends = () if high is None else ((bits[-1],), (high,))
-                return ((mask,), *((b,) for b in bits), *ends)
-        raise AssertionError(f"shamir does not ask for a {type(r).__name__}")
-
-    def _masked(self, bits: Sequence[Field], rounding: Rounding, shape: tuple[int, ...]) -> tuple[Field, Field | None]:
-        """[r] of these bits, and its high part but for the carry of low parts, if it is truncated."""
-        layout = of_length(len(bits))
-        mask, high = self._shares.integers(size(shape), layout.unit, rounding.bits)
-        mask = mask.reshape(shape)
-        for weight, b in zip(layout.weights(), bits, strict=True):
-            mask = field.add(mask, field.scale(b, weight))
-        if high is not None:
-            high = high.reshape(shape)
-            for weight, b in zip(rounding.weights, bits, strict=True):
-                high = field.add(high, field.scale(b, weight))
-        return mask, high
+        if isinstance(r, BitsRequest):
+            return ((bits[0],),)
+        assert drawn is not None, f"shamir does not ask for a {type(r).__name__}"
+        low, high = (None if part is None else part.reshape(r.shape) for part in drawn)
+        assert low is not None
+        if (rounding := self._rounding(r)) is None:
+            return ((low,),)
+        mask = _weighted(low, bits, of_length(len(bits)).weights())
+        ends = () if high is None else ((bits[-1],), (_weighted(high, bits, rounding.weights),))
+        return ((mask,), *((b,) for b in bits if isinstance(r, ComparisonRequest)), *ends)
 
     def _shown(self, requests: Sequence[InputMask]) -> Rounds:
         """Each mask opened to its owner: what this party owns."""
@@ -206,8 +212,7 @@ class ShamirSource(Source):
         if opened is None:
             return {}
         mine = by_owner[self._shares.me]
-        ends = np.cumsum([size(r.shape) for r in mine])[:-1]
-        return {r: part.reshape(r.shape) for r, part in zip(mine, np.split(opened, ends), strict=True)}
+        return dict(zip(mine, _split(opened, mine), strict=True))
 
     # Products of masks.
 
@@ -231,6 +236,17 @@ class ShamirSource(Source):
 def _rows(array: Field) -> list[Field]:
     """Along the first axis; arrays also where no other axis is left."""
     return [array[k, ...] for k in range(len(array))]
+
+
+def _split(flat: Field, requests: Sequence[Request]) -> list[Field]:
+    """The part of each request."""
+    ends = np.cumsum([size(r.shape) for r in requests], dtype=np.int64)[:-1]
+    return [part.reshape(r.shape) for part, r in zip(np.split(flat, ends) if requests else (), requests, strict=True)]
+
+
+def _weighted(base: Field, bits: Sequence[Field], factors: Sequence[int]) -> Field:
+    """base + sum_k factors_k bits_k"""
+    return combined([1, *factors], [base, *bits])
 
 
 def bits_of(r: Request, summands: int) -> int:

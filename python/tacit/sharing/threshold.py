@@ -8,9 +8,7 @@ draws after it got the shares: an error passes with a chance of 2^-60.9. So what
 Products: z_i = f(x_i, y_i) lie on a polynomial of degree 2t. 2t + 1 parties deal w_i z_i, and the sum of what they deal is a new
 sharing of z of degree t (Gennaro, Rabin and Rabin 1998): one round, whatever the form. A cheater can add to z what it likes, no
 more (Genkin et al. 2014); `sharing.verification` finds it.
-Randomness (Cramer, Damgard and Ishai 2005): for each set A of n - t parties a key that its members know; r_A drawn from it,
-    [r]_i = sum over A with i of f_A(i) r_A,    f_A(0) = 1,  f_A = 0 outside A,  deg f_A = t.
-Any t parties miss the key of the set of all others. Nothing is sent, and honest parties cannot be made to hold other shares.
+Random numbers that nobody knows: `sharing.randomness`.
 """
 
 import hashlib
@@ -18,10 +16,7 @@ import math
 import secrets
 from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import Any
-
-import numpy as np
 
 from tacit import _core
 from tacit import field as fp
@@ -29,6 +24,7 @@ from tacit.errors import CheatingDetected, ConfigurationError, Mismatch
 from tacit.field import Field, size
 from tacit.sharing.plan import Exchange, Rounds, received
 from tacit.sharing.polynomials import combined, liars, on_polynomial, point, weights
+from tacit.sharing.randomness import Randomness, SetKeys
 
 SETS = 2000
 """Keys of subsets at most."""
@@ -66,8 +62,14 @@ class Group:
             )
         self.me, self.members, self.threshold, self.session = me, tuple(members), threshold, session
         self.others = [i for i in self.members if i != me]
-        self.sets = list(combinations(self.members, parties - threshold))
+        self.randomness: type[Randomness] = SetKeys
+        self.sets = self.randomness.sets(self.members, threshold)
         self.seeds = Seeds()
+
+    @property
+    def summands(self) -> int:
+        """K of `Randomness`."""
+        return self.randomness.summands(len(self.members), self.threshold)
 
     @property
     def multipliers(self) -> tuple[int, ...]:
@@ -157,18 +159,12 @@ class Shares:
     def __init__(self, group: Group, phase: str) -> None:
         self.group, self.me, self.members, self.threshold = group, group.me, group.members, group.threshold
         self.burned = False
-        name = phase.encode()
-
-        def prg(domain: str, seed: bytes, *parts: bytes) -> _core.Prg:
-            return _core.Prg(hashed(domain, seed, name, *parts)[:16], 0)
-
-        seeds = group.seeds
-        self._draw = {i: prg("dealt", s, bytes([self.me])) for i, s in seeds.pairs.items()}
-        self._drawn = {i: prg("dealt", s, bytes([i])) for i, s in seeds.pairs.items()}
-        self._sets = {a: prg("set", s) for a, s in seeds.sets.items()}
+        self._phase = phase.encode()
+        pairs = group.seeds.pairs
+        self._draw = {i: self.stream("dealt", seed, bytes([self.me])) for i, seed in pairs.items()}
+        self._drawn = {i: self.stream("dealt", seed, bytes([i])) for i, seed in pairs.items()}
         self.private = _core.Prg(secrets.token_bytes(16), 0)
-        inside = {a: [point(i) for i in self.members if i not in a] for a in self._sets}
-        self._factors = {a: weights([0, *outside], point(self.me))[0] for a, outside in inside.items()}
+        self.randomness = group.randomness(self)
         self._deals = {i: self._dealing(i) for i in self.members}
         self._reduce = weights([point(i) for i in group.multipliers], 0)
         self._from(group.nearest())
@@ -178,7 +174,12 @@ class Shares:
     def burn(self) -> None:
         """Forget the generators: nothing can be dealt or opened after it."""
         self.burned = True
-        self._draw, self._drawn, self._sets = {}, {}, {}
+        self._draw, self._drawn = {}, {}
+        self.randomness.burn()
+
+    def stream(self, domain: str, seed: bytes, *parts: bytes) -> _core.Prg:
+        """This phase's generator from a seed."""
+        return _core.Prg(hashed(domain, seed, self._phase, *parts)[:16], 0)
 
     def _from(self, parties: Sequence[int]) -> None:
         """Whose shares make an opened value."""
@@ -196,21 +197,13 @@ class Shares:
 
     # Randomness.
 
-    def random(self, shape: Sequence[int]) -> Field:
+    def random(self, shape: Sequence[int]) -> Generator[Exchange, Any, Field]:
         """[r], r uniform over F_p."""
-        count = size(shape)
-        return combined(list(self._factors.values()), [g.field(count) for g in self._sets.values()]).reshape(shape)
-
-    def integers(self, count: int, below: int, drop: int = 0) -> tuple[Field, Field | None]:
-        """[sum of K integers of [0, below)], one for each set, and [sum of each of them >> drop] if drop > 0."""
-        drawn = [g.below(count, below) for g in self._sets.values()]
-        factors = list(self._factors.values())
-        high = combined(factors, [np.asarray(d >> np.uint64(drop)) for d in drawn]) if drop else None
-        return combined(factors, drawn), high
+        return (yield from self.randomness.random(size(shape))).reshape(shape)
 
     def coin(self) -> Generator[Exchange, Any, bytes]:
         """16 bytes that nobody knew before they were opened. One round."""
-        values = yield from self.open(self.random((3,)))
+        values = yield from self.open((yield from self.random((3,))))
         return hashed("coin", self.group.session, values.tobytes())[:16]
 
     # Interaction.

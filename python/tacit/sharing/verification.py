@@ -76,7 +76,7 @@ class Verifier:
             return
         coin = yield from self.shares.coin()
         prg = _core.Prg(coin, 0)
-        total = self.shares.random((1,))
+        total = yield from self.shares.random((1,))
         for share in self._dealt:
             total = _core.add_scalar(total, prg.combine([share])[0])
         yield from self.shares.open(total)  # finds by itself what does not lie on a polynomial of degree t
@@ -105,7 +105,7 @@ class Verifier:
 
     def _last(self, u: Field, v: Field, w: int) -> Rounds:
         u, v = (_filled(x, MANY) for x in (u, v))
-        blind = self.shares.random((2,))
+        blind = yield from self.shares.random((2,))
         rows, columns = np.concatenate([blind[:1], u]).reshape(-1, 1), np.concatenate([blind[1:], v]).reshape(-1, 1)
         at, h = yield from self._folded([(rows, columns)], w, self._through(0, MANY))
         f, g = (_core.matmul(np.array([at], np.uint64), x).reshape(-1) for x in (rows, columns))
