@@ -123,6 +123,11 @@ def add_scalar(a: Words, k: int, backend: str | None = None) -> Words:
 def weighted(weights: Sequence[int], arrays: Sequence[Words], backend: str | None = None) -> Words:
     """sum_k weights_k arrays_k for elements weights_k, in one pass; one array at least, all of one shape."""
 
+def mix(
+    n: int, rows: Sequence[Sequence[int]], arrays: Sequence[Words], prgs: Sequence[Prg], backend: str | None = None
+) -> list[Words]:
+    """For each row of weights their sum of columns: of the arrays, n long, then of n uniform elements of each generator."""
+
 def multiply_open(
     d: Words, y: Words, x: Words, e: Words, k: int, c: Words | None = None, backend: str | None = None
 ) -> Words:

@@ -330,6 +330,18 @@ def test_weigh(backend: str, n: int) -> None:
 
 
 @every_backend
+@pytest.mark.parametrize("n", [0, 1, 4096, 300_001])
+def test_mix(backend: str, n: int) -> None:
+    a, b = words(n), words(n, seed=1)
+    keys = [b"a" * 16, b"b" * 16]
+    drawn = [_core.Prg(key).field(n) for key in keys]
+    rows = [[1, 0, P - 1, 7], [0, 0, 0, 0], [0, 5, 0, 1]]
+    found = _core.mix(n, rows, [a, b], [_core.Prg(key) for key in keys], backend=backend)
+    for sums, row in zip(found, rows, strict=True):
+        np.testing.assert_array_equal(sums, _core.weighted(row, [a, b, *drawn]))
+
+
+@every_backend
 @pytest.mark.parametrize("n", [0, 1, 4095, 4097, 100_000])
 @pytest.mark.parametrize("count", [1, 3, 130])
 def test_joint(backend: str, n: int, count: int) -> None:
@@ -441,6 +453,9 @@ REFUSALS: list[tuple[type[Exception], Callable[[], object]]] = [
     (ValueError, lambda: _core.Prg(b"k" * 16).field(1 << 61)),
     (ValueError, lambda: _core.Prg(b"k" * 16).combine([words(3), words(4)])),
     (ValueError, lambda: _core.Prg(b"k" * 16).weigh(words(3), words(4))),
+    (ValueError, lambda: _core.mix(3, [[1]], [words(4)], [])),
+    (ValueError, lambda: _core.mix(3, [[1]], [words(3)], [_core.Prg(b"k" * 16)])),
+    (ValueError, lambda: _core.mix(3, [[P]], [words(3)], [])),
     (ValueError, lambda: _core.Joint([b"k" * 16], [])),
     (ValueError, lambda: _core.Joint([b"k" * 16], [P])),
     (ValueError, lambda: _core.Joint([b"k" * 17], [1])),

@@ -1,13 +1,15 @@
 //! Several generators as one:  s = sum_k w_k d_k,  h = sum_k w_k (d_k >> f),  d_k drawn from generator k.
 //!
 //! What a party holds of numbers that are drawn from many keys in common with others. Nothing but the sums is stored.
+//!
+//! Dealing ([`mix`]):  out_r = sum_c w_(r, c) column_c, the columns being arrays and what generators draw, a chunk at a time.
 
 use crate::backend::Backend;
 use crate::error::{same_length, BadShape};
 use crate::field::{reduce128, P};
 use crate::prg::{Prg, CHUNK, MIN_CHUNKS};
 use crate::threads::for_rows;
-use crate::vector::variants;
+use crate::vector::{variants, weighted};
 use zeroize::Zeroize;
 
 /// Generators and their weights.
@@ -80,6 +82,50 @@ impl Joint {
     }
 }
 
+/// Several weighted sums of the same columns; those of a generator are drawn, those of weight 0 left out.
+pub fn mix(
+    be: Backend,
+    outs: Vec<&mut [u64]>,
+    rows: &[Vec<u64>],
+    arrays: &[&[u64]],
+    prgs: &mut [&mut Prg],
+) -> Result<(), BadShape> {
+    let n = outs.first().map_or(0, |out| out.len());
+    same_length("the rows", outs.len(), rows.len())?;
+    outs.iter().try_for_each(|out| same_length("an output", n, out.len()))?;
+    rows.iter().try_for_each(|row| same_length("the weights of a row", arrays.len() + prgs.len(), row.len()))?;
+    arrays.iter().try_for_each(|a| same_length("an array", n, a.len()))?;
+    let count = n.div_ceil(CHUNK);
+    let firsts = prgs.iter_mut().map(|g| g.take(count)).collect::<Result<Vec<_>, _>>()?;
+    let mut parts: Vec<Vec<&mut [u64]>> = (0..count).map(|_| Vec::with_capacity(rows.len())).collect();
+    for out in outs {
+        parts.iter_mut().zip(out.chunks_mut(CHUNK)).for_each(|(part, piece)| part.push(piece));
+    }
+    let prgs: Vec<&Prg> = prgs.iter().map(|g| &**g).collect();
+    for_rows(&mut parts, 1, MIN_CHUNKS.div_ceil(1 + prgs.len()), |at, parts| {
+        let length = parts[0][0].len(); // the last one may be shorter
+        let mut drawn = vec![0; prgs.len() * length];
+        for (i, part) in parts.iter_mut().enumerate() {
+            let (chunk, length) = (at + i, part[0].len());
+            let drawn = &mut drawn[..prgs.len() * length];
+            for ((g, first), d) in prgs.iter().zip(&firsts).zip(drawn.chunks_mut(length)) {
+                g.chunk_below(d, first + chunk as u64, P);
+            }
+            let from = chunk * CHUNK;
+            let columns = arrays.iter().map(|a| &a[from..from + length]).chain(drawn.chunks(length));
+            let columns: Vec<&[u64]> = columns.collect();
+            for (out, row) in part.iter_mut().zip(rows) {
+                let used = || row.iter().zip(&columns).filter(|(&w, _)| w != 0);
+                let w: Vec<u64> = used().map(|(&w, _)| w).collect();
+                let a: Vec<&[u64]> = used().map(|(_, a)| *a).collect();
+                weighted(be, out, &w, &a).expect("of one length");
+            }
+        }
+        drawn.zeroize();
+    });
+    Ok(())
+}
+
 /// `sums` += w (drawn >> f): below 2^128 as long as at most 63 products are added to a reduced one.
 fn add(be: Backend, sums: &mut [u128], drawn: &[u64], w: u64, f: u32, k: usize) {
     variants!(be, (sums: &mut [u128] = sums, drawn: &[u64] = drawn, w: u64 = w, f: u32 = f, k: usize = k) {
@@ -94,6 +140,28 @@ fn add(be: Backend, sums: &mut [u128], drawn: &[u64], w: u64, f: u32, k: usize) 
 mod tests {
     use super::*;
     use crate::field;
+
+    #[test]
+    fn sums_of_arrays_and_of_what_generators_draw() {
+        for n in [0, 1, CHUNK, 2 * CHUNK + 5] {
+            let a: Vec<u64> = (0..n as u64).map(|i| P - 1 - i).collect();
+            let new = |k| Prg::new(&[k; 16], 0).unwrap();
+            let rows = vec![vec![3, 0, P - 1], vec![0, 1, 0], vec![0, 0, 0]];
+            let (mut right, mut drawn) = (vec![vec![0; n]; 3], vec![vec![0; n]; 2]);
+            drawn.iter_mut().zip(1..).for_each(|(d, k)| new(k).field(d).unwrap());
+            for (out, row) in right.iter_mut().zip(&rows) {
+                for (w, column) in row.iter().zip([&a, &drawn[0], &drawn[1]]) {
+                    out.iter_mut().zip(column).for_each(|(o, &v)| *o = field::add(*o, field::mul(*w, v)));
+                }
+            }
+            for &be in Backend::available() {
+                let mut outs = vec![vec![7; n]; 3];
+                let (mut g, mut h) = (new(1), new(2));
+                mix(be, outs.iter_mut().map(|o| &mut o[..]).collect(), &rows, &[&a], &mut [&mut g, &mut h]).unwrap();
+                assert_eq!(outs, right);
+            }
+        }
+    }
 
     /// s and h are what the generators give one by one.
     #[test]

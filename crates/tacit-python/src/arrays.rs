@@ -82,3 +82,19 @@ pub fn fill<'py, T: Element, E: Display + Send>(
     }
     Ok(array)
 }
+
+/// `count` new arrays of `n` elements, filled by `work` without the GIL.
+pub fn fill_all<'py, E: Display + Send>(
+    py: Python<'py>,
+    count: usize,
+    n: usize,
+    work: impl FnOnce(Vec<&mut [u64]>) -> Result<(), E> + Send,
+) -> PyResult<Vec<Bound<'py, PyArrayDyn<u64>>>> {
+    let arrays: Vec<_> = (0..count).map(|_| PyArrayDyn::<u64>::zeros(py, &[n][..], false)).collect();
+    {
+        let mut guards: Vec<_> = arrays.iter().map(|a| a.readwrite()).collect();
+        let outs = guards.iter_mut().map(|g| g.as_slice_mut()).collect::<Result<Vec<_>, _>>().map_err(value)?;
+        py.detach(|| work(outs)).map_err(value)?;
+    }
+    Ok(arrays)
+}

@@ -3,7 +3,7 @@
 mod arrays;
 mod lattice;
 
-use arrays::{cast, fill, value, In};
+use arrays::{cast, fill, fill_all, value, In};
 use numpy::{PyArrayDyn, PyArrayMethods};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -11,7 +11,7 @@ use tacit_core::conv::{self, Conv};
 use tacit_core::fixed::{self, EncodeError, Truncation};
 use tacit_core::matmul::Matrix;
 use tacit_core::vector::MaskedProduct;
-use tacit_core::{binary, matmul as product, vector, Backend, BadShape, P};
+use tacit_core::{binary, joint, matmul as product, vector, Backend, BadShape, P};
 use zeroize::{Zeroize, Zeroizing};
 
 type Out<'py> = PyResult<Bound<'py, PyArrayDyn<u64>>>;
@@ -452,6 +452,23 @@ impl Prg {
     }
 }
 
+#[pyfunction]
+#[pyo3(signature = (n, rows, arrays, prgs, backend=None))]
+fn mix<'py>(
+    py: Python<'py>,
+    n: usize,
+    rows: Vec<Vec<u64>>,
+    arrays: Vec<Words<'py>>,
+    mut prgs: Vec<PyRefMut<'py, Prg>>,
+    backend: Option<&str>,
+) -> PyResult<Vec<Bound<'py, PyArrayDyn<u64>>>> {
+    let be = choose(backend)?;
+    rows.iter().flatten().try_for_each(|&w| element("a weight", w).map(|_| ()))?;
+    let slices = arrays.iter().map(In::slice).collect::<Vec<_>>();
+    let mut prgs = prgs.iter_mut().map(|g| &mut g.0).collect::<Vec<_>>();
+    fill_all(py, rows.len(), n, |outs| joint::mix(be, outs, &rows, &slices, &mut prgs))
+}
+
 /// Several generators as one, see `tacit_core::joint`.
 #[pyclass(module = "tacit._core")]
 struct Joint(tacit_core::Joint);
@@ -513,6 +530,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(add_scalar, m)?)?;
     m.add_function(wrap_pyfunction!(multiply_open, m)?)?;
     m.add_function(wrap_pyfunction!(weighted, m)?)?;
+    m.add_function(wrap_pyfunction!(mix, m)?)?;
     m.add_function(wrap_pyfunction!(matmul, m)?)?;
     m.add_function(wrap_pyfunction!(conv2d, m)?)?;
     m.add_function(wrap_pyfunction!(conv2d_input, m)?)?;

@@ -126,16 +126,6 @@ class Group:
         return hashed(domain, self.session, *parts)
 
 
-Term = tuple[int, Field]
-"""A weight, and what it is of."""
-
-
-def _sum(terms: Sequence[Term]) -> Field:
-    """In one pass over all of them."""
-    (weight, array), *more = terms
-    return array if weight == 1 and not more else combined([w for w, _ in terms], [a for _, a in terms])
-
-
 def hashed(domain: str, *parts: bytes) -> bytes:
     h = hashlib.blake2b(person=b"tacit shamir", digest_size=KEY)
     for part in (domain.encode(), *parts):
@@ -211,35 +201,33 @@ class Shares:
     ) -> Generator[Exchange, Any, dict[int, Field]]:
         """This party's share of what each of `dealers` deals, by dealer; `mine` is what it deals itself. One round."""
         flat = None if mine is None else fp.contiguous(mine).reshape(-1)
-        terms = yield from self._deal(dealers, flat, 1, size(shape))
-        return {i: _sum(found).reshape(shape) for i, found in terms.items()}
+        found = yield from self._deal([[i] for i in dealers], flat, 1, size(shape))
+        return {i: share.reshape(shape) for i, share in zip(dealers, found, strict=True)}
 
     def _deal(
-        self, dealers: Sequence[int], mine: Field | None, factor: int, count: int
-    ) -> Generator[Exchange, Any, dict[int, list[Term]]]:
-        """By dealer, the terms that this party's share of what it deals is the sum of; this one deals `factor` times `mine`."""
+        self, groups: Sequence[Sequence[int]], mine: Field | None, factor: int, count: int
+    ) -> Generator[Exchange, Any, list[Field]]:
+        """This party's share of the sum of what the parties of each group deal; it deals `factor` times `mine` itself."""
         self.alive()
-        out: dict[int, list[Field]] = {}
-        terms: dict[int, list[Term]] = {}
-        expect: dict[int, int] = {}
-        for i in dealers:
-            if i == self.me:
-                assert mine is not None
-                parts = [mine, *(self._draw[j].field(count) for j in self.group.drawers(i))]
-                for j, (first, *rest) in self._deals[i].items():
-                    found = list(zip([factor * first % fp.P, *rest], parts, strict=True))
-                    if j == i:
-                        terms[i] = found
-                    else:
-                        out[j] = [_sum(found)]
-            elif self.me in self._deals[i]:
-                expect[i] = 8 * count
-            else:
-                terms[i] = [(1, self._drawn[i].field(count))]
-        came = yield Exchange(out, expect)
-        for i in expect:
-            terms[i] = [(1, received(came[i], (count,), i))]
-        return terms
+        dealers = [i for group in groups for i in group]
+        others = [i for i in dealers if i != self.me]
+        expect = {i: 8 * count for i in others if self.me in self._deals[i]}
+        drawn = [i for i in others if i not in expect]
+        own = [] if mine is None else [mine]
+        mixed = {j: [factor * first % fp.P, *rest] for j, (first, *rest) in self._deals[self.me].items()} if own else {}
+        receivers = [j for j in mixed if j != self.me]
+        rows = [[*mixed[j], *(0 for _ in drawn)] for j in receivers]
+        for group in groups:
+            dealt = [w * (self.me in group) for w in mixed.get(self.me, ())]
+            rows.append([*dealt, *(int(i in group) for i in drawn)])
+        generators = [self._draw[j] for j in self.group.drawers(self.me) if own] + [self._drawn[i] for i in drawn]
+        sums = _core.mix(count, rows, own, generators)
+        came = yield Exchange({j: [sums.pop(0)] for j in receivers}, expect)
+        for k, group in enumerate(groups):
+            for i in group:
+                if i in expect:
+                    sums[k] = _core.add(sums[k], received(came[i], (count,), i))
+        return sums
 
     def deal_cost(self, dealers: Sequence[int], count: int) -> tuple[int, int]:
         return 1, 8 * count * (len(self.members) - 1 - self.threshold) * (self.me in dealers)
@@ -250,8 +238,8 @@ class Shares:
         mine, factor = None, 1
         if self.me in dealers:
             mine, factor = fp.contiguous(z).reshape(-1), self._reduce[dealers.index(self.me)]
-        terms = yield from self._deal(dealers, mine, factor, z.size)
-        return _sum([term for found in terms.values() for term in found]).reshape(z.shape)
+        (share,) = yield from self._deal([dealers], mine, factor, z.size)
+        return share.reshape(z.shape)
 
     def reduce_cost(self, count: int) -> tuple[int, int]:
         return self.deal_cost(self.group.multipliers, count)
