@@ -247,3 +247,18 @@ class Prg:
 
     def combine(self, arrays: Sequence[Words], backend: str | None = None) -> list[int]:
         """sum_j chi_j a_j mod p for each array, flat and of one length, with chi = what `field` would have returned."""
+
+    def weigh(self, a: Words, b: Words, backend: str | None = None) -> tuple[Words, int]:
+        """chi_j a_j, and sum_j chi_j b_j mod p, for arrays of one length, with chi = what `field` would have returned."""
+
+class Joint:
+    """Several generators, stream 0 of each key, as one: what they draw is only added up, with a weight for each."""
+
+    def __new__(cls, keys: Sequence[builtins.bytes], weights: Sequence[int]) -> Joint:
+        """Keys as `Prg` takes them; weights below p. Keys are wiped on drop."""
+
+    def below(self, n: int, bound: int, backend: str | None = None) -> Words:
+        """sum_k w_k d_k mod p, for n uniform d_k of [0, bound), bound at most p."""
+
+    def below_and_high(self, n: int, bound: int, drop: int, backend: str | None = None) -> tuple[Words, Words]:
+        """The same, and sum_k w_k (d_k >> drop)."""

@@ -318,6 +318,36 @@ def test_combine(backend: str, n: int) -> None:
     assert prg.combine([]) == []
 
 
+@every_backend
+@pytest.mark.parametrize("n", [0, 1, 4095, 4096, 4097, 600_000])
+def test_weigh(backend: str, n: int) -> None:
+    a, b = words(n), words(n, seed=1)
+    chi = _core.Prg(b"c" * 16, 9).field(n)
+    prg = _core.Prg(b"c" * 16, 9)
+    weighed, total = prg.weigh(a, b, backend=backend)
+    np.testing.assert_array_equal(weighed, _core.mul(chi, a))
+    assert total == _core.dot(chi, b)
+
+
+@every_backend
+@pytest.mark.parametrize("n", [0, 1, 4095, 4097, 100_000])
+@pytest.mark.parametrize("count", [1, 3, 130])
+def test_joint(backend: str, n: int, count: int) -> None:
+    """What the generators draw one by one, weighted and added up, twice."""
+    n = min(n, 10_000) if count > 3 else n
+    keys = [bytes([k]) * 16 for k in range(count)]
+    weights = [P - 1 - k * k for k in range(count)]
+    joint, prgs = _core.Joint(keys, weights), [_core.Prg(key) for key in keys]
+    for bound, drop in ((P, 20), (1000, 3)):
+        drawn = [prg.below(n, bound) for prg in prgs]
+        sums, high = joint.below_and_high(n, bound, drop, backend=backend)
+        np.testing.assert_array_equal(sums, _core.weighted(weights, drawn))
+        np.testing.assert_array_equal(high, _core.weighted(weights, [d >> np.uint64(drop) for d in drawn]))
+    np.testing.assert_array_equal(
+        joint.below(n, P, backend=backend), _core.weighted(weights, [g.field(n) for g in prgs])
+    )
+
+
 DIGEST = """
 import hashlib, numpy as np
 from tacit import _core
@@ -410,6 +440,12 @@ REFUSALS: list[tuple[type[Exception], Callable[[], object]]] = [
     (ValueError, lambda: _core.Prg(b"k" * 16).below(3, P + 1)),
     (ValueError, lambda: _core.Prg(b"k" * 16).field(1 << 61)),
     (ValueError, lambda: _core.Prg(b"k" * 16).combine([words(3), words(4)])),
+    (ValueError, lambda: _core.Prg(b"k" * 16).weigh(words(3), words(4))),
+    (ValueError, lambda: _core.Joint([b"k" * 16], [])),
+    (ValueError, lambda: _core.Joint([b"k" * 16], [P])),
+    (ValueError, lambda: _core.Joint([b"k" * 17], [1])),
+    (ValueError, lambda: _core.Joint([b"k" * 16], [1]).below(3, P + 1)),
+    (ValueError, lambda: _core.Joint([b"k" * 16], [1]).below_and_high(3, P, 64)),
 ]
 
 

@@ -13,6 +13,7 @@ pub mod field;
 pub mod fixed;
 #[cfg(target_arch = "x86_64")]
 mod ifma;
+pub mod joint;
 mod kernel;
 pub mod lattice;
 pub mod matmul;
@@ -25,4 +26,5 @@ pub mod vector;
 pub use backend::Backend;
 pub use error::BadShape;
 pub use field::P;
+pub use joint::Joint;
 pub use prg::Prg;

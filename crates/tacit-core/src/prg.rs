@@ -11,8 +11,10 @@ use crate::error::{same_length, BadShape};
 use crate::field::{self, P};
 use crate::kernel::kernels;
 use crate::threads::{for_rows, map_ranges};
+use crate::vector;
 use aes::cipher::{Block, BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Aes256};
+use std::sync::{Mutex, PoisonError};
 use zeroize::Zeroize;
 
 /// Elements of one chunk of the output.
@@ -20,7 +22,7 @@ pub const CHUNK: usize = 4096;
 /// Blocks of one batch through AES.
 const BATCH: usize = 64;
 /// Chunks worth a thread.
-const MIN_CHUNKS: usize = 64;
+pub(crate) const MIN_CHUNKS: usize = 64;
 
 /// The expanded key; `aes` wipes it when it is dropped.
 enum Cipher {
@@ -48,7 +50,7 @@ impl Prg {
     }
 
     /// The first of `count` fresh chunks.
-    fn take(&mut self, count: usize) -> Result<u64, BadShape> {
+    pub(crate) fn take(&mut self, count: usize) -> Result<u64, BadShape> {
         let first = self.next;
         let end = first.checked_add(count as u64).filter(|&end| end <= 1 << 40);
         self.next = end.ok_or_else(|| BadShape("this stream is used up; take another".into()))?;
@@ -77,7 +79,7 @@ impl Prg {
     }
 
     /// One chunk of elements below `bound`, at most [`CHUNK`] of them.
-    fn chunk_below(&self, out: &mut [u64], chunk: u64, bound: u64) {
+    pub(crate) fn chunk_below(&self, out: &mut [u64], chunk: u64, bound: u64) {
         let mask = u64::MAX.checked_shr((bound - 1).leading_zeros()).unwrap_or(0);
         self.words(out, chunk, 0);
         let mut block = out.len().div_ceil(2) as u64;
@@ -178,6 +180,27 @@ impl Prg {
             sums.iter_mut().zip(part).for_each(|(s, v)| *s = field::add(*s, v));
         }
         Ok(sums)
+    }
+
+    /// chi_j a_j, and the sum of chi_j b_j, with chi the elements that [`Prg::field`] would give for this length.
+    pub fn weigh(&mut self, be: Backend, out: &mut [u64], a: &[u64], b: &[u64]) -> Result<u64, BadShape> {
+        same_length("the first array", out.len(), a.len())?;
+        same_length("the second array", out.len(), b.len())?;
+        let first = self.take(out.len().div_ceil(CHUNK))?;
+        let dot = kernels(be).dot;
+        let sum = Mutex::new(0);
+        let work = |this: &Prg, part: &mut [u64], chunk: u64| {
+            let at = chunk as usize * CHUNK;
+            let (a, b) = (&a[at..at + part.len()], &b[at..at + part.len()]);
+            let mut chi = vec![0; part.len()];
+            this.chunk_below(&mut chi, first + chunk, P);
+            vector::mul(be, part, &chi, a).expect("of one length");
+            let s = dot(&chi, b);
+            let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
+            *sum = field::add(*sum, s);
+        };
+        self.chunks(out, work);
+        Ok(sum.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// (sum_j chi_j d_j, sum_j chi_j w_j) in GF(2^64) for masks d, 0 or all ones, with chi the words of [`Prg::bytes`].

@@ -12,7 +12,7 @@ use tacit_core::fixed::{self, EncodeError, Truncation};
 use tacit_core::matmul::Matrix;
 use tacit_core::vector::MaskedProduct;
 use tacit_core::{binary, matmul as product, vector, Backend, BadShape, P};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 type Out<'py> = PyResult<Bound<'py, PyArrayDyn<u64>>>;
 type Words<'py> = In<'py, u64>;
@@ -433,6 +433,63 @@ impl Prg {
         let (be, slices) = (choose(backend)?, arrays.iter().map(In::slice).collect::<Vec<_>>());
         py.detach(|| self.0.combine(be, &slices)).map_err(|e: BadShape| value(e))
     }
+
+    #[pyo3(signature = (a, b, backend=None))]
+    fn weigh<'py>(
+        &mut self,
+        py: Python<'py>,
+        a: Words<'py>,
+        b: Words<'py>,
+        backend: Option<&str>,
+    ) -> PyResult<(Bound<'py, PyArrayDyn<u64>>, u64)> {
+        let (be, mut sum) = (choose(backend)?, 0);
+        let (left, right) = (a.slice(), b.slice());
+        let out = fill(py, a.shape(), |out| {
+            sum = self.0.weigh(be, out, left, right)?;
+            Ok::<_, BadShape>(())
+        })?;
+        Ok((out, sum))
+    }
+}
+
+/// Several generators as one, see `tacit_core::joint`.
+#[pyclass(module = "tacit._core")]
+struct Joint(tacit_core::Joint);
+
+#[pymethods]
+impl Joint {
+    #[new]
+    fn new(keys: Vec<Vec<u8>>, weights: Vec<u64>) -> PyResult<Self> {
+        let keys = Zeroizing::new(keys);
+        let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+        tacit_core::Joint::new(&keys, weights).map(Joint).map_err(value)
+    }
+
+    #[pyo3(signature = (n, bound, backend=None))]
+    fn below<'py>(&mut self, py: Python<'py>, n: usize, bound: u64, backend: Option<&str>) -> Out<'py> {
+        let be = choose(backend)?;
+        fill(py, &[n], |out| self.0.below(be, out, None, bound))
+    }
+
+    #[pyo3(signature = (n, bound, drop, backend=None))]
+    #[allow(clippy::type_complexity)]
+    fn below_and_high<'py>(
+        &mut self,
+        py: Python<'py>,
+        n: usize,
+        bound: u64,
+        drop: u32,
+        backend: Option<&str>,
+    ) -> PyResult<(Bound<'py, PyArrayDyn<u64>>, Bound<'py, PyArrayDyn<u64>>)> {
+        let be = choose(backend)?;
+        let high = PyArrayDyn::<u64>::zeros(py, &[n][..], false);
+        let sums = {
+            let mut guard = high.readwrite();
+            let high = guard.as_slice_mut().map_err(value)?;
+            fill(py, &[n], |out| self.0.below(be, out, Some((high, drop)), bound))?
+        };
+        Ok((sums, high))
+    }
 }
 
 /// The kernels of tacit.
@@ -443,6 +500,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     }
     m.add("P", P)?;
     m.add_class::<Prg>()?;
+    m.add_class::<Joint>()?;
     lattice::register(m)?;
     m.add_function(wrap_pyfunction!(backends, m)?)?;
     m.add_function(wrap_pyfunction!(backend, m)?)?;

@@ -61,8 +61,8 @@ class Elementwise(Form):
         return product if add is None else field.add(product, add)
 
     def tested(self, x: Field, y: Field, z: Field, prg: _core.Prg) -> tuple[Field, Field, int]:
-        r = prg.field(z.size)
-        return _core.mul(r, _flat(x)), _flat(y), _core.dot(r, _flat(z))
+        u, w = prg.weigh(_flat(x), _flat(z))
+        return u, _flat(y), w
 
     def masked(self, d: Field, y: Field, x: Field, e: Field, k: int, c: Field | None) -> Field:
         d, y, x, e = (field.contiguous(part) for part in (d, y, x, e))

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tacit.field import Field
+from tacit import _core
+from tacit.field import Field, P
 from tacit.sharing.forms import Elementwise
 from tacit.sharing.plan import Exchange
 from tacit.sharing.polynomials import Interpolation, combined, point, weights
@@ -90,9 +91,10 @@ class Randomness(ABC):
 
 class SetKeys(Randomness):
     def __init__(self, shares: "Shares") -> None:
-        self._generators = {a: shares.stream("set", seed) for a, seed in shares.group.seeds.sets.items()}
-        outside = [[point(i) for i in shares.members if i not in a] for a in self._generators]
-        self._factors = [weights([0, *points], point(shares.me))[0] for points in outside]
+        seeds = shares.group.seeds.sets
+        outside = [[point(i) for i in shares.members if i not in a] for a in seeds]
+        factors = [weights([0, *points], point(shares.me))[0] for points in outside]
+        self._drawn = _core.Joint([shares.key("set", seed) for seed in seeds.values()], factors)
 
     @staticmethod
     def sets(members: Sequence[int], threshold: int) -> list[tuple[int, ...]]:
@@ -112,7 +114,7 @@ class SetKeys(Randomness):
 
     def random(self, count: int) -> Generator[Exchange, Any, Field]:
         yield from ()
-        return combined(self._factors, [g.field(count) for g in self._generators.values()])
+        return self._drawn.below(count, P)
 
     def integers(self, asked: Sequence[Bounded], verifier: Verifier) -> Generator[Exchange, Any, list[Sums]]:
         """An integer for each set: honest members draw the same, so that none needs a proof."""
@@ -120,12 +122,12 @@ class SetKeys(Randomness):
         return [self._sum(*one) for one in asked]
 
     def _sum(self, count: int, below: int, drop: int) -> Sums:
-        drawn = [g.below(count, below) for g in self._generators.values()]
-        high = combined(self._factors, [np.asarray(d >> np.uint64(drop)) for d in drawn]) if drop else None
-        return combined(self._factors, drawn), high
+        if drop:
+            return self._drawn.below_and_high(count, below, drop)
+        return self._drawn.below(count, below), None
 
     def burn(self) -> None:
-        self._generators = {}
+        self._drawn = _core.Joint([], [])
 
 
 class Extracted(Randomness):

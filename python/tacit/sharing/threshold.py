@@ -158,8 +158,8 @@ class Shares:
         self.burned = False
         self._phase = phase.encode()
         pairs = group.seeds.pairs
-        self._draw = {i: self.stream("dealt", seed, bytes([self.me])) for i, seed in pairs.items()}
-        self._drawn = {i: self.stream("dealt", seed, bytes([i])) for i, seed in pairs.items()}
+        self._draw = {i: _core.Prg(self.key("dealt", seed, bytes([self.me]))) for i, seed in pairs.items()}
+        self._drawn = {i: _core.Prg(self.key("dealt", seed, bytes([i]))) for i, seed in pairs.items()}
         self.private = _core.Prg(secrets.token_bytes(16), 0)
         self.randomness = group.randomness(self)
         self._deals = {i: self._dealing(i) for i in self.members}
@@ -174,9 +174,9 @@ class Shares:
         self._draw, self._drawn = {}, {}
         self.randomness.burn()
 
-    def stream(self, domain: str, seed: bytes, *parts: bytes) -> _core.Prg:
-        """This phase's generator from a seed."""
-        return _core.Prg(hashed(domain, seed, self._phase, *parts)[:16], 0)
+    def key(self, domain: str, seed: bytes, *parts: bytes) -> bytes:
+        """Of this phase's generator from a seed."""
+        return hashed(domain, seed, self._phase, *parts)[:16]
 
     def _from(self, parties: Sequence[int]) -> None:
         """Whose shares make an opened value."""

@@ -14,6 +14,8 @@ from tacit.transport.wire import Kind, Malformed, header, parse_header
 
 JOIN = 1 << 14
 """Frames up to one TLS record are copied together, so that a small frame is one record and one packet."""
+RECORD = 1 << 14
+"""Bytes of a TLS record at most. A small frame is read with its header, in one call."""
 WRITE = 1 << 16
 TURN = 1 << 19
 """Bytes moved before the other direction and the other peers get their turn."""
@@ -35,9 +37,8 @@ class Link:
         self.cannot_send = False
         self.unsent: list[memoryview] = []  # last piece first
         self.half_sent = False  # an exchange failed while its frame was under way
-        self._head = bytearray(HEADER_SIZE)
-        self._head_view = memoryview(self._head)
-        self._head_got = 0
+        self._came = memoryview(bytearray(RECORD))  # what is read while a header is due, from _start to _end
+        self._start = self._end = 0
         self._kind: Kind | None = None
         self.size = 0  # of the frame that is coming in, once its header is there
         self._body = bytearray()
@@ -84,11 +85,9 @@ class Link:
         moved = 0
         try:
             if self._kind is None:
-                while self._head_got < HEADER_SIZE:
-                    got = self.sock.recv_into(self._head_view[self._head_got :])
-                    if not got:
+                while self._end - self._start < HEADER_SIZE:
+                    if not (got := self._more()):
                         return self._fail(BROKE_OFF, where)
-                    self._head_got += got
                     moved += got
                 self._begin(limit, where)
             elif self._kind is Kind.DATA and self.size > limit:  # its header came in an earlier, failed exchange
@@ -118,22 +117,35 @@ class Link:
             return True, None
         return True, self._finish(where)
 
+    def _more(self) -> int:
+        """Read on behind what is left of a record, less than a header; how many bytes came."""
+        if self._start:
+            left = bytes(self._came[self._start : self._end])
+            self._start, self._end = 0, len(left)
+            self._came[: self._end] = left
+        got = self.sock.recv_into(self._came[self._end :])
+        self._end += got
+        return got
+
     def _begin(self, limit: int, where: str) -> None:
         """The header is complete: check it before memory is taken."""
-        kind, size = parse_header(self._head)
+        at = self._start + HEADER_SIZE
+        kind, size = parse_header(self._came[self._start : at])
         if kind is Kind.DATA and size > limit:
             self.fault = self.channel.too_long(self.peer, size, limit, where)
             return
         self._kind, self.size = kind, size
         self._body = bytearray(size)
         self._body_view = memoryview(self._body)
-        self._body_got = 0
+        self._body_got = min(size, self._end - at)
+        self._start = at + self._body_got
+        self._body_view[: self._body_got] = self._came[at : self._start]
 
     def _finish(self, where: str) -> bytearray | None:
         kind, body = self._kind, self._body
         assert self._body_view is not None
         self._body_view.release()  # else the frame could not be resized by whoever gets it
-        self._kind, self._head_got, self._body_view, self._body, self.size = None, 0, None, bytearray(), 0
+        self._kind, self._body_view, self._body, self.size = None, None, bytearray(), 0
         if kind is Kind.STOP:
             self.fault = self.channel.stopped(self.peer, reason_from(body))
         elif kind is Kind.END:

@@ -37,6 +37,7 @@ class Kind(IntEnum):
 
 
 _LIMITS = {Kind.DATA: LARGEST_FRAME, Kind.STOP: LONGEST_REASON, Kind.END: 0}
+_KINDS = {int(kind): kind for kind in Kind}
 
 
 def header(kind: Kind, size: int) -> bytes:
@@ -45,12 +46,12 @@ def header(kind: Kind, size: int) -> bytes:
     return _HEADER.pack(kind << _LENGTH_BITS | size)
 
 
-def parse_header(data: bytes | bytearray) -> tuple[Kind, int]:
+def parse_header(data: bytes | bytearray | memoryview) -> tuple[Kind, int]:
     (word,) = _HEADER.unpack(data)
-    kind, size = word >> _LENGTH_BITS, word & (1 << _LENGTH_BITS) - 1
-    if kind not in _LIMITS or size > _LIMITS[Kind(kind)]:
+    kind, size = _KINDS.get(word >> _LENGTH_BITS), word & (1 << _LENGTH_BITS) - 1
+    if kind is None or size > _LIMITS[kind]:
         raise Malformed("a frame header that no tacit party sends")
-    return Kind(kind), size
+    return kind, size
 
 
 class Verdict(IntEnum):
