@@ -9,7 +9,9 @@ from tacit.field import P
 from tacit.sharing.randomness import BATCH, Extracted
 from tacit.sharing.threshold import Shares
 from tacit.sharing.verification import Verifier
-from tests.attacks.parties import RIGHT, attacked
+from tests.attacks.parties import RIGHT, attacked, script
+from tests.attacks.test_corrected import one_number_off
+from tests.attacks.test_messages import HEADER
 from tests.attacks.test_shamir import at_party, found, nothing
 
 EXTRACTED = {"protocol": "shamir", "threshold": 1, "sets": 0}
@@ -138,6 +140,26 @@ def test_a_number_outside_the_field(monkeypatch):
 
     at_party(monkeypatch, 3, Shares, "deal", deal)
     found(attacked(PARTIES, 3, nothing, **EXTRACTED), PARTIES, 3, "party 3 sent a number outside the field")
+
+
+@pytest.mark.parametrize("label", ["random bits", "random numbers"])
+def test_one_number_off_in_each_round(label):
+    """Of what fills the pool, of integers and of their checks: nobody gets a result."""
+    frames = script(PARTIES, 3, **EXTRACTED)
+    numbers = sorted({number for (number, _), name in frames.items() if name == label})
+    assert len(numbers) > 3
+    for at in numbers:
+        altered = []
+
+        def tamper(peer, number, payload, name, at=at, altered=altered):
+            if number != at or len(payload) <= HEADER:
+                return payload
+            altered.append(peer)
+            return one_number_off(payload) if peer == 0 else payload
+
+        outcome = attacked(PARTIES, 3, tamper, **EXTRACTED)
+        if 0 in altered:
+            found(outcome, PARTIES, 3)
 
 
 def test_after_cheating_the_pools_are_gone(monkeypatch):
