@@ -1,12 +1,12 @@
 """What the parties of `sharing.shamir` make by themselves: random bits, masks and their products, verified before they are used.
 
     b = (1 + s) / 2,  s = s_0 s_1 ... s_t,  s_i = 1 or -1 dealt by one party;   verified: the products, and s s = 1
-    rho = sum over A of rho_A,       rho_A in [0, M) drawn from the key of A (`sharing.threshold`): below M without any proof
+    rho = sum of K integers,         of [0, M) each, one of them at least known to no cheater (`sharing.randomness`)
     truncation, comparison:          r = R M + rho with R of random bits (`sharing.truncation`, `sharing.comparison`)
     more than 21 bits:               r = R M + Q W + rho (`sharing.layouts`): the product of Q's bits is opened, and must be 0
-    any mask A, and [f(A, B)]:       A from the keys of all sets; for an input opened to its owner; products reduced and verified
-One of t + 1 parties is honest, so s is its sign times 1 or -1, and one set has no cheater in it: R and rho are uniform to any t
-parties. A bit hides as long as it is a bit: what goes into masks is checked before they are given out. Bits left over are kept.
+    any mask A, and [f(A, B)]:       A a random number; for an input opened to its owner; products reduced and verified
+One of t + 1 parties is honest, so s is its sign times 1 or -1: R and rho are uniform to any t parties. A bit hides
+as long as it is a bit: what goes into masks is checked before they are given out. Bits left over are kept.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
