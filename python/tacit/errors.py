@@ -32,7 +32,8 @@ class TooFewLeft(TacitError):
         self.survivors = survivors
         super().__init__(
             f"parties {', '.join(map(str, survivors))} are left, and {needed}: nothing more can be computed or revealed. What "
-            "was revealed before stands; start again with all parties, or with a lower threshold"
+            "was revealed before stands, and what was saved can be restored; start again with all parties, or with a lower "
+            "threshold"
         )
 
 

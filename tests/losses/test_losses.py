@@ -1,10 +1,12 @@
 """Parties lost at any moment: the others get the right result, or say why they cannot; never a wrong one, never a hang."""
 
+import pickle
 import time
 
 import numpy as np
 import pytest
 
+import tacit
 from tacit.errors import CheatingDetected, PartyLost, PeerStopped, TooFewLeft
 from tacit.sharing.threshold import Shares
 from tacit.transport.views import Viewed
@@ -84,6 +86,26 @@ def test_too_few_are_left():
     assert not outcome.results
     assert all(isinstance(outcome.errors[i], TooFewLeft) for i in (0, 1))
     assert outcome.errors[0].survivors == (0, 1)
+
+
+def test_what_was_saved_before_too_few_were_left():
+    """Two of five have their files only: they are enough, under another protocol."""
+    kept = {}
+
+    def work(session):
+        x = session.computed(session.secret(X, owner=0))
+        kept[session.me] = pickle.dumps(x)
+        compute(session)
+
+    fates = {i: at(40, "die") for i in (2, 3, 4)}
+    outcome = run(work, 5, 1, fates, timeout=0.5)
+    assert all(isinstance(outcome.errors[i], TooFewLeft) for i in (0, 1))
+
+    def again(session):
+        return session.reveal(session.restore(pickle.loads(kept[session.me])))
+
+    for value in tacit.run(again, 2, tensors=False):
+        assert np.abs(value - X).max() < 1e-3
 
 
 class Parted(Failing):

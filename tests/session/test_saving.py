@@ -86,8 +86,8 @@ def test_a_restoring_that_failed_does_not_show_the_key():
     def fails(s):
         reveal = s.engine.reveal
 
-        def watched(wires, *rest):
-            values = reveal(wires, *rest)
+        def watched(wires, *rest, **more):
+            values = reveal(wires, *rest, **more)
             shown.extend(values if s.me == 1 else [])
             return values
 
@@ -96,7 +96,7 @@ def test_a_restoring_that_failed_does_not_show_the_key():
 
     with pytest.raises(tacit.CheatingDetected, match="other shares"):
         tacit.run(fails, 2, tensors=False, timeout=10)
-    seed, z = shown
+    *_, seed, z = shown
     chi = _core.Prg(np.packbits(seed.astype(np.uint8)).tobytes(), 0).field(X.size)
     key = -int(z.item()) * pow(int(chi[0]), -1, P) % P  # what z would be, opened as it is: - beta chi_0
     assert key != sum(int.from_bytes(p.key, "little") for p in parts) % P
@@ -140,8 +140,11 @@ def test_shares_of_different_saves_or_parties_do_not_fit():
     def mixed(s):
         s.restore(pickle.loads((first if s.me else second)[s.me])["x"])
 
-    def swapped(s):
-        s.restore(pickle.loads(first[1 - s.me])["x"])
+    def twice(s):
+        s.restore(pickle.loads(first[0])["x"])
+
+    def several(s):
+        s.restore([pickle.loads(first[s.me])["x"], pickle.loads(first[1 - s.me])["x"]])
 
     def damaged(s):
         part = pickle.loads(first[s.me])["x"]
@@ -149,10 +152,33 @@ def test_shares_of_different_saves_or_parties_do_not_fit():
 
     with pytest.raises(tacit.Mismatch):
         tacit.run(mixed, 2, tensors=False, timeout=10)
+    with pytest.raises(tacit.BadInput, match="shares of parties 0, 0 of 2"):
+        tacit.run(twice, 2, tensors=False, timeout=10)
     with pytest.raises(tacit.BadInput, match="saved by party"):
-        tacit.run(swapped, 2, tensors=False, timeout=10)
+        tacit.run(several, 2, tensors=False, timeout=10)
     with pytest.raises(tacit.BadInput, match="damaged"):
         tacit.run(damaged, 2, tensors=False, timeout=10)
+
+
+@pytest.mark.parametrize("protocol", ["spdz", "shamir"])
+def test_all_parts_in_any_order_under_any_protocol(protocol):
+    files = saved(3)
+
+    def work(s):
+        return s.reveal(s.restore(pickle.loads(files[2 - s.me])["x"]))
+
+    for x in tacit.run(work, 3, tensors=False, protocol=protocol):
+        np.testing.assert_allclose(x, X, atol=1e-4)
+
+
+def test_fewer_parties_than_saved_it():
+    files = saved(3)
+
+    def work(s):
+        s.restore(pickle.loads(files[s.me])["x"])
+
+    with pytest.raises(tacit.BadInput, match="3 of the 3 parties that saved this"):
+        tacit.run(work, 2, tensors=False, timeout=10)
 
 
 def test_a_state_dict(tmp_path):

@@ -4,6 +4,7 @@ import copy
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -90,6 +91,34 @@ def test_what_was_saved_comes_back():
     kept = shamir(lambda s: pickle.dumps(s.computed(s.secret(X, owner=0))), tensors=False)
     shown = shamir(lambda s: s.reveal(s.restore(pickle.loads(kept[s.me]))), tensors=False)
     assert all(np.abs(value - X).max() < 1e-4 for value in shown)
+
+
+def test_what_was_saved_comes_back_without_those_that_are_lost():
+    """t + 1 of the parties put it together; with one part too few, or an altered one, there is nothing."""
+    come, options = [4, 2, 6, 0], {"tensors": False, "protocol": "shamir", "timeout": 10}
+    kept = tacit.run(lambda s: pickle.dumps(s.computed(s.secret(X, owner=0))), 7, threshold=3, **options)
+
+    def work(s):
+        return s.reveal(s.restore(pickle.loads(kept[come[s.me]])))
+
+    for value in tacit.run(work, 4, threshold=1, **options):
+        assert np.abs(value - X).max() < 1e-4
+    with pytest.raises(tacit.BadInput, match="4 of the 7 parties that saved this"):
+        tacit.run(work, 3, threshold=1, **options)
+
+    def altered(s):
+        part = pickle.loads(kept[come[s.me]])
+        values = np.frombuffer(part.values, np.uint64) ^ np.uint64(s.me == 1)
+        s.restore(replace(part, values=values.tobytes()))
+
+    def another(s):
+        """Party 1 says that its part is that of party 5."""
+        part = pickle.loads(kept[come[s.me]])
+        s.restore(replace(part, party=5) if s.me == 1 else part)
+
+    for cheats in (altered, another):
+        with pytest.raises(tacit.CheatingDetected, match="other shares"):
+            tacit.run(cheats, 4, threshold=1, **options)
 
 
 def test_numbers_without_axes():

@@ -146,6 +146,11 @@ class Engine:
         """Whether this party runs through what was before it came back."""
         return self.recovery is not None and self.recovery.past is not None
 
+    @property
+    def members(self) -> tuple[int, ...]:
+        """The parties that the script may know to be there."""
+        return self.protocol.members if self.recovery is None else self.recovery.members
+
     def skip(self, wires: Sequence[Wire]) -> None:
         """Count as forced what was forced before this party came back; its shares come later."""
         self._recorded, self._elements = [], 0

@@ -1,11 +1,12 @@
-"""Secrets that outlive their session: each party keeps its summands of x, of a random key beta, and of the tags t = beta x.
+"""Secrets that outlive their session: each party keeps its part of x, of a random key beta, and of the tags t = beta x.
 
-Restoring: every party enters its summands as inputs of the new session; chi, which nobody could know before, gives
+    x = sum over i of w_i x_i        w_i = 1 and all parties that saved, or the weights of any t + 1 of Shamir's shares
+Restoring: every party of the new session enters its part as an input; chi, which nobody could know before, gives
     z = sum over all saved values of sum_j chi_j t_j - beta sum_j chi_j x_j
-and u z is opened for a random u: 0, or some party brought other summands than it had saved. An alteration passes with a chance of
+and u z is opened for a random u: 0, or some party brought another part than it had saved. An alteration passes with a chance of
 2^-59. What is opened instead of 0 is random: z itself would show beta, and the same files may be brought again.
 
-All parties together can put the values together from what they keep; any fewer learn nothing from it.
+So many parts as put the values together determine them; any fewer tell nothing.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.sharing.forms import Elementwise, MatMul, With
 from tacit.sharing.maps import Combine, Expand, LinearMap, Reshape, Shape, Sum
 from tacit.sharing.operations import Bilinear, Input, Linear, RandomBits
+from tacit.sharing.polynomials import point, weights
 from tacit.sharing.requests import LENGTH
 from tacit.sharing.wires import Wire
 
@@ -31,13 +33,14 @@ SEED = 128
 
 @dataclass(frozen=True)
 class Saved:
-    """One party's part of a saved secret. Worth nothing without those of all the others."""
+    """One party's part of a saved secret. Worth nothing without those of `needed - 1` others."""
 
     origin: str
     """Which value of which session; the same at all parties."""
     party: int
     parties: int
-    protocol: str
+    needed: int
+    """Parts that put the value together."""
     shape: Shape
     scale: int
     bits: int
@@ -62,11 +65,21 @@ def export(a: Arithmetic, x: Number, kind: str) -> Saved:
     elif engine.dry:
         parts = [np.zeros(w.shape, np.uint64) for w in (flat, tags, beta)]
     else:
-        parts = [protocol.summand(w.value()) for w in (flat, tags, beta)]
+        parts = [protocol.kept(w.value()) for w in (flat, tags, beta)]
     values, marks, key = (p.astype("<u8").tobytes() for p in parts)
     origin = f"{engine.session.hex()[:32]}/{tags.serial}"
     return Saved(
-        origin, protocol.me, protocol.parties, protocol.name, x.shape, x.scale, x.bits, kind, values, marks, key
+        origin,
+        protocol.me,
+        protocol.parties,
+        protocol.needed,
+        x.shape,
+        x.scale,
+        x.bits,
+        kind,
+        values,
+        marks,
+        key,
     )
 
 
@@ -76,15 +89,23 @@ def unpickled(saved: Saved) -> Saved:
 
 
 def restore(a: Arithmetic, saved: Sequence[Saved]) -> list[Number]:
-    """The values of which every party gives its part: `BadInput` for another party's, `CheatingDetected` for altered ones."""
+    """The values of which every party gives its part: `BadInput` for too few of them, `CheatingDetected` for altered ones."""
     engine = a.engine
     for s in saved:
-        _check(engine, s)
+        _check(s, saved[0])
     if not saved:
         return []
-    values = [_together(engine, s, s.values, fp.size(s.shape)) for s in saved]
-    tags = [_together(engine, s, s.tags, fp.size(s.shape)) for s in saved]
-    keys = [_together(engine, s, s.key, 1) for s in saved]
+    members = engine.members
+    parties = _announced(engine, members, saved[0])
+    added = saved[0].needed == saved[0].parties
+    together = Combine(tuple([1] * len(parties) if added else weights([point(i) for i in parties], 0)))
+
+    def whole(s: Saved, part: bytes, count: int) -> Wire:
+        return _linear(engine, together, *_entered(engine, members, part, count))
+
+    values = [whole(s, s.values, fp.size(s.shape)) for s in saved]
+    tags = [whole(s, s.tags, fp.size(s.shape)) for s in saved]
+    keys = [whole(s, s.key, 1) for s in saved]
     engine.force(*values, *tags, *keys, purpose=f"restore {', '.join(map(_what, saved))}")  # before chi is known
     (drawn,) = engine.reveal([engine.record(RandomBits((SEED,)), (), (SEED,), "random numbers of a check")])
     assert drawn is not None
@@ -111,12 +132,11 @@ def restore(a: Arithmetic, saved: Sequence[Saved]) -> list[Number]:
     return numbers
 
 
-def _check(engine: Engine, s: Saved) -> None:
-    me, parties, protocol = engine.protocol.me, engine.protocol.parties, engine.protocol.name
-    if (s.party, s.parties, s.protocol) != (me, parties, protocol):
+def _check(s: Saved, first: Saved) -> None:
+    if (s.party, s.parties, s.needed) != (first.party, first.parties, first.needed):
         raise BadInput(
-            f"this share was saved by party {s.party} of {s.parties} under {s.protocol}, and this is party {me} of "
-            f"{parties} under {protocol}: every party restores what it saved itself"
+            f"some of these shares were saved by party {first.party} of {first.parties}, some by party {s.party} of "
+            f"{s.parties}, or with another threshold: restore what one session saved"
         )
     count = fp.size(s.shape)
     if count and not s.values:
@@ -127,13 +147,36 @@ def _check(engine: Engine, s: Saved) -> None:
         raise BadInput("a saved share is damaged: its length is not that of its shape")
 
 
+def _announced(engine: Engine, members: Sequence[int], s: Saved) -> list[int]:
+    """Whose part each of `members` brings: what it says. With a false one, the tags do not fit."""
+    mine = np.array([s.party], np.uint64)
+    inputs = [
+        engine.record(Input(i, (lambda: mine) if i == engine.protocol.me else None), (), (1,), "restore")
+        for i in members
+    ]
+    told = engine.reveal(inputs, detail=f" of {s.parties} parts, {s.needed} needed")
+    if engine.dry:
+        return list(members)
+    parties = [s.parties if number is None else int(number[0]) for number in told]
+    if max(parties) >= s.parties or len(set(parties)) < len(parties):
+        raise BadInput(
+            f"the parties bring the shares of parties {', '.join(map(str, parties))} of {s.parties}: each has to bring its own"
+        )
+    if len(parties) < s.needed:
+        raise BadInput(
+            f"{s.needed} of the {s.parties} parties that saved this have to bring their shares, and there are {len(parties)}: "
+            "start with more of them"
+        )
+    return parties
+
+
 def _what(s: Saved) -> str:
     """What all parties have to restore alike."""
     return f"{s.origin} of shape {s.shape}, scale {s.scale}, {s.bits} bits"
 
 
-def _together(engine: Engine, s: Saved, part: bytes, count: int) -> Wire:
-    """The sum of what all parties enter."""
+def _entered(engine: Engine, members: Sequence[int], part: bytes, count: int) -> list[Wire]:
+    """What each of `members` enters; `part` by this party."""
     mine = np.frombuffer(part, "<u8").astype(np.uint64)
     if not _core.is_canonical(mine):
         raise BadInput("a saved share is damaged: it holds numbers outside the field")
@@ -141,17 +184,16 @@ def _together(engine: Engine, s: Saved, part: bytes, count: int) -> Wire:
     def give() -> Field:
         return mine
 
-    inputs = []
-    for owner in range(s.parties):
-        inputs.append(engine.record(Input(owner, give if owner == s.party else None), (), (count,), "restore"))
-    return _linear(engine, Combine((1,) * s.parties), *inputs)
+    return [
+        engine.record(Input(i, give if i == engine.protocol.me else None), (), (count,), "restore") for i in members
+    ]
 
 
 def _random(engine: Engine, name: str) -> Wire:
     """A random number that nobody knows, shape (1,): LENGTH random bits, 2^-40 from uniform."""
     digits = engine.record(RandomBits((LENGTH,)), (), (LENGTH,), name)
-    weights = np.uint64(1) << np.arange(LENGTH, dtype=np.uint64)
-    return _linear(engine, Sum((0,), True), _linear(engine, With(Elementwise(), weights), digits))
+    powers = np.uint64(1) << np.arange(LENGTH, dtype=np.uint64)
+    return _linear(engine, Sum((0,), True), _linear(engine, With(Elementwise(), powers), digits))
 
 
 def _linear(engine: Engine, map: LinearMap, *inputs: Wire) -> Wire:

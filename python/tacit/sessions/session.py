@@ -87,7 +87,7 @@ class Session:
     @property
     def survivors(self) -> tuple[int, ...]:
         """The parties that are still there. It changes in the same line of the script at all of them."""
-        return self._protocol.members if self.engine.recovery is None else self.engine.recovery.members
+        return self.engine.members
 
     @property
     def losses(self) -> list[PartyLost]:
@@ -207,10 +207,12 @@ class Session:
         return x
 
     def restore(self, saved: Any) -> Any:
-        """Secrets that were saved (by pickle or torch.save, in this session or an earlier one of the same parties).
+        """Secrets that were saved (by pickle or torch.save, in this session or an earlier one).
 
-        `saved`: what was loaded, alone or in lists, tuples and dictionaries, such as a state_dict. Every party loads the file
-        that it wrote itself; `CheatingDetected` if one brings other shares than it saved.
+        `saved`: what was loaded, alone or in lists, tuples and dictionaries, such as a state_dict. Every party loads a file that
+        one of the parties wrote, no two the same. All who saved have to bring theirs; of what was saved under shamir, t + 1 of
+        them: `BadInput` if there are fewer. `CheatingDetected` if one brings other shares than were saved. What protects the
+        values from then on is this session's protocol.
         """
         found = list(saving.leaves(saved))
         numbers = dict(zip(map(id, found), saving.restore(self.arithmetic, found), strict=True))

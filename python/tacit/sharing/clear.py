@@ -95,7 +95,7 @@ class Clear(Protocol):
 
         return plan.task(run, (), wire.label)
 
-    def summand(self, share: Share) -> Field:
+    def kept(self, share: Share) -> Field:
         return share[0] if self.me == 0 else np.zeros_like(share[0])
 
     def reveal(self, shares: Sequence[Share]) -> Rounds:

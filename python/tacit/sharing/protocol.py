@@ -161,8 +161,14 @@ class Protocol(ABC):
         )
 
     @abstractmethod
-    def summand(self, share: Share) -> Field:
-        """What this party adds to the sum, over all parties, that is the value."""
+    def kept(self, share: Share) -> Field:
+        """The part of a value that this party keeps beyond the session: all add up to it, or it lies on a polynomial with them
+        (`sharing.polynomials`) of which `needed` determine it."""
+
+    @property
+    def needed(self) -> int:
+        """Parts that put a value together; all of them, where they add up to it."""
+        return self.parties
 
     # Interaction outside graphs.
 

@@ -194,8 +194,12 @@ class Shamir(OpeningProtocol):
     def opening_cost(self, count: int) -> tuple[int, int]:
         return self.shares.open_cost(count)
 
-    def summand(self, share: Share) -> Field:
-        return field.scale(share[0], self.shares.total[self.me])
+    def kept(self, share: Share) -> Field:
+        return share[0]
+
+    @property
+    def needed(self) -> int:
+        return self.threshold + 1
 
     def unchecked(self) -> int:
         return self._verifier.pending

@@ -99,7 +99,7 @@ class Spdz(MaskedProtocol):
             yield Exchange({i: [mine] for i in others}, {})
         return mine
 
-    def summand(self, share: Share) -> Field:
+    def kept(self, share: Share) -> Field:
         return share[0]
 
     def received_input(self, value: Field, owner: int) -> Rounds:

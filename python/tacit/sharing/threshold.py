@@ -165,8 +165,6 @@ class Shares:
         self._deals = {i: self._dealing(i) for i in self.members}
         self._reduce = weights([point(i) for i in group.multipliers], 0)
         self._from(group.nearest())
-        self.total = dict(zip(self.members, weights([point(i) for i in self.members], 0), strict=True))
-        """w_i with x = sum w_i x_i over all members."""
 
     def burn(self) -> None:
         """Forget the generators: nothing can be dealt or opened after it."""
