@@ -34,6 +34,16 @@ def test_a_loss_at_any_round(what):
         assert [loss.party for loss in outcome.sessions[0].losses] == [4]
 
 
+@pytest.mark.parametrize("sets", [0, 4])
+def test_a_loss_where_random_numbers_are_extracted(sets):
+    """Pools are thrown away; with 4 sets, those that are left draw from keys of sets, of which five parties had one more."""
+    total = max(rounds(compute, 5, 1, sets=sets).values())
+    for number in some(total, 5):
+        outcome = run(compute, 5, 1, {4: at(number, "die")}, timeout=0.4, sets=sets)
+        right(outcome, 0, 1, 2, 3)
+        assert all(len(outcome.sessions[i].engine.protocol.group.sets) == sets for i in range(4))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("what", ["die", "hang"])

@@ -50,6 +50,15 @@ def test_a_party_comes_back(party, what):
     assert all(np.abs(np.array(r) - RIGHT).max() < 1e-2 for _, _, r in seen)
 
 
+@pytest.mark.parametrize("protocol", ["shamir", "shamir-corrected"])
+def test_a_party_comes_back_where_random_numbers_are_extracted(protocol):
+    outcome = Nodes(long, 4, 1, once(2, 60), protocol=protocol, timeout=1.0, away=0.5, sets=0).run()
+    assert not outcome.errors
+    seen = outcome.results[2]
+    assert len(outcome.sessions[2]) == 2 and all(outcome.results[i] == seen for i in range(4))
+    assert all(np.abs(np.array(r) - RIGHT).max() < 1e-2 for _, _, r in seen)
+
+
 def test_a_party_comes_back_where_openings_are_corrected():
     """What was opened under masks before it came is opened again under masks of which it has shares."""
 

@@ -1,7 +1,5 @@
 """Shamir's shares: the conformance suite for several n and t, what a share shows, what material is, and what it costs."""
 
-import math
-
 import numpy as np
 import pytest
 
@@ -12,9 +10,12 @@ from tacit.field import P
 from tacit.sharing import verification
 from tacit.sharing.layouts import layout, of_length
 from tacit.sharing.polynomials import liars, on_polynomial, point, weights
+from tacit.sharing.randomness import SETS, chosen
 from tacit.sharing.requests import (
     BitsRequest,
     ComparisonRequest,
+    InputMask,
+    MaskRequest,
     TruncationRequest,
 )
 from tacit.sharing.shamir_material import expected_bytes
@@ -55,7 +56,7 @@ def test_other_settings(name, parties, threshold):
     protocol.everywhere(results, right, field.mul(right, right))
 
 
-@pytest.mark.parametrize(("parties", "threshold"), [(2, 1), (3, 2), (5, 3), (5, 0), (30, 10)])
+@pytest.mark.parametrize(("parties", "threshold"), [(2, 1), (3, 2), (5, 3), (5, 0), (30, 15)])
 def test_too_many_colluders_are_refused(parties, threshold):
     with pytest.raises(ConfigurationError, match="parties"):
         shamir(lambda s: None, parties, threshold)
@@ -77,10 +78,9 @@ def opened(shares):
     return total
 
 
-@pytest.mark.parametrize("parties", [3, 5])
-def test_material(parties):
+@pytest.mark.parametrize(("parties", "sets", "spread"), [(3, None, 3), (5, None, 10), (5, 0, 3)])
+def test_material(parties, sets, spread):
     """Each request's equation, over all shares put together."""
-    spread = {3: 3, 5: 10}[parties]
     t = Rounding.alone(16, spread).digits
     asked = [
         BitsRequest(0, (500,)),
@@ -94,7 +94,7 @@ def test_material(parties):
         source = session.engine.source
         return [m.shares for m in source.take(source.request(asked))]
 
-    results = shamir(work, parties, (parties - 1) // 2)
+    results = shamir(work, parties, (parties - 1) // 2, sets=sets)
     values = [
         [opened([r[k][place][0] for r in results]) for place in range(len(results[0][k]))] for k in range(len(asked))
     ]
@@ -120,15 +120,20 @@ def test_material(parties):
     assert not np.logical_and.reduce(leading[:4]).any()
 
 
-@pytest.mark.parametrize(("parties", "threshold"), [(3, 1), (4, 1), (5, 2), (7, 2)])
-def test_what_material_costs(parties, threshold):
+@pytest.mark.parametrize(
+    ("parties", "threshold", "sets"),
+    [(3, 1, SETS), (4, 1, SETS), (5, 2, SETS), (7, 2, SETS), (4, 1, 0), (5, 2, 0)],
+)
+def test_what_material_costs(parties, threshold, sets):
     """As declared (for `tacit plan`), up to checks and headers, when all parties' bytes are taken together."""
-    t = Rounding.alone(16, math.comb(parties, threshold)).digits
+    t = Rounding.alone(16, chosen(parties, threshold, sets).summands(parties, threshold)).digits
     asked = [
         BitsRequest(0, (9000,)),
         TruncationRequest(1, (4000,), 16, t),
         ComparisonRequest(2, (2000,), 18),
         ComparisonRequest(3, (1000,), 41),
+        MaskRequest(4, (20000,)),
+        InputMask(5, (3000,), 1),
     ]
 
     def work(session):
@@ -138,8 +143,8 @@ def test_what_material_costs(parties, threshold):
             source.take(source.request([r]))
         return session.meter.since(before).total.sent
 
-    sent = sum(shamir(work, parties, threshold))
-    expected = sum(expected_bytes(r, parties, threshold) for r in asked) * parties * (parties - 1)
+    sent = sum(shamir(work, parties, threshold, sets=sets))
+    expected = sum(expected_bytes(r, parties, threshold, sets) for r in asked) * parties * (parties - 1)
     assert expected <= sent <= 1.15 * expected
 
 

@@ -36,6 +36,7 @@ def run(
     latency: float | None = None,
     bandwidth: float | None = None,
     threshold: int | None = None,
+    sets: int | None = None,
     on_loss: str = "continue",
     args: Sequence[Any] = (),
     wrap: Wrap | None = None,
@@ -49,6 +50,7 @@ def run(
     one fails, the others are stopped, and the error of the one that failed first is raised.
 
     `threshold`: how many parties may collude under a protocol for an honest majority; by default as many as it withstands.
+    `sets`: above how many sets of parties random numbers are not drawn from keys of sets (`sharing.randomness`).
     `latency` (milliseconds one way) and `bandwidth` (Mbit/s of each party) emulate a slow network between the parties.
     For tests: `wrap(channel, me)` replaces a party's channel, `source(me, parties)` its source of correlations.
     """
@@ -64,6 +66,7 @@ def run(
         latency=latency,
         bandwidth=bandwidth,
         threshold=threshold,
+        sets=sets,
         on_loss=on_loss,
     )
     kind = protocol_kind(protocol, parties, threshold)

@@ -29,7 +29,8 @@ class Options:
     """Of each party's line, in Mbit/s."""
     threshold: int | None = None
     """How many colluding parties a protocol that assumes a majority withstands; None: as many as there can be."""
-
+    sets: int | None = None
+    """Keys of sets at most of such a protocol (`sharing.randomness`); None: as many as are cheaper than what they save."""
     on_loss: str = "continue"
     """What happens when parties are lost and the protocol can go on: "continue", or "raise" for the script to decide."""
 
@@ -43,6 +44,7 @@ class Options:
             "guard": f"every {self.guard} steps",
             "seed": str(self.seed),
             "threshold": str(self.threshold),
+            "keys of sets": str(self.sets),
             "on loss": self.on_loss,
             "timeout": f"{self.timeout:g} s",
             "emulated line": f"{self.latency} ms, {self.bandwidth} Mbit/s",

@@ -30,6 +30,7 @@ class Setting:
     session: bytes
     hub: int | None = None
     threshold: int | None = None
+    sets: int | None = None
 
 
 @dataclass(frozen=True)
@@ -67,17 +68,23 @@ def _spdz(s: Setting) -> "Protocol":
 def _shamir(s: Setting) -> "Protocol":
     from tacit.sharing.shamir import Shamir
 
-    return Shamir(s.me, s.parties, _threshold("shamir", s), s.session)
+    return Shamir(s.me, s.parties, _threshold("shamir", s), s.session, _sets(s))
 
 
 def _corrected(s: Setting) -> "Protocol":
     from tacit.sharing.corrected import Corrected
 
-    return Corrected(s.me, s.parties, _threshold("shamir-corrected", s), s.session)
+    return Corrected(s.me, s.parties, _threshold("shamir-corrected", s), s.session, _sets(s))
 
 
 def _threshold(name: str, s: Setting) -> int:
     return REGISTRY[name].threshold(s.parties) if s.threshold is None else s.threshold
+
+
+def _sets(s: Setting) -> int:
+    from tacit.sharing.randomness import SETS
+
+    return SETS if s.sets is None else s.sets
 
 
 def _clear(s: Setting) -> "Protocol":

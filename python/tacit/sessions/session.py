@@ -59,7 +59,9 @@ class Session:
         """
         self.me, self.parties, self.protocol, self.options = me, parties, options.protocol, options
         kind = protocol_kind(options.protocol, parties, options.threshold)
-        self._protocol = kind.make(Setting(me, parties, source, session, hub_of(options.topology), options.threshold))
+        self._protocol = kind.make(
+            Setting(me, parties, source, session, hub_of(options.topology), options.threshold, options.sets)
+        )
         if channel is not None and self._protocol.fewest is not None:
             channel = Viewed(channel)
         ask = checked_policy(options.on_loss) == "raise"

@@ -24,6 +24,7 @@ from tacit.sharing.masks import Opening
 from tacit.sharing.operations import Input, OutputMask
 from tacit.sharing.plan import Exchange, Plan, Rounds, Task, received
 from tacit.sharing.polynomials import liars, on_polynomial, point
+from tacit.sharing.randomness import SETS
 from tacit.sharing.shamir import Shamir
 from tacit.sharing.shamir_material import Drive, Held, ShamirSource
 from tacit.sharing.source import Source
@@ -43,8 +44,15 @@ class CorrectedShares(Shares):
 
     def __init__(self, group: Group, phase: str, suspected: set[int]) -> None:
         super().__init__(group, phase)
+        # Random numbers are made by strict openings: there a wrong share may be what somebody else dealt.
+        self._strict = Shares(group, f"{phase}, random numbers")
+        self.randomness = self._strict.randomness
         self.suspected = suspected
         self._from(group.nearest(suspected))
+
+    def burn(self) -> None:
+        super().burn()
+        self._strict.burn()
 
     @property
     def remaining(self) -> tuple[int, int]:
@@ -84,7 +92,7 @@ class Corrected(MaskedProtocol, Shamir):
     binary_unit = 0
     shares: CorrectedShares
 
-    def __init__(self, me: int, parties: int, threshold: int, session: bytes) -> None:
+    def __init__(self, me: int, parties: int, threshold: int, session: bytes, sets: int = SETS) -> None:
         if parties < 3 * threshold + 1:
             raise ConfigurationError(
                 f"protocol {self.name} with {parties} parties and a threshold of {threshold}: it takes 3 t + 1 parties to "
@@ -94,7 +102,7 @@ class Corrected(MaskedProtocol, Shamir):
         self._held: Held = WeakKeyDictionary()
         self._openers: WeakSet[Task] = WeakSet()
         """What opens values in this step."""
-        super().__init__(me, parties, threshold, session)
+        super().__init__(me, parties, threshold, session, sets)
 
     def _shared(self, phase: str) -> CorrectedShares:
         return CorrectedShares(self.group, phase, self.suspected)
@@ -105,8 +113,7 @@ class Corrected(MaskedProtocol, Shamir):
         return self._source
 
     def chances(self) -> list[tuple[int, str, int]]:
-        checks = self.checks + (self._source.checks if self._source else 0)
-        return [(checks, "checks of material", -51), (self.openings, "openings", -60)]
+        return [(self._checked(), "checks of material", -51), (self.openings, "openings", -60)]
 
     def others(self) -> list[int]:
         return self.group.others

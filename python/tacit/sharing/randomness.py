@@ -3,22 +3,43 @@
 Keys of sets (Cramer, Damgard and Ishai 2005): for each set A of n - t parties a key that its members know; r_A drawn from it,
     [r]_i = sum over A with i of f_A(i) r_A,    f_A(0) = 1,  f_A = 0 outside A,  deg f_A = t.
 Any t parties miss the key of the set of all others. Nothing is sent, and honest parties cannot be made to hold other shares.
+
+For more sets than `SETS`, extraction (Damgard and Nielsen 2007): every party i deals a uniform [s_i],
+    [r_j] = sum_i m_ji [s_i],   j < n - t,      m_ji: the value at n + j of the i-th polynomial of Lagrange for 0 ... n - 1
+The matrix is hyper-invertible (Beerliova-Trubiniova and Hirt 2008): whatever t of the s_i are, the n - t others make the r_j
+uniform. That the [r_j] are of degree t is verified by a random combination of all under a mask (`sharing.verification`): it costs
+one number for each batch, where opening 2 t of n combinations, as they do, would leave n - 2 t of them.
+Bounded integers are dealt there as bits by t + 1 parties, one of them honest, and b b = b is verified: rho_i = <digits, b>.
 """
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tacit import _core
 from tacit.field import Field, P
+from tacit.sharing.forms import Elementwise
 from tacit.sharing.plan import Exchange
-from tacit.sharing.polynomials import point, weights
+from tacit.sharing.polynomials import Interpolation, combined, point, weights
+from tacit.sharing.verification import Verifier
 
 if TYPE_CHECKING:
     from tacit.sharing.threshold import Shares
-    from tacit.sharing.verification import Verifier
+
+SETS = 100
+"""Keys of sets at most: with more, a number drawn from each is dearer than one that is dealt (docs/decisions/0010)."""
+BATCH = 1 << 10
+"""Random numbers extracted at once at least."""
+SPENT = 4
+"""Numbers of a batch that its check takes: for a coin, and a mask."""
+MOST = 1 << 22
+"""Bits verified at once at most: it bounds the memory that a check takes."""
+ELEMENTWISE = Elementwise()
 
 Bounded = tuple[int, int, int]
 """How many sums of integers, of [0, below) each, and the low bits to drop (0: nothing is truncated)."""
@@ -27,6 +48,9 @@ Sums = tuple[Field, Field | None]
 
 class Randomness(ABC):
     """One party's side in one phase. All parties ask for the same in the same order."""
+
+    checks: int = 0
+    """Verifications that it rests on, so far."""
 
     @abstractmethod
     def __init__(self, shares: "Shares") -> None: ...
@@ -41,12 +65,22 @@ class Randomness(ABC):
     def summands(parties: int, threshold: int) -> int:
         """K: integers in a sum of bounded ones."""
 
+    @staticmethod
+    @abstractmethod
+    def random_bytes(parties: int, threshold: int) -> int:
+        """What all parties together send for one random number; checks, and what is left of a batch, aside."""
+
+    @staticmethod
+    @abstractmethod
+    def integers_bytes(below: int, drop: int, parties: int, threshold: int) -> int:
+        """The same for one sum of bounded integers."""
+
     @abstractmethod
     def random(self, count: int) -> Generator[Exchange, Any, Field]:
         """[r], r uniform over F_p and unknown to any t parties."""
 
     @abstractmethod
-    def integers(self, asked: Sequence[Bounded], verifier: "Verifier") -> Generator[Exchange, Any, list[Sums]]:
+    def integers(self, asked: Sequence[Bounded], verifier: Verifier) -> Generator[Exchange, Any, list[Sums]]:
         """[sum of K integers of [0, below)], and [sum of each of them >> drop] if drop > 0. One of them at least is uniform to
         any t parties. What was dealt for it is verified."""
 
@@ -70,11 +104,19 @@ class SetKeys(Randomness):
     def summands(parties: int, threshold: int) -> int:
         return math.comb(parties, threshold)
 
+    @staticmethod
+    def random_bytes(parties: int, threshold: int) -> int:
+        return 0
+
+    @staticmethod
+    def integers_bytes(below: int, drop: int, parties: int, threshold: int) -> int:
+        return 0
+
     def random(self, count: int) -> Generator[Exchange, Any, Field]:
         yield from ()
         return self._drawn.below(count, P)
 
-    def integers(self, asked: Sequence[Bounded], verifier: "Verifier") -> Generator[Exchange, Any, list[Sums]]:
+    def integers(self, asked: Sequence[Bounded], verifier: Verifier) -> Generator[Exchange, Any, list[Sums]]:
         """An integer for each set: honest members draw the same, so that none needs a proof."""
         yield from ()
         return [self._sum(*one) for one in asked]
@@ -86,3 +128,142 @@ class SetKeys(Randomness):
 
     def burn(self) -> None:
         self._drawn = _core.Joint([], [])
+
+
+class Extracted(Randomness):
+    def __init__(self, shares: "Shares") -> None:
+        self._shares = shares
+        parties = len(shares.members)
+        self._matrix = hyper_invertible(parties)[: parties - shares.threshold]
+        self._pool = np.zeros(0, np.uint64)
+        self._turn = 0
+
+    @staticmethod
+    def sets(members: Sequence[int], threshold: int) -> list[tuple[int, ...]]:
+        return []
+
+    @staticmethod
+    def summands(parties: int, threshold: int) -> int:
+        return threshold + 1
+
+    @staticmethod
+    def random_bytes(parties: int, threshold: int) -> int:
+        return 8 * parties * (parties - 1 - threshold) // (parties - threshold)
+
+    @staticmethod
+    def integers_bytes(below: int, drop: int, parties: int, threshold: int) -> int:
+        return 8 * (threshold + 1) * (parties - 1 - threshold) * len(Digits(below, drop).weights)
+
+    def random(self, count: int) -> Generator[Exchange, Any, Field]:
+        """Three rounds more when the pool has to be filled."""
+        while len(self._pool) < count:
+            yield from self._more(count - len(self._pool))
+        taken, self._pool = self._pool[:count], self._pool[count:]
+        return taken
+
+    def _more(self, count: int) -> Generator[Exchange, Any, None]:
+        """`count` numbers more. Its check takes some that may be of this batch: nobody knew them when it was dealt."""
+        self.checks += 1
+        shares = self._shares
+        rows = -(-(max(count, BATCH) + SPENT) // len(self._matrix))
+        dealt = yield from shares.deal(shares.members, shares.private.field(rows), (rows,))
+        made = np.concatenate([combined(row, [dealt[i] for i in shares.members]) for row in self._matrix])
+        self._pool = np.concatenate([self._pool, made])
+        verifier = Verifier(shares)
+        verifier.dealt(made)
+        yield from verifier.check()
+
+    def integers(self, asked: Sequence[Bounded], verifier: Verifier) -> Generator[Exchange, Any, list[Sums]]:
+        digits = [Digits(below, drop) for _, below, drop in asked]
+        lengths = [len(d.weights) * count for d, (count, _, _) in zip(digits, asked, strict=True)]
+        bits = yield from self._bits(asked, digits, sum(lengths), verifier)
+        ends = np.cumsum(lengths, dtype=np.int64)
+        return [
+            d.sums(bits[end - length : end].reshape(len(d.weights), count))
+            for d, length, end, (count, _, _) in zip(digits, lengths, ends, asked, strict=True)
+        ]
+
+    def _bits(
+        self, asked: Sequence[Bounded], digits: Sequence["Digits"], length: int, verifier: Verifier
+    ) -> Generator[Exchange, Any, Field]:
+        """The bits of this party's integers, and those of the other dealers, added up."""
+        shares, members = self._shares, self._shares.members
+        dealers = [members[(self._turn + i) % len(members)] for i in range(shares.threshold + 1)]
+        self._turn += 1
+        mine = None
+        if shares.me in dealers:
+            drawn = [
+                d.bits(shares.private.below(count, d.below)) for d, (count, _, _) in zip(digits, asked, strict=True)
+            ]
+            mine = np.concatenate([np.zeros(0, np.uint64), *(d.reshape(-1) for d in drawn)])
+        summed = [np.zeros(0, np.uint64)]
+        piece = MOST // len(dealers)
+        for start in range(0, length, piece):
+            stop = min(start + piece, length)
+            dealt = yield from shares.deal(dealers, None if mine is None else mine[start:stop], (stop - start,))
+            each = [dealt[i] for i in dealers]
+            for bits in each:
+                verifier.dealt(bits)
+                verifier.equals(ELEMENTWISE, bits, bits, bits)
+            self.checks += 1
+            yield from verifier.check()
+            summed.append(combined([1] * len(each), each))
+        return np.concatenate(summed)
+
+    def burn(self) -> None:
+        self._pool = np.zeros(0, np.uint64)
+
+
+def hyper_invertible(size: int) -> list[list[int]]:
+    """A square matrix all of whose square submatrices are invertible: from a polynomial's values at some points to others."""
+    points = Interpolation(range(size))
+    return [points.at(size + j) for j in range(size)]
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Integers of [0, below) as sums of weighted bits, so that `drop` low bits can be told from the others.
+
+    Whatever the bits are, the sum is below `below` if that is 2^drop at most, else below the next multiple of 2^drop.
+    """
+
+    below: int
+    drop: int
+
+    @property
+    def low(self) -> int:
+        """Bits that stand for themselves."""
+        return self.drop if self.below > 1 << self.drop else 0
+
+    @property
+    def whole(self) -> int:
+        """What the rest is below."""
+        return -(-self.below >> self.low)
+
+    @property
+    def weights(self) -> list[int]:
+        """1, 2, 4 ... and at last what reaches the largest number and no further."""
+        if self.whole == 1:
+            return []
+        length = (self.whole - 1).bit_length() - 1
+        return [1 << j for j in range(self.low + length)] + [(self.whole - (1 << length)) << self.low]
+
+    def bits(self, values: Field) -> Field:
+        """Along the first axis; `values` are below `below`."""
+        if not self.weights:
+            return np.zeros((0, *values.shape), np.uint64)
+        *binary, last = self.weights
+        top = values >= np.uint64(1 << len(binary))
+        rest = values - top * np.uint64(last)
+        return np.stack([*(rest >> np.uint64(j) & np.uint64(1) for j in range(len(binary))), top.astype(np.uint64)])
+
+    def sums(self, bits: Field) -> Sums:
+        """[sum of the integers], and of what is left of them without the `drop` low bits (if any are dropped), from [bits]."""
+        base = np.zeros(bits.shape[1:], np.uint64)
+        high = combined([1, *(w >> self.drop for w in self.weights)], [base, *bits]) if self.drop else None
+        return combined([1, *self.weights], [base, *bits]), high
+
+
+def chosen(parties: int, threshold: int, sets: int = SETS) -> type[Randomness]:
+    """By how many sets there are. (With fewer, what is drawn from their keys is cheaper.)"""
+    return SetKeys if math.comb(parties, threshold) <= sets else Extracted

@@ -25,6 +25,7 @@ from tacit.sharing.masks import Mask
 from tacit.sharing.opening import OpeningProtocol
 from tacit.sharing.operations import Bilinear, Input, OutputMask, Truncate
 from tacit.sharing.plan import OpeningRecord, Plan, Rounds, Task
+from tacit.sharing.randomness import SETS
 from tacit.sharing.requests import Share
 from tacit.sharing.shamir_material import Drive, ShamirSource
 from tacit.sharing.source import Source
@@ -41,8 +42,9 @@ class Shamir(OpeningProtocol):
     unit = (1,)
     leading = 60
 
-    def __init__(self, me: int, parties: int, threshold: int, session: bytes) -> None:
-        self.group = Group(me, range(parties), threshold, session)
+    def __init__(self, me: int, parties: int, threshold: int, session: bytes, sets: int = SETS) -> None:
+        """`sets`: see `Group`."""
+        self.group = Group(me, range(parties), threshold, session, sets)
         self.me, self.parties, self.threshold = me, parties, threshold
         self.ledger: list[OpeningRecord] = []
         self.openings = 0
@@ -61,9 +63,13 @@ class Shamir(OpeningProtocol):
 
     def chances(self) -> list[tuple[int, str, int]]:
         return [
-            (self.checks + self._source.checks if self._source else self.checks, "checks", -51),
+            (self._checked(), "checks", -51),
             (self.openings, "openings", -60),
         ]
+
+    def _checked(self) -> int:
+        """Checks of all phases."""
+        return self.checks + self.shares.randomness.checks + (self._source.checks if self._source else 0)
 
     @property
     def members(self) -> tuple[int, ...]:
@@ -81,10 +87,9 @@ class Shamir(OpeningProtocol):
 
     def view(self, members: Sequence[int]) -> None:
         pending = self._verifier.mark()
-        if self._source is not None:
-            self.checks += self._source.checks
+        self.checks = self._checked()
         self.shares.burn()
-        self.group = Group(self.me, members, self.threshold, self.group.session)
+        self.group = self.group.among(members)
         self._started(self._shared("none"))
         self._verifier.back(pending)
 

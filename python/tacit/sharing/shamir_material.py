@@ -1,15 +1,14 @@
 """What the parties of `sharing.shamir` make by themselves: random bits, masks and their products, verified before they are used.
 
     b = (1 + s) / 2,  s = s_0 s_1 ... s_t,  s_i = 1 or -1 dealt by one party;   verified: the products, and s s = 1
-    rho = sum over A of rho_A,       rho_A in [0, M) drawn from the key of A (`sharing.threshold`): below M without any proof
+    rho = sum of K integers,         of [0, M) each, one of them at least known to no cheater (`sharing.randomness`)
     truncation, comparison:          r = R M + rho with R of random bits (`sharing.truncation`, `sharing.comparison`)
     more than 21 bits:               r = R M + Q W + rho (`sharing.layouts`): the product of Q's bits is opened, and must be 0
-    any mask A, and [f(A, B)]:       A from the keys of all sets; for an input opened to its owner; products reduced and verified
-One of t + 1 parties is honest, so s is its sign times 1 or -1, and one set has no cheater in it: R and rho are uniform to any t
-parties. A bit hides as long as it is a bit: what goes into masks is checked before they are given out. Bits left over are kept.
+    any mask A, and [f(A, B)]:       A a random number; for an input opened to its owner; products reduced and verified
+One of t + 1 parties is honest, so s is its sign times 1 or -1: R and rho are uniform to any t parties. A bit hides
+as long as it is a bit: what goes into masks is checked before they are given out. Bits left over are kept.
 """
 
-import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -23,7 +22,7 @@ from tacit.sharing.layouts import of_length
 from tacit.sharing.masks import Expression, Mask
 from tacit.sharing.plan import Exchange, Rounds
 from tacit.sharing.polynomials import combined
-from tacit.sharing.randomness import Sums
+from tacit.sharing.randomness import MOST, SETS, Sums, chosen
 from tacit.sharing.requests import (
     LEADING,
     BitsRequest,
@@ -43,8 +42,6 @@ from tacit.sharing.verification import Verifier
 
 BATCH = 1 << 12
 """Bits made at once at least."""
-MOST = 1 << 22
-"""Bits verified at once at most: it bounds the memory that a check takes."""
 SPARE = 8
 """Numbers drawn beyond those that are needed."""
 ELEMENTWISE = Elementwise()
@@ -71,8 +68,12 @@ class ShamirSource(Source):
         self._numbers: dict[int, list[Field]] = {}
         """Bits of Q by the number of the request."""
         self._turn = 0
-        self.checks = 0
+        self._checks = 0
         self.summands = shares.group.summands
+
+    @property
+    def checks(self) -> int:
+        return self._checks + self._shares.randomness.checks
 
     def request(self, requests: Sequence[Request]) -> Ticket:
         return Ticket(requests)
@@ -112,7 +113,7 @@ class ShamirSource(Source):
 
     def _more(self, count: int) -> Rounds:
         """`count` verified bits more."""
-        self.checks += 1
+        self._checks += 1
         shares, members = self._shares, self._shares.members
         dealers = [members[(self._turn + i) % len(members)] for i in range(shares.threshold + 1)]
         self._turn += 1
@@ -151,7 +152,7 @@ class ShamirSource(Source):
 
     def _full(self, bits: Field) -> Rounds:
         """The product of the bits along the first axis, verified, then opened."""
-        self.checks += 1
+        self._checks += 1
         while len(bits) > 1:
             h = len(bits) // 2
             z = yield from self._shares.reduce(field.mul(bits[:h], bits[h : 2 * h]))
@@ -175,18 +176,10 @@ class ShamirSource(Source):
         flat = yield from self._shares.random((sum(size(r.shape) for r in uniform),))
         for r, part in zip(uniform, _split(flat, uniform), strict=True):
             found[r] = part, None
-        masked = {r: rounding for r in requests if (rounding := self._rounding(r)) is not None}
+        masked = {r: rounding for r in requests if (rounding := rounding_of(r, self.summands)) is not None}
         asked = [(size(r.shape), of_length(x.digits).unit, x.bits) for r, x in masked.items()]
         sums = yield from self._shares.randomness.integers(asked, self._verifier)
         return found | dict(zip(masked, sums, strict=True))
-
-    def _rounding(self, r: Request) -> Rounding | None:
-        match r:
-            case TruncationRequest():
-                return Rounding(r.bits, r.digits, self.summands)
-            case ComparisonRequest():
-                return Rounding(r.drop, r.bits, self.summands)
-        return None
 
     def _made(self, r: Request, drawn: Sums | None) -> tuple[tuple[Field, ...], ...]:
         bits = self._taken(bits_of(r, self.summands) // max(1, size(r.shape)), r.shape)
@@ -196,7 +189,7 @@ class ShamirSource(Source):
         assert drawn is not None, f"shamir does not ask for a {type(r).__name__}"
         low, high = (None if part is None else part.reshape(r.shape) for part in drawn)
         assert low is not None
-        if (rounding := self._rounding(r)) is None:
+        if (rounding := rounding_of(r, self.summands)) is None:
             return ((low,),)
         mask = _weighted(low, bits, of_length(len(bits)).weights())
         ends = () if high is None else ((bits[-1],), (_weighted(high, bits, rounding.weights),))
@@ -218,7 +211,7 @@ class ShamirSource(Source):
 
     def _products(self, requests: Sequence[ProductRequest]) -> Rounds:
         """One reduction for all of them, verified."""
-        self.checks += 1
+        self._checks += 1
         operands = [(r.form, _value(r.x, self._held), _value(r.y, self._held)) for r in requests]
         local = [form(x, y).reshape(-1) for form, x, y in operands]
         reduced = yield from self._shares.reduce(np.concatenate(local))
@@ -249,6 +242,16 @@ def _weighted(base: Field, bits: Sequence[Field], factors: Sequence[int]) -> Fie
     return combined([1, *factors], [base, *bits])
 
 
+def rounding_of(r: Request, summands: int) -> Rounding | None:
+    """How r of a truncation or a comparison is made."""
+    match r:
+        case TruncationRequest():
+            return Rounding(r.bits, r.digits, summands)
+        case ComparisonRequest():
+            return Rounding(r.drop, r.bits, summands)
+    return None
+
+
 def bits_of(r: Request, summands: int) -> int:
     """Random bits that the material for a request takes, those of numbers Q aside."""
     match r:
@@ -261,21 +264,26 @@ def bits_of(r: Request, summands: int) -> int:
     return 0
 
 
-def expected_bytes(r: Request, parties: int, threshold: int) -> int:
-    """What a party sends each other one for it, on average; what is left of a batch, and checks, aside."""
-    n, t, summands = parties, threshold, math.comb(parties, threshold)
+def expected_bytes(r: Request, parties: int, threshold: int, sets: int = SETS) -> int:
+    """What a party sends each other one for it, on average; what is left of a batch, and checks, aside. `sets`: see `Group`."""
+    n, t, randomness = parties, threshold, chosen(parties, threshold, sets)
     reduced = 8 * (2 * t + 1) * (n - 1 - t)  # for one product, all parties together
     bit = 8 * (t + 1) * (n - 1 - t) + t * reduced
     opened = 8 * n * (n - 1)
     each = 0
     if more := unlike_ones(r):
         each += more * bit + (more - 1) * reduced + opened
-    total = bits_of(r, summands) * bit + each * size(r.shape)
     match r:
         case ProductRequest():
-            total += reduced * size(r.shape)
+            each += reduced
+        case MaskRequest():
+            each += randomness.random_bytes(n, t)
         case InputMask():
-            total += opened // n * size(r.shape)
+            each += randomness.random_bytes(n, t) + opened // n
+    summands = randomness.summands(n, t)
+    if (rounding := rounding_of(r, summands)) is not None:
+        each += randomness.integers_bytes(of_length(rounding.digits).unit, rounding.bits, n, t)
+    total = bits_of(r, summands) * bit + each * size(r.shape)
     return total // (n * (n - 1))
 
 

@@ -12,7 +12,6 @@ Random numbers that nobody knows: `sharing.randomness`.
 """
 
 import hashlib
-import math
 import secrets
 from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,10 +23,8 @@ from tacit.errors import CheatingDetected, ConfigurationError, Mismatch
 from tacit.field import Field, size
 from tacit.sharing.plan import Exchange, Rounds, received
 from tacit.sharing.polynomials import combined, liars, on_polynomial, point, weights
-from tacit.sharing.randomness import Randomness, SetKeys
+from tacit.sharing.randomness import SETS, chosen
 
-SETS = 2000
-"""Keys of subsets at most."""
 KEY = 32
 
 
@@ -48,23 +45,23 @@ class Group:
     Who is lost takes its point along: the shares of the others stay what they are.
     """
 
-    def __init__(self, me: int, members: Sequence[int], threshold: int, session: bytes) -> None:
+    def __init__(self, me: int, members: Sequence[int], threshold: int, session: bytes, most: int = SETS) -> None:
+        """`most`: keys of sets at most; where there would be more, random numbers are extracted (`sharing.randomness`)."""
         parties = len(members)
         if threshold < 1 or parties < 2 * threshold + 1:
             raise ConfigurationError(
                 f"protocol shamir with {parties} parties and a threshold of {threshold}: it takes 2 t + 1 parties to withstand "
                 f"t >= 1 of them; choose a threshold from 1 to {(parties - 1) // 2}, or start more parties (three at least)"
             )
-        if math.comb(parties, threshold) > SETS:
-            raise ConfigurationError(
-                f"protocol shamir with {parties} parties and a threshold of {threshold}: the parties would need "
-                f"{math.comb(parties, threshold)} keys of subsets, and {SETS} are the most; choose a smaller threshold"
-            )
         self.me, self.members, self.threshold, self.session = me, tuple(members), threshold, session
         self.others = [i for i in self.members if i != me]
-        self.randomness: type[Randomness] = SetKeys
+        self.most, self.randomness = most, chosen(parties, threshold, most)
         self.sets = self.randomness.sets(self.members, threshold)
         self.seeds = Seeds()
+
+    def among(self, members: Sequence[int]) -> "Group":
+        """The same of other members, with no keys yet."""
+        return Group(self.me, members, self.threshold, self.session, self.most)
 
     @property
     def summands(self) -> int:

@@ -12,7 +12,7 @@ Errors (Schwartz and Zippel): weights 3 / p, each shortening (2 k) / (p - 2 k); 
 """
 
 from collections.abc import Generator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +22,9 @@ from tacit.field import Field, P
 from tacit.sharing.forms import Form
 from tacit.sharing.plan import Exchange, Rounds
 from tacit.sharing.polynomials import Interpolation, combined
-from tacit.sharing.threshold import Shares
+
+if TYPE_CHECKING:
+    from tacit.sharing.threshold import Shares
 
 LONG = 1 << 13
 """Elements up to which a vector is shortened by many at once: fewer rounds, more arithmetic for each element."""
@@ -36,7 +38,7 @@ Mark = tuple[list[Product], int, list[Field], int, int]
 class Verifier:
     """What one phase has dealt and multiplied since the last check."""
 
-    def __init__(self, shares: Shares) -> None:
+    def __init__(self, shares: "Shares") -> None:
         self.shares = shares
         self.pending = 0
         """Elements that are held for the next check: what was dealt, and the operands of products."""
