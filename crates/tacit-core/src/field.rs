@@ -28,11 +28,10 @@ pub fn reduce64(x: u64) -> u64 {
     canon(fold(x))
 }
 
-/// x mod p for any 128-bit x.
+/// x mod p for any 128-bit x; 2^64 = 8 C.
 #[inline(always)]
 pub fn reduce128(x: u128) -> u64 {
-    let (low, high) = (x & MASK as u128, x >> 61);
-    let t = low + (high << 21) - high; // below 2^89
+    let t = (x >> 64) * (8 * C) as u128 + (x as u64) as u128; // below 2^88
     canon((t as u64 & MASK) + ((t >> 61) as u64) * C)
 }
 

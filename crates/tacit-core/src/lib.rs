@@ -15,6 +15,8 @@ pub mod fixed;
 mod ifma;
 pub mod joint;
 mod kernel;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
 pub mod lattice;
 pub mod matmul;
 pub mod prg;

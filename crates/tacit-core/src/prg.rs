@@ -19,8 +19,6 @@ use zeroize::Zeroize;
 
 /// Elements of one chunk of the output.
 pub const CHUNK: usize = 4096;
-/// Blocks of one batch through AES.
-const BATCH: usize = 64;
 /// Chunks worth a thread.
 pub(crate) const MIN_CHUNKS: usize = 64;
 
@@ -59,23 +57,29 @@ impl Prg {
 
     /// The words of blocks `block..` of a chunk.
     fn words(&self, out: &mut [u64], chunk: u64, mut block: u64) {
-        for part in out.chunks_mut(2 * BATCH) {
-            let mut blocks = [[0u8; 16]; BATCH].map(Block::<Aes128>::from);
-            let used = &mut blocks[..part.len().div_ceil(2)];
-            for b in used.iter_mut() {
-                b[..8].copy_from_slice(&((chunk << 24) | block).to_le_bytes());
-                b[8..].copy_from_slice(&self.stream.to_le_bytes());
-                block += 1;
-            }
-            match &self.cipher {
-                Cipher::Short(c) => c.encrypt_blocks(used),
-                Cipher::Long(c) => c.encrypt_blocks(used),
-            }
-            for (i, o) in part.iter_mut().enumerate() {
-                let half = &used[i / 2][i % 2 * 8..][..8];
-                *o = u64::from_le_bytes(half.try_into().expect("half a block has 8 bytes"));
-            }
+        let (whole, half) = out.split_at_mut(out.len() & !1);
+        self.blocks(whole, chunk, block);
+        if let [last] = half {
+            block += whole.len() as u64 / 2;
+            let mut both = [0; 2];
+            self.blocks(&mut both, chunk, block);
+            *last = both[0];
+            both.zeroize();
         }
+    }
+
+    /// Whole blocks, where they will stay.
+    fn blocks(&self, out: &mut [u64], chunk: u64, block: u64) {
+        for (two, block) in out.chunks_exact_mut(2).zip(block..) {
+            two[0] = ((chunk << 24) | block).to_le();
+            two[1] = self.stream.to_le();
+        }
+        let blocks = Block::<Aes128>::cast_slice_from_core_mut(bytemuck::cast_slice_mut(out));
+        match &self.cipher {
+            Cipher::Short(c) => c.encrypt_blocks(blocks),
+            Cipher::Long(c) => c.encrypt_blocks(blocks),
+        }
+        out.iter_mut().for_each(|o| *o = u64::from_le(*o));
     }
 
     /// One chunk of elements below `bound`, at most [`CHUNK`] of them.

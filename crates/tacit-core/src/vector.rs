@@ -34,15 +34,16 @@ macro_rules! variants {
 
 pub(crate) use variants;
 
-/// Runs the IFMA form, if this is the backend.
-macro_rules! ifma {
-    ($be:expr, $call:expr, $otherwise:expr) => {{
-        #[cfg(target_arch = "x86_64")]
-        if $be.checked() == Backend::Avx512Ifma {
-            $call;
-            return;
+/// Runs the form of this name in lanes of the backend, if it has any.
+macro_rules! lanes {
+    ($be:expr, $name:ident($($arg:expr),*), $otherwise:expr) => {{
+        match $be.checked() {
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx512Ifma => crate::ifma::$name($($arg),*),
+            #[cfg(target_arch = "x86_64")]
+            Backend::Avx2 => crate::lanes::$name($($arg),*),
+            _ => $otherwise,
         }
-        $otherwise
     }};
 }
 
@@ -67,13 +68,7 @@ pub fn sub(be: Backend, out: &mut [u64], a: &[u64], b: &[u64]) -> Result<(), Bad
 /// out_i = a_i b_i.
 pub fn mul(be: Backend, out: &mut [u64], a: &[u64], b: &[u64]) -> Result<(), BadShape> {
     binary(out, a, b, |out, a, b| {
-        ifma!(
-            be,
-            crate::ifma::mul(out, a, b),
-            variants!(be, (out: &mut [u64] = out, a: &[u64] = a, b: &[u64] = b) {
-                out.iter_mut().zip(a).zip(b).for_each(|((o, &a), &b)| *o = field::mul(a, b));
-            })
-        )
+        lanes!(be, mul(out, a, b), out.iter_mut().zip(a).zip(b).for_each(|((o, &a), &b)| *o = field::mul(a, b)))
     })
 }
 
@@ -98,23 +93,25 @@ pub fn add_scalar(be: Backend, out: &mut [u64], a: &[u64], k: u64) -> Result<(),
 /// out_i = k a_i.
 pub fn scale(be: Backend, out: &mut [u64], a: &[u64], k: u64) -> Result<(), BadShape> {
     binary(out, a, a, |out, a, _| {
-        ifma!(
-            be,
-            crate::ifma::scale(out, a, k),
-            variants!(be, (out: &mut [u64] = out, a: &[u64] = a, k: u64 = k) {
-                out.iter_mut().zip(a).for_each(|(o, &a)| *o = field::mul(a, k));
-            })
-        )
+        lanes!(be, scale(out, a, k), out.iter_mut().zip(a).for_each(|(o, &a)| *o = field::mul(a, k)))
     })
 }
 
-/// out_i = sum_k c_k a_{k,i}: one pass, one reduction for each element.
+/// Products whose wide sum and one reduction are as cheap as a reduction of each in lanes of AVX2.
+#[cfg(target_arch = "x86_64")]
+const MANY: usize = 16;
+
+/// out_i = sum_k c_k a_{k,i}: one pass.
 pub fn weighted(be: Backend, out: &mut [u64], c: &[u64], a: &[&[u64]]) -> Result<(), BadShape> {
     same_length("the weights", a.len(), c.len())?;
     for part in a {
         same_length("an operand", out.len(), part.len())?;
     }
     for_rows(out, 1, MIN / 2, |at, out| {
+        #[cfg(target_arch = "x86_64")]
+        if be.checked() == Backend::Avx2 && c.len() < MANY {
+            return crate::lanes::weighted(out, c, a, at);
+        }
         variants!(be, (out: &mut [u64] = out, c: &[u64] = c, a: &[&[u64]] = a, at: usize = at) {
             // A block of sums at a time: each is below 2^128 as long as at most 63 products are added to a reduced one.
             let mut sums = [0u128; 256];
@@ -168,6 +165,16 @@ pub struct MaskedProduct<'a> {
     pub c: Option<&'a [u64]>,
 }
 
+impl MaskedProduct<'_> {
+    /// One element of it.
+    #[inline(always)]
+    pub(crate) fn one(&self, i: usize) -> u64 {
+        let right = field::sub(self.y[i], field::mul(self.k, self.e[i]));
+        let wide = self.d[i] as u128 * right as u128 + self.x[i] as u128 * self.e[i] as u128;
+        reduce128(wide + self.c.map_or(0, |c| c[i]) as u128)
+    }
+}
+
 /// out_i = d_i (y_i - k e_i) + x_i e_i + c_i: the local part of a masked product.
 pub fn multiply_open(be: Backend, out: &mut [u64], v: MaskedProduct) -> Result<(), BadShape> {
     let n = out.len();
@@ -175,18 +182,7 @@ pub fn multiply_open(be: Backend, out: &mut [u64], v: MaskedProduct) -> Result<(
         same_length(name, n, part.len())?;
     }
     for_rows(out, 1, MIN / 4, |at, out| {
-        ifma!(
-            be,
-            crate::ifma::multiply_open(out, v, at),
-            variants!(be, (out: &mut [u64] = out, v: MaskedProduct = v, at: usize = at) {
-                for (i, o) in out.iter_mut().enumerate() {
-                    let j = at + i;
-                    let right = field::sub(v.y[j], field::mul(v.k, v.e[j]));
-                    let wide = v.d[j] as u128 * right as u128 + v.x[j] as u128 * v.e[j] as u128;
-                    *o = reduce128(wide + v.c.map_or(0, |c| c[j]) as u128);
-                }
-            })
-        )
+        lanes!(be, multiply_open(out, v, at), out.iter_mut().zip(at..).for_each(|(o, i)| *o = v.one(i)))
     });
     Ok(())
 }
