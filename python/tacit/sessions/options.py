@@ -9,6 +9,7 @@ from tacit.field import P
 from tacit.fixed.format import Format
 
 TIMEOUT = 60.0
+MEGABYTE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Options:
     threshold: int | None = None
     """How many colluding parties a protocol that assumes a majority withstands; None: as many as there can be."""
 
+    memory: int = 400
+    """Megabytes that making material may take; half as much is made for a portion of a graph (`engine.engine`)."""
     on_loss: str = "continue"
     """What happens when parties are lost and the protocol can go on: "continue", or "raise" for the script to decide."""
 
@@ -45,6 +48,7 @@ class Options:
             "threshold": str(self.threshold),
             "on loss": self.on_loss,
             "timeout": f"{self.timeout:g} s",
+            "memory": f"{self.memory} MB",
             "emulated line": f"{self.latency} ms, {self.bandwidth} Mbit/s",
         }
 
