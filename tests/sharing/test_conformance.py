@@ -24,13 +24,13 @@ def test_conformance(check, kind, parties):
     check(run, parties)
 
 
-PORTION = 1 << 17
+PORTION = 1 << 18
 """Bytes: of these checks, many a graph needs more."""
 
 
-def in_portions(work):
+def in_portions(work, portion=PORTION):
     def cut(session):
-        session.engine.portion = PORTION
+        session.engine.portion = portion
         return work(session.engine)
 
     return cut
@@ -72,7 +72,7 @@ def lasting(request):
 @pytest.mark.parametrize("check", protocol.CHECKS, ids=lambda check: check.__name__)
 def test_conformance_without_a_third_party(lasting, check, portions):
     def run(n, work):
-        body = in_portions(work) if portions else lambda s: work(s.engine)
+        body = in_portions(work, 8 * PORTION) if portions else lambda s: work(s.engine)
         return tacit.run(body, parties=n, timeout=60, source=lambda me, n: lasting[me])
 
     check(run, len(lasting))
