@@ -45,7 +45,7 @@ def placed(function: Callable[..., None]) -> Callable[..., None]:
             type=click.IntRange(20),
             default=400,
             show_default=True,
-            help="Megabytes that making material may take at a party, its results aside.",
+            help="Megabytes that making material may take at a party. Half as much material is there at once.",
         ),
         click.option("--store", type=click.Path(path_type=Path, file_okay=False), help="Folder of prepared material."),
         click.option("--store-key", type=FILE, help="File of 32 random bytes or more, which seal the material."),
@@ -96,7 +96,7 @@ def run(script: str, arguments: tuple[str, ...], **options: Any) -> None:
 @click.argument("script", type=SCRIPT)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def prepare(script: str, arguments: tuple[str, ...], **options: Any) -> None:
-    """Make what SCRIPT will ask for ahead, for one `tacit run` with the same --store, --store-key, SCRIPT and arguments.
+    """Make what SCRIPT will ask for ahead, for one `tacit run` with the same --store, --store-key, --memory, SCRIPT, arguments.
 
     The script runs without data, as for `tacit plan`; then the parties make the material together. A store serves one run.
     """

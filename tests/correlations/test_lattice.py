@@ -5,6 +5,7 @@ import pytest
 from lattices import Crew
 
 from tacit import field
+from tacit.correlations.lattice import jobs
 from tacit.correlations.lattice.batch import Batch
 from tacit.correlations.lattice.forms import Way
 from tacit.correlations.lattice.maker import expected_bytes, uniform
@@ -173,6 +174,28 @@ def test_only_what_is_uniform_is_encrypted():
         assert not uniform(mask, fresh)
     a.sealed = True
     assert not uniform(a, fresh) and not uniform(Masked(Combine((2, 1)), (a, r)), fresh)
+
+
+def test_what_was_opened_is_masked_anew_where_that_takes_fewer_bytes(two, monkeypatch):
+    """Images that stay, and a gradient of many channels. Not in lists made ahead: what masks it anew is checked first."""
+    form = Conv2dWeight((2, 2), (1, 1), (3, 3))
+    data, plan = Plan(0), Plan(1)
+    (image, _), (gradient, _) = data.mask((4, 1, 28, 28)), plan.mask((4, 32, 14, 14))
+    plan.product(form, gradient, image)
+    (before,) = (opened(parts) for parts in zip(*two.results(lambda s: s.take(s.request(data.requests))), strict=True))
+    image.sealed = True
+    given = two.results(lambda s: s.take(s.request(plan.requests)))
+    after, product = (opened(parts) for parts in zip(*given, strict=True))
+    np.testing.assert_array_equal(product, form(after, before))
+
+    called, anew = [], jobs.reopened_form
+    monkeypatch.setattr(jobs, "reopened_form", lambda *given: called.append(given) or anew(*given))
+    for later, times in ((None, 2), ([], 0)):
+        again = Plan(3)
+        again.product(form, again.mask((4, 32, 14, 14))[0], image)
+        two.run(2, lambda s, r=again.requests, later=later: s._maker.make(r, r, later=None if later is None else []))
+        assert len(called) == times
+        called.clear()
 
 
 def test_what_a_plan_says_is_about_what_is_sent(two):

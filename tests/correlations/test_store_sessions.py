@@ -1,6 +1,7 @@
 """What a dry run lists is what the run asks for: trainings on stored material."""
 
 import copy
+import shutil
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from storing import LikeLattice, fill, opened
 from torch import nn
 
 import tacit
+from tacit.correlations import ahead
 from tacit.correlations.dealer import DealerSource
 from tacit.correlations.vault import StoreError
 from tacit.errors import Mismatch
@@ -90,6 +92,57 @@ def test_a_regression_with_a_guard(tmp_path):
     fill(tmp_path, listed(tmp_path, regression, False, **options), kind=LikeLattice)
     nothing, w = stored(tmp_path, regression, **options)
     assert nothing is None and np.abs(w).max() > 0.01
+
+
+class Killed(Exception):
+    pass
+
+
+def in_portions(session, stop=0):
+    """A graph of many lists; `stop`: killed when it asks for the material of that portion."""
+    engine, asked = session.engine, 0
+    engine.portion = 3000
+    x = session.secret(np.arange(-4, 4) / 2, owner=0)
+    request = engine.source.request
+
+    def counted(requests):
+        nonlocal asked
+        asked += 1
+        if asked == stop:
+            raise Killed
+        return request(requests)
+
+    engine.source.request = counted
+    y = session.reveal((x * x).relu() + x.relu())
+    assert asked > 3
+    return y
+
+
+def test_a_graph_in_portions(tmp_path):
+    """Its lists are those that were planned; one that ends between two portions leaves nothing to be used twice."""
+    fill(tmp_path, listed(tmp_path, in_portions, False, tensors=False), kind=LikeLattice)
+    assert len(list(ahead.read(tmp_path / "lists"))) > 3
+    shutil.copytree(tmp_path, tmp_path / "again")
+    x = np.arange(-4, 4) / 2
+    for y in stored(tmp_path, in_portions, tensors=False):
+        np.testing.assert_allclose(y, x * x + np.maximum(x, 0), atol=1e-3)
+    for stop in (2, 4):
+        shutil.copytree(tmp_path / "again", tmp_path / str(stop))
+        with pytest.raises(Killed):
+            stored(tmp_path / str(stop), in_portions, tensors=False, args=(stop,))
+        with pytest.raises(StoreError, match="used by a run"):
+            stored(tmp_path / str(stop), in_portions, tensors=False)
+
+
+def test_another_setting_of_memory_asks_for_other_lists(tmp_path):
+    fill(tmp_path, listed(tmp_path, in_portions, False, tensors=False), kind=LikeLattice)
+
+    def whole(session):
+        x = session.secret(np.arange(-4, 4) / 2, owner=0)
+        return session.reveal((x * x).relu() + x.relu())
+
+    with pytest.raises(Mismatch, match="--memory"):
+        stored(tmp_path, whole, tensors=False)
 
 
 def test_a_value_that_is_opened_under_the_key_uses_it_up(tmp_path):

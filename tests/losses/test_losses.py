@@ -10,7 +10,7 @@ import tacit
 from tacit.errors import CheatingDetected, PartyLost, PeerStopped, TooFewLeft
 from tacit.sharing.threshold import Shares
 from tacit.transport.views import Viewed
-from tests.losses.failing import RIGHT, Failing, Training, X, at, compute, rounds, run
+from tests.losses.failing import RIGHT, Failing, Training, X, Y, at, compute, rounds, run
 
 
 def right(outcome, *survivors):
@@ -51,6 +51,40 @@ def test_a_loss_at_every_round(what):
     total = max(rounds(compute, 5, 1).values())
     for number in range(2, total):
         right(run(compute, 5, 1, {4: at(number, what)}, timeout=0.4), 0, 1, 2, 3)
+
+
+@pytest.mark.parametrize("protocol", ["shamir", "shamir-corrected"])
+def test_a_loss_between_two_portions(protocol):
+    """All of the step is undone: what was opened under the material of earlier portions is opened under other masks."""
+    dying, counts, fatal = [], [], [3]
+
+    def work(session):
+        engine, supply = session.engine, session.engine._supply
+        engine.portion = 400
+        x = session.computed(session.secret(X, owner=0))
+        y = session.computed(session.secret(Y, owner=1))
+        taken = 0
+
+        def supplied(portion):
+            nonlocal taken
+            taken += 1
+            if session.me == 4 and taken in fatal:
+                dying.append(taken)
+            supply(portion)
+
+        engine._supply = supplied
+        z = session.reveal(((x @ y) * x).relu() + x)
+        counts.append(taken)
+        return z
+
+    def fate(number, where):
+        return "die" if dying else None
+
+    right(run(work, 5, 1, {4: fate}, timeout=2, protocol=protocol), 0, 1, 2, 3)
+    with_loss, counts[:], fatal[:], dying[:] = counts[:], [], [], []
+    right(run(work, 5, 1, {4: fate}, timeout=2, protocol=protocol), 0, 1, 2, 3, 4)
+    assert min(counts) > 4
+    assert min(with_loss) >= max(counts) + 3, "three portions, then all of them again"
 
 
 def test_two_losses_at_once_and_one_after_the_other():

@@ -24,6 +24,33 @@ def test_conformance(check, kind, parties):
     check(run, parties)
 
 
+PORTION = 1 << 18
+"""Bytes: of these checks, many a graph needs more."""
+
+
+def in_portions(work, portion=PORTION):
+    def cut(session):
+        session.engine.portion = portion
+        return work(session.engine)
+
+    return cut
+
+
+PORTIONED = {
+    "spdz": (3, {"protocol": "spdz"}),
+    "spdz-hub": (3, {"protocol": "spdz", "topology": "hub"}),
+    "shamir": (3, {"protocol": "shamir"}),
+    "shamir-corrected": (4, {"protocol": "shamir-corrected"}),
+}
+
+
+@pytest.mark.parametrize("kind", PORTIONED)
+@pytest.mark.parametrize("check", protocol.CHECKS, ids=lambda check: check.__name__)
+def test_conformance_in_portions(check, kind):
+    parties, options = PORTIONED[kind]
+    check(lambda n, work: tacit.run(in_portions(work), parties=n, timeout=20, **options), parties)
+
+
 class Lasting(LatticeSource):
     """Outlives its session: keys take seconds."""
 
@@ -41,10 +68,12 @@ def lasting(request):
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize("portions", [False, True])
 @pytest.mark.parametrize("check", protocol.CHECKS, ids=lambda check: check.__name__)
-def test_conformance_without_a_third_party(lasting, check):
+def test_conformance_without_a_third_party(lasting, check, portions):
     def run(n, work):
-        return tacit.run(lambda s: work(s.engine), parties=n, timeout=60, source=lambda me, n: lasting[me])
+        body = in_portions(work, 8 * PORTION) if portions else lambda s: work(s.engine)
+        return tacit.run(body, parties=n, timeout=60, source=lambda me, n: lasting[me])
 
     check(run, len(lasting))
 

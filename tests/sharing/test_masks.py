@@ -29,7 +29,9 @@ def test_states():
     assert a.state == b.state == "leased"
     with pytest.raises(MaskReused, match="leased"):
         a.seal()
-    plan.fill([Material(()) for _ in plan.requests])
+    (portion,) = plan.portions()
+    assert a.state == "leased"
+    portion.fill([Material(()) for _ in portion.requests])
     assert a.state == "fresh"
     a.seal()
     assert a.state == "sealed"

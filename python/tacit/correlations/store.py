@@ -36,8 +36,8 @@ def fingerprint(requests: Sequence[Request]) -> bytes:
 
 def stored_elements(request: Request, me: int) -> int:
     """Numbers of 8 bytes that the store of party `me` holds for it."""
-    each = sum(1 if request.binary(place) else 2 for place in range(request.count))
-    return size(request.shape) * (each + (isinstance(request, InputMask) and request.owner == me))
+    clear = isinstance(request, InputMask) and request.owner == me
+    return request.bytes // 8 + clear * size(request.shape)
 
 
 def put(writer: Writer, requests: Sequence[Request], material: Sequence[Material]) -> None:
@@ -144,6 +144,6 @@ class StoreSource(Source):
 
 
 CHANGED = (
-    "was prepared: the script, its arguments or its data's shapes changed since `tacit prepare`. Run it as it was prepared, or "
-    "prepare again"
+    "was prepared: the script, its arguments, its data's shapes or --memory changed since `tacit prepare`. Run it as it was "
+    "prepared, or prepare again"
 )

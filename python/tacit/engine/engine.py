@@ -1,9 +1,10 @@
 """Record, then force.
 
 Operations on secrets are recorded as wires. Forcing some of them, in this order: orders what is pending; lowers it to
-requests and tasks; compares its hash among all parties; takes all material; runs the tasks in rounds. What nobody forces
-is never computed. Wires are forced at a reveal, at a step's end (`step`), and when `limit` elements are recorded: by
-rules that every party applies alike.
+requests and tasks; compares its hash among all parties; takes the material; runs the tasks in rounds. Where the material is more
+than `portion` bytes, the last two are done portion by portion (`sharing.plan`), and no more is held. What nobody forces is
+never computed. Wires are forced at a reveal, at a step's end (`step`), and when `limit` elements are recorded: by rules that
+every party applies alike.
 """
 
 import hashlib
@@ -23,12 +24,13 @@ from tacit.engine.labels import where
 from tacit.engine.recovery import Recovery
 from tacit.errors import Mismatch, OutOfRange, PartyLost, TacitError
 from tacit.field import CAPACITY, Field
+from tacit.sharing import pieces
 from tacit.sharing.comparison import joins
 from tacit.sharing.maps import Combine, Shape
 from tacit.sharing.operations import AtLeast, Linear, Operation, OutputMask, Truncate, Winners
-from tacit.sharing.plan import OpeningRecord, Plan, Rounds, Task
+from tacit.sharing.plan import OpeningRecord, Plan, Portion, Rounds, Task
 from tacit.sharing.protocol import Protocol
-from tacit.sharing.requests import Request, Share
+from tacit.sharing.requests import Share
 from tacit.sharing.source import Source
 from tacit.sharing.wires import Wire
 from tacit.transport.channel import Channel
@@ -66,10 +68,11 @@ class Revealed:
 
 @dataclass
 class Prepared:
-    """A graph that was lowered, agreed on, and has its material."""
+    """A graph that was lowered, agreed on, and has the material of its first portion. Wires and portions go as they are done."""
 
     wires: list[Wire]
     plan: Plan
+    portions: list[Portion]
     digest: bytes
 
 
@@ -84,13 +87,17 @@ class Engine:
         session: bytes,
         *,
         limit: int = 1 << 26,
-        unchecked: int = 1 << 25,
+        portion: int = 1 << 28,
+        unchecked: int = 1 << 22,
         debug: bool = False,
         ask: bool = False,
     ) -> None:
-        """`ask`: a loss that the protocol survives is raised in the script, for which it has to be a `Viewed` channel."""
+        """`portion`: bytes of material that are taken at once, about. `unchecked`: elements that are opened before a check.
+
+        `ask`: a loss that the protocol survives is raised in the script, for which it has to be a `Viewed` channel.
+        """
         self.protocol, self.source, self.channel, self.session = protocol, source, channel, session
-        self.limit, self.unchecked, self.debug = limit, unchecked, debug
+        self.limit, self.portion, self.unchecked, self.debug = limit, portion, unchecked, debug
         self.dry = channel is None
         self.costs = Costs()
         self.reveals: list[Revealed] = []
@@ -242,7 +249,7 @@ class Engine:
             self.together(work, "force", wires)
 
     def prepare(self, *wires: Wire, purpose: str = "") -> Prepared | None:
-        """Everything up to the first opening: lower, agree, take the material. None if there is nothing to do.
+        """Everything up to the first opening: lower, agree, take the (first) material. None if there is nothing to do.
 
         `purpose` says what will be done with `wires`, and that all parties have to agree on it.
         """
@@ -254,29 +261,37 @@ class Engine:
         pending = _truncations_first(_ordered(wires))
         if not pending and not purpose:
             return None
-        plan = Plan(self._numbered, joined=_joined(pending, self.protocol.leading))
+        plan = Plan(self._numbered, self.portion, joined=_joined(pending, self.protocol.leading))
         if self.recovery is not None:
             self.recovery.wires += pending
         for wire in pending:
-            assert wire.operation is not None
             self._number(wire)
-            wire.task = wire.operation.lower(self.protocol, wire, plan)
-        self._numbered += len(plan.requests)
+            wire.task = pieces.lower(self.protocol, wire, plan)
+        numbered, self._numbered = self._numbered, self._numbered + len(plan.requests)
         self._count(plan)
+        portions = plan.portions()
+        first, *later = portions
         if self.dry:
-            if plan.requests and self.source is not None:
-                self.source.request(plan.requests)
-            for request in plan.requests:
-                plan.release(request)
-            return Prepared(pending, plan, b"")
+            for portion in portions:
+                if portion.requests and self.source is not None:
+                    self.source.request(portion.requests)
+            first.release()
+            return Prepared(pending, plan, portions, b"")
         target = f"{where()} {purpose}: {_serials(wires)}" if purpose else ""
-        digest = self._agree(pending, plan.requests, target)
-        if plan.requests:
+        listed = f"graph {self.costs.graphs}, after {numbered} requests"
+        if later:
+            listed += f", in portions that begin with requests {', '.join(str(p.requests[0].number) for p in later)}"
+        digest = self._agree(pending, listed, target)
+        self._supply(first)
+        return Prepared(pending, plan, portions, digest)
+
+    def _supply(self, portion: Portion) -> None:
+        """Take its material. Nothing else happens meanwhile."""
+        if portion.requests:
             assert self.source is not None
             started = time.perf_counter()
-            plan.fill(self.source.take(self.source.request(plan.requests)))
+            portion.fill(self.source.take(self.source.request(portion.requests)))
             self.costs.material_seconds += time.perf_counter() - started
-        return Prepared(pending, plan, digest)
 
     def _number(self, wire: Wire) -> None:
         """What all parties do with each value that is forced, in the same order."""
@@ -294,20 +309,32 @@ class Engine:
             self._run(prepared)
 
     def _run(self, prepared: Prepared) -> None:
-        started = time.perf_counter()
-        if self.dry:
-            for task in prepared.plan.tasks:
-                task.done = True
-        else:
-            self._rounds(prepared.plan.tasks, prepared.digest)
-            if self.debug:
-                self._watch(prepared.wires)
+        started, waited, rounds = time.perf_counter(), self.costs.material_seconds, 0
+        while prepared.portions:
+            portion = prepared.portions.pop(0)
+            if self.dry:
+                for task in portion.tasks:
+                    task.done = True
+            else:
+                rounds = self._rounds(portion.tasks, prepared.digest, rounds)
+            self._settle(prepared)
+            if self.protocol.unchecked() > self.unchecked:
+                self._drive(self.protocol.check(), "check")
+            if prepared.portions and not self.dry:
+                prepared.portions[0].lease()
+                self._supply(prepared.portions[0])
+        waited = self.costs.material_seconds - waited
+        self.costs.online_seconds += time.perf_counter() - started - waited
+
+    def _settle(self, prepared: Prepared) -> None:
+        """Let go of the wires that are done, and of what made them, but for a step that may be undone."""
+        done = [w for w in prepared.wires if w.task is not None and w.task.done]
+        prepared.wires = [w for w in prepared.wires if w.task is not None and not w.task.done]
+        if self.debug and not self.dry:
+            self._watch(done)
         if self.recovery is None or not self.recovery.inside:
-            for wire in prepared.wires:
+            for wire in done:
                 wire.settle()
-        if self.protocol.unchecked() > self.unchecked:
-            self._drive(self.protocol.check(), "check")
-        self.costs.online_seconds += time.perf_counter() - started
 
     def _count(self, plan: Plan) -> None:
         self.costs.graphs += 1
@@ -351,9 +378,9 @@ class Engine:
                 "computed or revealed in it any more: start a new one"
             ) from self._failure
 
-    def _rounds(self, tasks: Sequence[Task], digest: bytes) -> int:
+    def _rounds(self, tasks: Sequence[Task], digest: bytes, before: int = 0) -> int:
         assert self.channel is not None
-        return rounds.run(tasks, self.channel.exchange, digest)
+        return rounds.run(tasks, self.channel.exchange, digest, before)
 
     def _drive(self, steps: Rounds, label: str) -> Any:
         """Run one interactive primitive by itself."""
@@ -366,13 +393,13 @@ class Engine:
             self._rounds([Task(run, label=label)], hashlib.blake2b(label.encode(), digest_size=8).digest())
         return result[0]
 
-    def _agree(self, wires: Sequence[Wire], requests: Sequence[Request], purpose: str) -> bytes:
+    def _agree(self, wires: Sequence[Wire], listed: str, purpose: str) -> bytes:
         """All parties record the same graph, or `Mismatch` names the first operation in which two of them differ.
 
         Labels are for people: what autograd does lazily may be recorded at one line or another.
         """
         assert self.channel is not None
-        lines = [f"graph {self.costs.graphs}, after {self._numbered - len(requests)} requests"]
+        lines = [listed]
         for w in wires:
             assert w.operation is not None
             lines.append(f"{w.operation.describe()} of ({_serials(w.inputs)}), shape {w.shape}")
@@ -395,7 +422,8 @@ class Engine:
 
     def _watch(self, wires: Sequence[Wire]) -> None:
         """The debugging mode: opens every value that has a bound, and names the first that left it."""
-        watched = [w for w in wires if w.bound]
+        if not (watched := [w for w in wires if w.bound]):
+            return
         values = self._drive(self.protocol.reveal([w.value() for w in watched]), "debug")
         for wire, value in zip(watched, values, strict=True):
             if value.size and (largest := int(np.abs(fp.to_signed(value)).max())) > 1 << wire.bound:  # rounded up

@@ -21,8 +21,8 @@ class Send(Protocol):
     ) -> Mapping[int, Any]: ...
 
 
-def run(tasks: Sequence[Task], send: Send, digest: bytes) -> int:
-    """Run all tasks, each after those it names. Returns the number of rounds.
+def run(tasks: Sequence[Task], send: Send, digest: bytes, rounds: int = 0) -> int:
+    """Run all tasks, each after those it names, when the graph has taken so many `rounds`. Returns how many then.
 
     The order is the same at every party: it follows the list, never timing.
     """
@@ -34,7 +34,6 @@ def run(tasks: Sequence[Task], send: Send, digest: bytes) -> int:
                 followers.setdefault(id(a), []).append(t)
     ready = deque(t for t in tasks if waiting[id(t)] == 0)
     active: list[tuple[Task, Rounds, Exchange]] = []
-    rounds = 0
 
     def finish(task: Task) -> None:
         task.done = True

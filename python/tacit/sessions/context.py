@@ -38,7 +38,7 @@ class Context:
     latency: float | None = None
     bandwidth: float | None = None
     memory: int = 400
-    """Megabytes that making material may take, its results aside."""
+    """See `Options.memory`."""
     rejoin: bool = False
     """This party was lost from a run that goes on, and comes back."""
     plan: str = ""

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tacit.correlations.dealer import Dealer, DealerSource
-from tacit.correlations.lattice import LatticeSource
+from tacit.correlations.lattice import BYTES, LatticeSource
 from tacit.errors import PartyLost, PeerStopped
 from tacit.fixed.format import Format
 from tacit.sessions.emulation import emulated
-from tacit.sessions.options import TIMEOUT, Options
+from tacit.sessions.options import MEGABYTE, TIMEOUT, Options
 from tacit.sessions.protocols import protocol_kind
 from tacit.sessions.session import Session, reason
 from tacit.sharing.source import Source
@@ -38,6 +38,7 @@ def run(
     threshold: int | None = None,
     sets: int | None = None,
     on_loss: str = "continue",
+    memory: int = Options.memory,
     args: Sequence[Any] = (),
     wrap: Wrap | None = None,
     source: MakeSource | None = None,
@@ -52,6 +53,7 @@ def run(
     `threshold`: how many parties may collude under a protocol for an honest majority; by default as many as it withstands.
     `sets`: above how many sets of parties random numbers are not drawn from keys of sets (`sharing.randomness`).
     `latency` (milliseconds one way) and `bandwidth` (Mbit/s of each party) emulate a slow network between the parties.
+    `memory`: megabytes that making material may take at a party, about; half as much of it is there at once.
     For tests: `wrap(channel, me)` replaces a party's channel, `source(me, parties)` its source of correlations.
     """
     options = Options(
@@ -68,6 +70,7 @@ def run(
         threshold=threshold,
         sets=sets,
         on_loss=on_loss,
+        memory=memory,
     )
     kind = protocol_kind(protocol, parties, threshold)
     sourced = kind.sourced and source is None
@@ -155,7 +158,9 @@ class _Crew:
         elif self._dealt:
             source = DealerSource(me, self._parties, self._material[me])
         elif self._material:
-            source = LatticeSource(me, self._parties, self._material[me], self._session)
+            source = LatticeSource(
+                me, self._parties, self._material[me], self._session, self._options.memory * MEGABYTE // BYTES
+            )
         return Session(
             me,
             self._parties,

@@ -9,6 +9,7 @@ from tacit.field import P
 from tacit.fixed.format import Format
 
 TIMEOUT = 60.0
+MEGABYTE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Options:
     """How many colluding parties a protocol that assumes a majority withstands; None: as many as there can be."""
     sets: int | None = None
     """Keys of sets at most of such a protocol (`sharing.randomness`); None: as many as are cheaper than what they save."""
+    memory: int = 400
+    """Megabytes that making material may take; half as much is made for a portion of a graph (`engine.engine`)."""
     on_loss: str = "continue"
     """What happens when parties are lost and the protocol can go on: "continue", or "raise" for the script to decide."""
 
@@ -47,6 +50,7 @@ class Options:
             "keys of sets": str(self.sets),
             "on loss": self.on_loss,
             "timeout": f"{self.timeout:g} s",
+            "memory": f"{self.memory} MB",
             "emulated line": f"{self.latency} ms, {self.bandwidth} Mbit/s",
         }
 

@@ -11,7 +11,7 @@ from tacit.correlations.store import seal
 from tacit.correlations.vault import StoreError, Writer, read_key
 from tacit.sessions.context import Context
 from tacit.sessions.emulation import emulated
-from tacit.sessions.options import TIMEOUT, common_hello
+from tacit.sessions.options import MEGABYTE, TIMEOUT, common_hello
 from tacit.sessions.remote import agreed_id, open_endpoint
 from tacit.sessions.session import reason
 from tacit.transport.channel import Channel
@@ -49,7 +49,7 @@ def _fill(context: Context, channel: Channel, lists: Path, outlook: ahead.Outloo
     me, parties = context.me, context.parties
     identifier = agreed_id(channel, context)
     line = emulated(channel, context.latency, context.bandwidth)
-    budget = context.memory * 1_000_000 // BYTES
+    budget = context.memory * MEGABYTE // BYTES
     source = LatticeSource(me, parties, line, identifier, budget)
     with tqdm(
         total=outlook.bytes,

@@ -12,7 +12,7 @@ from tacit.fixed.format import Format
 from tacit.sessions import context as contexts
 from tacit.sessions.context import Context
 from tacit.sessions.emulation import emulated
-from tacit.sessions.options import TIMEOUT, Options, common_hello, session_id
+from tacit.sessions.options import MEGABYTE, TIMEOUT, Options, common_hello, session_id
 from tacit.sessions.protocols import DEALER_TRUST, protocol_kind
 from tacit.sessions.session import Session, reason
 from tacit.sharing.source import Source
@@ -59,6 +59,7 @@ def session(
         latency=context.latency,
         bandwidth=context.bandwidth,
         threshold=context.threshold,
+        memory=context.memory,
         on_loss=on_loss,
     )
     return _dry(context, options) if context.plan else joined(context, options)
@@ -199,7 +200,7 @@ def _own_source(
     )
     opened.append(channel)
     emulated_line = emulated(channel, options.latency, options.bandwidth)
-    budget = context.memory * 1_000_000 // BYTES
+    budget = options.memory * MEGABYTE // BYTES
     return LatticeSource(context.me, context.parties, emulated_line, session, budget, progress=context.me == 0)
 
 

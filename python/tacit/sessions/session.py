@@ -22,7 +22,7 @@ from tacit.fixed.array import SecretArray
 from tacit.fixed.format import Format
 from tacit.sessions import data as entry
 from tacit.sessions import loops
-from tacit.sessions.options import Options
+from tacit.sessions.options import MEGABYTE, Options
 from tacit.sessions.protocols import Setting, checked_policy, hub_of, protocol_kind
 from tacit.sharing.maps import Shape
 from tacit.sharing.source import Source
@@ -65,7 +65,8 @@ class Session:
         if channel is not None and self._protocol.fewest is not None:
             channel = Viewed(channel)
         ask = checked_policy(options.on_loss) == "raise"
-        self.engine = Engine(self._protocol, source, channel, session, debug=options.debug, ask=ask)
+        portion = options.memory * MEGABYTE // 2
+        self.engine = Engine(self._protocol, source, channel, session, portion=portion, debug=options.debug, ask=ask)
         if (recovery := self.engine.recovery) is not None:
             recovery.door = None if door is None else door(recovery.history)
             recovery.past = past

@@ -58,13 +58,14 @@ def lower(protocol: "OpeningProtocol", operation: AtLeast, wire: Wire, plan: Pla
     return _climbing(compared, wire, compared.opened(x, plan, wire.label), plan)
 
 
-def lower_both(protocol: "OpeningProtocol", operation: Truncate, wire: Wire, sign: Wire, plan: Plan) -> Task:
+def lower_both(protocol: "OpeningProtocol", wire: Wire, sign: Wire, plan: Plan) -> Task:
     """`wire` = x / 2^f and `sign` = [x >= t] from one opening of x: c = 2^s x + 2^58 + r with s = 58 - k, T one more for it.
 
     2^s x is truncated by f + s; r = R_{T-1} (p - 1) / 2 + rest is what `sharing.truncation` needs.
     """
     (x,) = wire.inputs
-    assert isinstance(sign.operation, AtLeast)
+    operation = wire.operation
+    assert isinstance(operation, Truncate) and isinstance(sign.operation, AtLeast)
     compared = Compared(protocol, sign.operation, x.shape, plan, operation.bits)
     rounding = compared.method.rounding
     assert rounding is not None
@@ -150,9 +151,8 @@ class Compared:
 
     def climb(self) -> Any:
         """The bits, stacked by thresholds."""
-        bits = yield from self.method.climb(self.c(), self._digits)
-        self._digits = ()
-        return bits
+        digits, self._digits = list(self._digits), ()
+        return (yield from self.method.climb(self.c(), digits))
 
 
 class Leading:
@@ -179,11 +179,12 @@ class Leading:
             len(self.steps) * k for k in (*self.tree.opens, *([] if self.flip is None else [self.flip.opens]))
         ]
 
-    def climb(self, c: Field, digits: tuple[Share, ...]) -> Any:
+    def climb(self, c: Field, digits: list[Share]) -> Any:
         ring, t = self.ring, self.bits
         q = self.layout.digits(_shifts(c, self.steps))
-        borrow = yield from self.tree.climb(q, digits[: t - 1])
-        top, last = digit(q, t - 1), digits[t - 1]
+        last = digits.pop()
+        borrow = yield from self.tree.climb(q, digits)
+        top = digit(q, t - 1)
         if self.flip is None:  # over GF(2): 1 + q_top + R_top + borrow
             return ring.shifted(ring.add(borrow, last), 1 - top)
         both = yield from self.flip.run(last, borrow)
@@ -205,7 +206,7 @@ class Exact:
         self.tree = Tree(ring, self.masks[1:], (len(self.levels) + 1, *shape), plan)
         self.opens = [(len(self.levels) + 1) * k for k in self.tree.opens]
 
-    def climb(self, c: Field, digits: tuple[Share, ...]) -> Any:
+    def climb(self, c: Field, digits: list[Share]) -> Any:
         """1 - [r > c_t] + [r > c] - [c < B_t], which are sums over GF(2) as well."""
         ring = self.ring
         levels = _shifts(c, [0, *(P - b for b in self.levels)])

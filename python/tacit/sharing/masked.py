@@ -125,7 +125,7 @@ class MaskedProtocol(OpeningProtocol):
     def truncate(self, operation: Truncate, wire: Wire, plan: Plan) -> Task:
         """Section `sharing.truncation`. c also opens x under -r; y has an opening with the wrap bit as a late term."""
         if (sign := plan.joined.get(id(wire))) is not None:
-            return comparison.lower_both(self, operation, wire, sign, plan)
+            return comparison.lower_both(self, wire, sign, plan)
         (x,) = wire.inputs
         rounding = truncation.Rounding.alone(operation.bits, self.summands, operation.magnitude)
         (r, top, high), material = plan.truncation(wire.shape, rounding.bits, rounding.digits)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tacit import field as fp
 from tacit.errors import TacitError
 from tacit.field import Field
-from tacit.sharing.maps import Combine, LinearMap, Shape
+from tacit.sharing.maps import Combine, Concat, LinearMap, Shape
 
 if TYPE_CHECKING:
     from tacit.sharing.plan import Task
@@ -136,15 +136,18 @@ def _spent() -> Field:
 def carry(map: LinearMap, openings: tuple[Opening, ...], shift: Field | None = None) -> Opening | None:
     """The opening of map(x_1, ...) + shift from those of the x_i, or None if it does not follow (or has too many terms)."""
     late: list[Late] = []
-    for index, opening in enumerate(openings):
-        for term in opening.late:
-            if isinstance(map, Combine):
-                k = map.coefficients[index]
-                late.append(Late(_scaled(term.coefficient, k), term.mask))
-            elif map.view and len(openings) == 1:
-                late.append(Late(_mapped(map, term.coefficient), Masked(map, (term.mask,))))
-            else:
-                return None
+    if isinstance(map, Concat) and len({(len(o.late), o.mask is None) for o in openings}) == 1:
+        late = [_concatenated(map, terms) for terms in zip(*(o.late for o in openings), strict=True)]
+    else:
+        for index, opening in enumerate(openings):
+            for term in opening.late:
+                if isinstance(map, Combine):
+                    k = map.coefficients[index]
+                    late.append(Late(_scaled(term.coefficient, k), term.mask))
+                elif map.view and len(openings) == 1:
+                    late.append(Late(_mapped(map, term.coefficient), Masked(map, (term.mask,))))
+                else:
+                    return None
     masked = [o.mask for o in openings if o.mask is not None]
     if len(late) > MAX_TERMS or sum(m.size for m in masked) > MAX_LEAVES:
         return None
@@ -167,6 +170,11 @@ def carry(map: LinearMap, openings: tuple[Opening, ...], shift: Field | None = N
 
 def _scaled(coefficient: Callable[[], Field], k: int) -> Callable[[], Field]:
     return lambda: fp.scale(coefficient(), k)
+
+
+def _concatenated(map: Concat, terms: tuple[Late, ...]) -> Late:
+    mask = Masked(map, tuple(term.mask for term in terms))
+    return Late(lambda: map(*(term.coefficient() for term in terms)), mask)
 
 
 def _mapped(map: LinearMap, coefficient: Callable[[], Field]) -> Callable[[], Field]:

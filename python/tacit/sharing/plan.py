@@ -2,9 +2,12 @@
 
 Lowering a graph fills a `Plan` on every party alike, before anything is sent. Its declared rounds and bytes are the costs
 that `tacit plan` prints; a test holds them against the meter.
+
+A graph that needs much is cut into *portions*, in the order of its tasks: each takes its material, and runs, when those before it
+are done, so that all material is never there at once. The cuts follow from the graph and a setting, alike at all parties.
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -74,15 +77,56 @@ class OpeningRecord:
 
 
 @dataclass
+class Portion:
+    """Tasks that run together, and requests whose material these take (or, now and then, later ones)."""
+
+    requests: list[Request]
+    tasks: list[Task]
+    _material: dict[int, Material] = field(repr=False)
+
+    def lease(self) -> None:
+        """Masks of which products will be asked for open nothing until these are there."""
+        for leaf in self._multiplied():
+            leaf.leases += 1
+
+    def release(self) -> None:
+        for leaf in self._multiplied():
+            leaf.leases -= 1
+
+    def fill(self, material: Sequence[Material]) -> None:
+        """Take what the source gave, verified, for all requests in order; the masks' leases end."""
+        self._material.update((r.number, given) for r, given in zip(self.requests, material, strict=True))
+        self.release()
+        self.requests = []  # sources keep masks for as long as somebody knows them
+
+    def _multiplied(self) -> Iterator[Mask]:
+        for r in self.requests:
+            if isinstance(r, ProductRequest):
+                yield from (*r.x.leaves(), *r.y.leaves())
+
+
+@dataclass
 class Plan:
-    """Collects requests and tasks while a graph is lowered. `first` is the number of the next request of the session."""
+    """Collects requests and tasks while a graph is lowered. `first` is the number of the next request of the session.
+
+    `most`: bytes of material that a portion takes, if no single task needs more; 0: there is one portion.
+    """
 
     first: int
+    most: int = 0
     requests: list[Request] = field(default_factory=list)
     tasks: list[Task] = field(default_factory=list)
     material: dict[int, Material] = field(default_factory=dict)
     joined: Mapping[int, "Wire"] = field(default_factory=dict)
     """By id of a truncation's wire: the comparison of the same value, which opens it for both."""
+    _cuts: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0)])
+    """The first request and task of each portion."""
+    _held: int = 0
+    """Bytes of the last portion's material."""
+    _counted: int = 0
+    """Requests that belong to a portion: those that were asked for before the last task."""
+    _start: int = 0
+    """Rounds of all portions but the last."""
 
     def _next(self) -> int:
         return self.first + len(self.requests)
@@ -130,27 +174,43 @@ class Plan:
         material, number = self.material, request.number
         return lambda: material.pop(number)
 
-    def fill(self, material: Sequence[Material]) -> None:
-        """Take what the source gave, verified, for all requests in order; the masks' leases end."""
-        for request, given in zip(self.requests, material, strict=True):
-            self.material[request.number] = given
-            self.release(request)
-
-    @staticmethod
-    def release(request: Request) -> None:
-        if isinstance(request, ProductRequest):
-            for leaf in (*request.x.leaves(), *request.y.leaves()):
-                leaf.leases -= 1
-
     def task(
         self, run: Callable[[], "Rounds | None"], after: Sequence[object], label: str, rounds: int = 0, sends: int = 0
     ) -> Task:
         """Add a task; `after` may hold tasks of earlier graphs, which are done."""
+        self._portion()
         before = tuple(t for t in after if isinstance(t, Task) and not t.done)
-        depth = max((t.depth for t in before), default=0) + rounds
+        depth = max((t.depth for t in before if t.depth > self._start), default=self._start) + rounds
         task = Task(run, before, rounds, sends, label, depth=depth)
         self.tasks.append(task)
         return task
+
+    def _portion(self) -> None:
+        """What was asked for since the last task is for the next: cut before it, if that becomes too much.
+
+        Products of the portion's own masks stay with it: there a mask is not open yet, and encrypted once for all of them.
+        """
+        asked = self.requests[self._counted :]
+        more = sum(r.bytes for r in asked)
+        start, _ = self._cuts[-1]
+        own = all(isinstance(r, ProductRequest) and _newest(r) >= self.first + start for r in asked)
+        if self._held and self._held + more > self.most > 0 and not own:
+            self._cuts.append((self._counted, len(self.tasks)))
+            self._held, self._start = 0, self.rounds
+        self._held += more
+        self._counted = len(self.requests)
+
+    def portions(self) -> list[Portion]:
+        """All that was collected, in order; handed over, but for what `rounds` and `sends` need."""
+        ends = [*self._cuts[1:], (len(self.requests), len(self.tasks))]
+        found = [
+            Portion(self.requests[a:b], self.tasks[c:d], self.material)
+            for (a, c), (b, d) in zip(self._cuts, ends, strict=True)
+        ]
+        self.requests = []
+        for later in found[1:]:
+            later.release()  # until it is their turn
+        return found
 
     @property
     def rounds(self) -> int:
@@ -159,6 +219,10 @@ class Plan:
     @property
     def sends(self) -> int:
         return sum(t.sends for t in self.tasks)
+
+
+def _newest(r: ProductRequest) -> int:
+    return max(leaf.request.number for leaf in (*r.x.leaves(), *r.y.leaves()))
 
 
 def elements(data: memoryview, shape: Shape) -> Field:

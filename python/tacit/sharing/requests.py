@@ -40,6 +40,11 @@ class Request:
         """Whether that share is of bits over GF(2), a word each (`sharing.bits`)."""
         return False
 
+    @property
+    def bytes(self) -> int:
+        """Of its material, where values have MACs; what is clear, at its owner, aside."""
+        return 8 * size(self.shape) * sum(1 if self.binary(place) else 2 for place in range(self.count))
+
 
 @dataclass(frozen=True, eq=False)
 class MaskRequest(Request):

@@ -167,7 +167,7 @@ class Shamir(OpeningProtocol):
     def truncate(self, operation: Truncate, wire: Wire, plan: Plan) -> Task:
         """Off by (K + 1) / 2 units at most, for K sets of keys (`sharing.truncation`); on average by nothing."""
         if (sign := plan.joined.get(id(wire))) is not None:
-            return comparison.lower_both(self, operation, wire, sign, plan)
+            return comparison.lower_both(self, wire, sign, plan)
         (x,) = wire.inputs
         rounding = truncation.Rounding.alone(operation.bits, self.summands, operation.magnitude)
         masks, material = plan.truncation(wire.shape, rounding.bits, rounding.digits)

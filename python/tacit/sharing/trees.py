@@ -141,8 +141,10 @@ class Tree:
             nodes -= h
         self.opens = [step.opens for _, step in self.levels]
 
-    def climb(self, q: Field, digits: tuple[Share, ...]) -> Any:
+    def climb(self, q: Field, digits: list[Share]) -> Any:
+        """Takes `digits` away: they are much, and not needed on the way up."""
         g, e = self.ring.leaves(q, digits, [both().shares[0] for both in self.neighbours])
+        digits.clear()
         for h, step in self.levels:
             g, e = yield from self._up(h, step, g, e)
         return tuple(part[0] for part in g)

@@ -12,6 +12,7 @@ import numpy as np
 from tacit import field
 from tacit.field import size
 from tacit.sharing.comparison import Compared, ending
+from tacit.sharing.maps import Shape
 from tacit.sharing.operations import AtLeast, Winners
 from tacit.sharing.plan import Plan, Rounds, Task
 from tacit.sharing.requests import Share
@@ -22,18 +23,26 @@ if TYPE_CHECKING:
     from tacit.sharing.opening import OpeningProtocol
 
 
+class Contest:
+    """What is asked for: all pairs of the last axis of `shape`, the products of their bits, and what these become."""
+
+    def __init__(self, protocol: "OpeningProtocol", operation: Winners, shape: Shape, plan: Plan) -> None:
+        *lead, n = shape
+        self.pairs = (*lead, n * (n - 1) // 2)
+        bits = operation.magnitude + 2
+        pair = AtLeast((0,), operation.magnitude, bits if bits <= protocol.leading else 0)
+        self.compared = Compared(protocol, pair, self.pairs, plan)
+        self.every = Conjunction(self.compared.ring, n - 1, shape, plan)
+        self.end = ending(self.compared.ring, shape, plan)
+
+
 def lower(protocol: "OpeningProtocol", operation: Winners, wire: Wire, plan: Plan) -> Task:
     """One-hots along the last axis of x, of two elements or more."""
     (x,) = wire.inputs
-    n, lead = x.shape[-1], x.shape[:-1]
+    n = x.shape[-1]
     first, second = np.triu_indices(n, 1)
-    bits = operation.magnitude + 2
-    pairs = (*lead, len(first))
-    compared = Compared(
-        protocol, AtLeast((0,), operation.magnitude, bits if bits <= protocol.leading else 0), pairs, plan
-    )
-    every = Conjunction(compared.ring, n - 1, x.shape, plan)
-    end = ending(compared.ring, wire.shape, plan)
+    contest = Contest(protocol, operation, x.shape, plan)
+    compared, every, end, pairs = contest.compared, contest.every, contest.end, contest.pairs
     # Of the stacked bits [b, 1 - b], the n - 1 that each element needs.
     place = np.zeros((n, n), np.int64)
     place[first, second] = np.arange(len(first))

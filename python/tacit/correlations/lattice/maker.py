@@ -71,14 +71,15 @@ class Maker:
             self._run(
                 (job for r in made for job in self._jobs(link, r, targets[id(r)], pairs.get(id(r), {}))), bar, later
             )
-            for r in made:
-                self.hold(r, targets[id(r)])
-            self._run(self._products(rest, targets, known), bar, later)
+            self._held.update((r, targets[id(r)].shares) for r in made)
+            self._run(self._products(rest, targets, known, later is None), bar, later)
+        for r in made:
+            self.hold(r, targets[id(r)])
         return targets
 
     def hold(self, request: Request, target: Target) -> None:
-        """Its shares may be asked for products of."""
-        self._held[request] = target.shares
+        """Later lists may ask for products of its mask. Digits serve the list that they are made for."""
+        self._held[request] = target.shares[:1]
 
     def burn(self) -> None:
         self.link = None
@@ -151,10 +152,10 @@ class Maker:
             yield price * (stop - start), make(slice(start, stop))
 
     def _products(
-        self, requests: Sequence[ProductRequest], targets: dict[int, Target], fresh: set[int]
+        self, requests: Sequence[ProductRequest], targets: dict[int, Target], fresh: set[int], anew: bool
     ) -> Iterator[tuple[int, Job]]:
         """Elementwise products of one uniform operand together: it is encrypted once."""
-        yield from self._forms([r for r in requests if not r.form.elementwise], targets, fresh)
+        yield from self._forms([r for r in requests if not r.form.elementwise], targets, fresh, anew)
         groups: dict[Expression, list[tuple[Expression, Target]]] = {}
         uses: dict[Expression, int] = {}
         for r in requests:
@@ -178,17 +179,22 @@ class Maker:
             yield from self._pieces(encrypted.value.size, len(others) + 2, make)
 
     def _forms(
-        self, requests: Sequence[ProductRequest], targets: dict[int, Target], fresh: set[int]
+        self, requests: Sequence[ProductRequest], targets: dict[int, Target], fresh: set[int], anew: bool
     ) -> Iterator[tuple[int, Job]]:
         """Matrix products and convolutions, one for each index of leading axes; those of one F side by side.
 
         A large F is cut, and E is encrypted for each part: so a batch's memory is bounded, if E is not large itself.
+        `anew`: an operand that may have been opened may be masked anew, where it takes far fewer bytes encrypted.
         """
         groups: dict[tuple[Way, Expression, int], list[tuple[Expression, Target]]] = {}
         for r in requests:
             kept = len(r.x.shape) - 2 if isinstance(r.form, MatMul) else 0
             sides = tuple(left for left, e in ((True, r.x), (False, r.y)) if uniform(e, fresh))
             way = self.layouts.cheapest(r.form, r.x.shape[kept:], r.y.shape[kept:], sides or (True, False))
+            if anew and len(sides) == 1:
+                other = self.layouts.cheapest(r.form, r.x.shape[kept:], r.y.shape[kept:], (True, False))
+                if self.layouts.of(other)[1] + SENT * size(other.encrypted) < self.layouts.of(way)[1]:
+                    way, sides = other, ()
             e, f = (r.x, r.y) if way.left else (r.y, r.x)
             count = size(r.x.shape[:kept])
             if sides:
