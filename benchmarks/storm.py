@@ -29,10 +29,11 @@ BACK = 16
 
 
 class Weather:
-    """Who is lost when. `rounds`: of one step; `every`: steps between two losses, of all nodes together."""
+    """Who is lost when. `given`: rounds until all data are shared, before which nobody is lost: what only its owner has is
+    needed until then. `rounds`: of one step; `every`: steps between two losses, of all nodes together."""
 
-    def __init__(self, seed: int, rounds: int, every: float) -> None:
-        self._seed, self._mean = seed, PARTIES * rounds * every
+    def __init__(self, seed: int, given: int, rounds: int, every: float) -> None:
+        self._seed, self._given, self._mean = seed, given, PARTIES * rounds * every
         self._away: set[int] = set()
         self._lock = threading.Lock()
         self.losses = self.returns = 0
@@ -46,7 +47,8 @@ class Weather:
                 if round == BACK and life:
                     self._away.discard(party)
                     self.returns += 1
-                if round < max(number, 2 * BACK) or len(self._away) >= PARTIES - 2 * THRESHOLD - 1:
+                early = 2 * BACK if life else self._given
+                if round < early + number or len(self._away) >= PARTIES - 2 * THRESHOLD - 1:
                     return None
                 self._away.add(party)
                 self.losses += 1
@@ -56,16 +58,19 @@ class Weather:
 
 
 def training(steps: int, seed: int) -> Any:
-    """The script: (accuracy, rounds of a step)."""
+    """The script: (accuracy, rounds until the first step, rounds of a step)."""
+    drawing = threading.Lock()
 
-    def work(session: tacit.Session) -> tuple[float, float]:
+    def work(session: tacit.Session) -> tuple[float, int, float]:
         data = load_digits()
-        with threading.Lock():
+        with drawing:  # all nodes have one generator here
             torch.manual_seed(0)
             model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.AvgPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(72, 10))
         x = session.secret(data.images[TRAIN, None] / 16, owner=0, format=tacit.Format(8, 1))
         y = session.labels(data.target[TRAIN], classes=10, owner=1)
+        images = session.secret(data.images[TEST, None] / 16, owner=0, format=tacit.Format(8, 1))
         shared = session.share(model)
+        session.computed(images)
         optimiser = torch.optim.SGD(shared.parameters(), lr=0.3, momentum=0.9)
         before = session.meter.total().rounds
         done = 0
@@ -78,10 +83,9 @@ def training(steps: int, seed: int) -> Any:
                 break
         session.end_step()
         rounds = (session.meter.total().rounds - before) / steps
-        images = session.secret(data.images[TEST, None] / 16, owner=0, format=tacit.Format(8, 1))
         with torch.no_grad():
             outputs = session.reveal(shared(images))
-        return float((outputs.argmax(1).numpy() == data.target[TEST]).mean()), rounds
+        return float((outputs.argmax(1).numpy() == data.target[TEST]).mean()), before, rounds
 
     return work
 
@@ -98,22 +102,24 @@ def main() -> None:
 
     started = time.monotonic()
     calm = Nodes(training(given.steps, 0), PARTIES, THRESHOLD, lambda party, life: None, **options).run()
-    right, rounds = calm.results[0]
+    right, given_at, rounds = calm.results[0]
     print(f"without losses: {right:.1%}, {rounds:.0f} rounds a step, {time.monotonic() - started:.0f} s", flush=True)
     ended = wrong = losses = returns = 0
     seconds = []
     for seed in range(given.first, given.first + given.runs):
-        weather = Weather(seed, int(rounds), given.every)
+        weather = Weather(seed, given_at, int(rounds), given.every)
         started = time.monotonic()
         outcome = Nodes(training(given.steps, 0), PARTIES, THRESHOLD, weather, **options).run()
         seconds.append(time.monotonic() - started)
-        found = [accuracy for accuracy, _ in outcome.results.values()]
+        found = [accuracy for accuracy, *_ in outcome.results.values()]
         there = len(found) >= PARTIES - THRESHOLD
         wrong += bool(found) and (max(found) != min(found) or abs(found[0] - right) > 0.03)
         ended += there
         losses, returns = losses + weather.losses, returns + weather.returns
         shown = f"{found[0]:.1%} at {len(found)} nodes" if found else "no result"
         errors = {i: f"{type(e).__name__}: {e}"[:160] for i, e in outcome.errors.items()}
+        if not there:
+            errors |= {f"{i} before": [str(e)[:160] for e in ends] for i, ends in outcome.ended.items() if ends}
         print(
             f"run {seed}: {shown}; {weather.losses} lost, {weather.returns} back; {seconds[-1]:.0f} s {errors or ''}",
             flush=True,

@@ -107,11 +107,12 @@ class Shuffled(Failing):
 
 @dataclass
 class Outcome:
-    """By party: what its script returned in its last life, or the error it ended with; its sessions; how often it was lost."""
+    """By party: what its script returned in its last life, or the error it ended with; its sessions; what ended earlier lives."""
 
     results: dict[int, Any] = field(default_factory=dict)
     errors: dict[int, TacitError] = field(default_factory=dict)
     sessions: dict[int, list[Session]] = field(default_factory=dict)
+    ended: dict[int, list[Exception]] = field(default_factory=dict)
 
 
 class Nodes:
@@ -133,7 +134,7 @@ class Nodes:
         """`away`: seconds until a party that was lost starts again."""
         self._work, self._parties, self._fate, self._away = work, parties, fate, away
         self._options = Options(protocol=protocol, threshold=threshold, timeout=timeout, tensors=tensors, **options)
-        self._outcome = Outcome(sessions={i: [] for i in range(parties)})
+        self._outcome = Outcome(sessions={i: [] for i in range(parties)}, ended={i: [] for i in range(parties)})
         self._running = parties
 
     def run(self) -> Outcome:
@@ -182,7 +183,8 @@ class Nodes:
     def _lost(self, context: Context, life: int) -> bool:
         """One life of a party: whether it was lost in the end."""
         me = context.me
-        self._outcome.errors.pop(me, None)
+        if (error := self._outcome.errors.pop(me, None)) is not None:
+            self._outcome.ended[me].append(error)
         try:
             session = joined(context, self._options)
             self._outcome.sessions[me].append(session)
@@ -192,7 +194,8 @@ class Nodes:
                 channel._inner = Failing(channel._inner, fate)
             with session:
                 self._outcome.results[me] = self._work(session)
-        except Vanished:
+        except Vanished as end:
+            self._outcome.ended[me].append(end)
             return True
         except TacitError as error:
             self._outcome.errors[me] = error
