@@ -111,7 +111,7 @@ LIES = {
     "an operand is another for the last product only": keys(
         respond=lambda real, i, layout, c, f, r: real(i, layout, c, more(f, len(f) - 1), r)
     ),
-    "another number gets the MAC": keys(scale=lambda real, i, alpha, x, r: real(i, alpha, more(x), r)),
+    "another number gets the MAC": keys(scale=lambda real, i, alpha, x, r, narrow: real(i, alpha, more(x), r, narrow)),
     "an error in one product": product(0),
     "an error in the random product": product(-1),
     "a wrong rho": opening(1),
@@ -307,8 +307,12 @@ ALPHAS = {
     "the first slot is another": {"encrypt": slot(0)},
     "the last slot is another": {"encrypt": slot(-1)},
     "all slots are different": {"encrypt": polynomial(1)},
-    "the verifier multiplies something else": {"scale": lambda real, i, alpha, x, r: real(i, alpha, more(x, -1), r)},
-    "the verifier masks with something else": {"scale": lambda real, i, alpha, x, r: real(i, alpha, x, more(r, -1))},
+    "the verifier multiplies something else": {
+        "scale": lambda real, i, alpha, x, r, narrow: real(i, alpha, more(x, -1), r, narrow)
+    },
+    "the verifier masks with something else": {
+        "scale": lambda real, i, alpha, x, r, narrow: real(i, alpha, x, more(r, -1), narrow)
+    },
 }
 
 
@@ -337,8 +341,8 @@ def test_mac_keys_that_are_one_number_only_together(monkeypatch):
 def test_others_name_a_pair(monkeypatch):
     """Party 1 has lied to party 2 only: party 0 cannot say which of the two it was."""
 
-    def scale(real, i, alpha, x, r):
-        return real(i, alpha, more(x) if i == 2 else x, r)
+    def scale(real, i, alpha, x, r, narrow):
+        return real(i, alpha, more(x) if i == 2 else x, r, narrow)
 
     liars(monkeypatch, {1: {"scale": scale}})
     crew = Crew(3)

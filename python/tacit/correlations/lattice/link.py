@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacit import field
-from tacit._core import Ciphertexts, LatticeLayout, LatticeParty
+from tacit._core import Ciphertexts, LatticeLayout, LatticeParty, Multiplier
 from tacit.correlations.lattice import alpha
 from tacit.correlations.lattice.blame import Record
 from tacit.correlations.lattice.randomness import KEY, Randomness
@@ -48,7 +48,7 @@ class Link:
         self._alphas = self._introduced()
         alpha.check(self)
 
-    def _introduced(self) -> dict[int, Ciphertexts]:
+    def _introduced(self) -> dict[int, Multiplier]:
         """The others' alpha_i, encrypted."""
         whole = self.keys.elementwise(self.keys.slots)
         key, constant = self.keys.hello(), np.full(self.keys.slots, self.alpha, np.uint64)
@@ -56,7 +56,8 @@ class Link:
         found = {}
         for i, theirs in self.everyone(hello, dict.fromkeys(self.others, len(hello)), "keys").items():
             self.checked(i, self.keys.meet, i, theirs[: len(key)])
-            (found[i],) = self.checked(i, self.keys.accept, i, [whole], theirs[len(key) :])
+            (alphas,) = self.checked(i, self.keys.accept, i, [whole], theirs[len(key) :])
+            found[i] = self.keys.multiplier(alphas)
         return found
 
     # Rounds.
@@ -105,13 +106,16 @@ class Link:
 
     def authenticate(self, arrays: Sequence[Shared], label: str = "MACs") -> None:
         """Set `mac` of all, `keys` of what this party owns. One round for each `PIECE` elements; 18 bytes each way."""
-        owned = {o: [s for s in arrays if s.owner == o] for o in (None, *range(self.parties))}
+        # What is narrow comes last.
+        owned = {
+            o: sorted((s for s in arrays if s.owner == o), key=lambda s: s.narrow) for o in (None, *range(self.parties))
+        }
         common = sum(s.value.size for s in owned[None])
         value = np.concatenate([NOTHING, *(s.value for s in owned[None] + owned[self.me])])
         mine = field.scale(value, self.alpha)
-        keys, theirs = self._scaled(
-            value, {i: common + sum(s.value.size for s in owned[i]) for i in self.others}, label
-        )
+        counts = {i: common + sum(s.value.size for s in owned[i]) for i in range(self.parties)}
+        wide = {i: self._wide(counts[i], sum(s.value.size for s in owned[i] if s.narrow)) for i in range(self.parties)}
+        keys, theirs = self._scaled(value, counts, wide, label)
         for k in keys.values():
             mine = field.sub(mine, k)
         total = mine[:common]
@@ -126,17 +130,28 @@ class Link:
         for i, t in theirs.items():
             _part(owned[i], t[common:])
 
-    def _scaled(self, value: Field, counts: Mapping[int, int], label: str) -> tuple[dict[int, Field], dict[int, Field]]:
-        """r_i for each other i, who gets alpha_i value + r_i; what came of as many elements of theirs."""
+    def _wide(self, count: int, narrow: int) -> int:
+        """How many are multiplied as if they were wide: all, if what is narrow does not fill a polynomial of its own."""
+        return count - narrow if narrow >= self.keys.slots else count
+
+    def _scaled(
+        self, value: Field, counts: Mapping[int, int], wide: Mapping[int, int], label: str
+    ) -> tuple[dict[int, Field], dict[int, Field]]:
+        """r_i for each other i, who gets alpha_i value + r_i; what came of `counts` elements of theirs, the first ones `wide`."""
         given = {i: self.random.field(value.size) for i in self.others}
-        found = {i: np.empty(n, np.uint64) for i, n in counts.items()}
-        for at in range(0, max(value.size, *counts.values()), PIECE):
-            piece = slice(at, at + PIECE)
-            expect = {i: self.keys.scaled_bytes(f[piece].size) for i, f in found.items() if f[piece].size}
-            part = value[piece]
-            out = {i: [self.keys.scale(i, self._alphas[i], part, r[piece])] for i, r in given.items() if part.size}
-            for i, data in self.exchange(out, expect, label).items():
-                found[i][piece] = self.checked(i, self.keys.open_scaled, found[i][piece].size, data)
+        found = {i: np.empty(counts[i], np.uint64) for i in self.others}
+        for at in range(0, max(counts.values()), PIECE):
+            pieces = {i: _pieces(at, counts[i], wide[i]) for i in range(self.parties)}
+            out = {
+                i: [self.keys.scale(i, self._alphas[i], value[p], r[p], narrow) for p, narrow in pieces[self.me]]
+                for i, r in given.items()
+                if pieces[self.me]
+            }
+            sizes = {i: [self.keys.scaled_bytes(p.stop - p.start) for p, _ in pieces[i]] for i in self.others}
+            for i, data in self.exchange(out, {i: sum(n) for i, n in sizes.items() if n}, label).items():
+                ends = np.cumsum(sizes[i])[:-1]
+                for (p, _), part in zip(pieces[i], np.split(data, ends), strict=True):
+                    found[i][p] = self.checked(i, self.keys.open_scaled, p.stop - p.start, part)
         return given, found
 
     # Products.
@@ -253,6 +268,13 @@ class Unit:
 
     def encrypts(self, i: int, parties: int) -> bool:
         return any(self.meets(i, j) for j in range(parties))
+
+
+def _pieces(at: int, count: int, wide: int) -> list[tuple[slice, bool]]:
+    """Of `PIECE` numbers from `at` on: where they are, and whether they are narrow, as all from `wide` on are."""
+    stop = min(count, at + PIECE)
+    cut = min(max(at, wide), stop)
+    return [(slice(a, b), narrow) for a, b, narrow in ((at, cut, False), (cut, stop, True)) if a < b]
 
 
 def _part(arrays: Sequence[Shared], mac: Field) -> None:
