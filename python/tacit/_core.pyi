@@ -24,6 +24,10 @@ class Ciphertexts:
     """What another party encrypted and proved."""
 
 @final
+class Multiplier:
+    """An encrypted number, the same in all slots, ready to multiply."""
+
+@final
 class LatticeParty:
     """One party's keys of a preparation by lattices, and those of the parties that it has met (Rust: `lattice::party`).
 
@@ -84,8 +88,11 @@ class LatticeParty:
     def scaled_bytes(self, count: int) -> int:
         """Bytes of `scale`."""
 
-    def scale(self, peer: int, alpha: Ciphertexts, values: Words, masks: Words) -> bytes:
-        """alpha x + masks, for `peer` to open; alpha was encrypted by `peer`, the same number in all slots."""
+    def multiplier(self, alpha: Ciphertexts) -> Multiplier:
+        """What another party encrypted of one number; once for each."""
+
+    def scale(self, peer: int, alpha: Multiplier, values: Words, masks: Words, narrow: bool = False) -> bytes:
+        """alpha x + masks, for `peer` to open, whose alpha it is. `narrow`: all x have 16 bits, or ValueError; cheaper."""
 
     def open_scaled(self, count: int, data: Octets) -> Words:
         """alpha x + the other party's masks, `count` elements."""

@@ -13,6 +13,8 @@ from tacit import field
 from tacit._core import LatticeParty
 from tacit.correlations.lattice import link as links
 from tacit.correlations.lattice.ranges import TURNS, Lookup
+from tacit.correlations.lattice.shared import Shared
+from tacit.correlations.lattice.squares import Squares
 from tacit.errors import CheatingDetected, Mismatch, PartyLost, PeerStopped
 from tacit.field import P
 from tacit.sharing.forms import Elementwise, MatMul
@@ -75,28 +77,30 @@ def product(answer):
     return alter
 
 
-def opening(label, which):
+def opening(which):
+    """Of what the sacrifice shows."""
+
     def alter(link):
         honest = link.open
 
-        def open(values, name):
-            if name == label:
-                values = [more(v.reshape(-1)).reshape(v.shape) if i == which else v for i, v in enumerate(values)]
-            return honest(values, name)
+        def open(shares, name):
+            if name == "sacrifice":
+                shares = [Shared(more(s.value), s.mac, s.owner) if i == which else s for i, s in enumerate(shares)]
+            return honest(shares, name)
 
         link.open = open
 
     return alter
 
 
-def sigma(link):
-    """Sigmas of one batch have 8 bytes, a coin's part 32."""
-    honest = link.transcript.committed
+def commitment(label):
+    """To one number more: sigmas of a batch, or shares of what will be public."""
 
-    def committed(value):
-        return honest(value if len(value) > 8 else more(np.frombuffer(value, np.uint64)).tobytes())
+    def alter(link):
+        honest = link.commit
+        link.commit = lambda value, name: honest(more(value) if name == label else value, name)
 
-    link.transcript.committed = committed
+    return alter
 
 
 LIES = {
@@ -107,13 +111,13 @@ LIES = {
     "an operand is another for the last product only": keys(
         respond=lambda real, i, layout, c, f, r: real(i, layout, c, more(f, len(f) - 1), r)
     ),
-    "another number gets the MAC": keys(scale=lambda real, i, alpha, x, r: real(i, alpha, more(x), r)),
+    "another number gets the MAC": keys(scale=lambda real, i, alpha, x, r, narrow: real(i, alpha, more(x), r, narrow)),
     "an error in one product": product(0),
     "an error in the random product": product(-1),
-    "a wrong rho": opening("sacrifice", 1),
-    "a wrong combination of all": opening("sacrifice", 0),
-    "a wrong square": opening("opened products", 0),
-    "a wrong sigma": sigma,
+    "a wrong rho": opening(1),
+    "a wrong combination of all": opening(0),
+    "a wrong square": commitment("opened products"),
+    "a wrong sigma": commitment("check"),
 }
 
 
@@ -140,6 +144,136 @@ def test_lies_are_found_and_the_liar_is_named(lie):
     assert isinstance(honest, CheatingDetected)
     assert isinstance(liar, CheatingDetected | PeerStopped), "the lie itself is a bug"
     assert f"party {LIAR} " in str(honest)
+
+
+# Squares: of two parties, and few numbers, party 0 encrypts and party 1 answers.
+
+
+def bits():
+    p = Plan(0)
+    p.bits((20,))
+    return p
+
+
+def answers(which):
+    """Another operand, in the square or in the random product."""
+    calls = []
+
+    def respond(real, i, layout, c, f, r):
+        calls.append(f)
+        return real(i, layout, c, more(f) if len(calls) == which + 1 else f, r)
+
+    return keys(respond=respond)
+
+
+SQUARES = {
+    "another number is encrypted": (0, LIES["another share is encrypted than has a MAC"]),
+    "another number is multiplied": (1, answers(0)),
+    "another random number is multiplied": (1, answers(1)),
+    "another number of who encrypts gets the MAC": (0, LIES["another number gets the MAC"]),
+    "another number of who answers gets the MAC": (1, LIES["another number gets the MAC"]),
+    "a wrong rho of who answers": (1, opening(1)),
+    "a wrong square": (1, commitment("opened products")),
+    "an error in a square": (1, product(0)),
+    "an error in a random product": (0, product(1)),
+}
+
+
+@pytest.mark.parametrize("lie", SQUARES)
+def test_lies_about_squares(lie):
+    crew, (liar, alter) = Crew(2, budget=1 << 17), SQUARES[lie]
+
+    def work(s):
+        if s.me == liar:
+            alter(s._maker.link)
+        return s.take(s.request(bits().requests))
+
+    results = crew.results(work)
+    crew.close()
+    assert isinstance(results[1 - liar], CheatingDetected)
+    # A sum of shares that is no square is seen before the check.
+    assert f"party {liar} " in str(results[1 - liar]) or "square" in str(results[1 - liar])
+
+
+@pytest.mark.parametrize("liar", [0, 1])
+def test_the_square_of_another_number(liar, monkeypatch):
+    """a_i^2 + 1 in the sum of squares, and a q_i that makes the sacrifice right."""
+    init, sums = Squares.__init__, Squares.sums
+
+    def lie(self, link, numbers):
+        init(self, link, numbers)
+        if link.me == liar:
+            self._share = more(self._share)
+
+    def claim(self, chi):
+        first = Weight(chi, self._own.size)
+        made = sums(self, first)
+        if self.link.me == liar:
+            self._claims[liar].value[0] = (int(self._claims[liar].value[0]) + first.value) % P
+        return made
+
+    monkeypatch.setattr(Squares, "__init__", lie)
+    monkeypatch.setattr(Squares, "sums", claim)
+    crew = Crew(2, budget=1 << 17)
+    results = crew.results(lambda s: s.take(s.request(bits().requests)))
+    crew.close()
+    assert isinstance(results[1 - liar], CheatingDetected)
+    assert f"party {liar} squared another number" in str(results[1 - liar])
+
+
+class Weight:
+    """A coin's weights, of which the first is noted."""
+
+    def __init__(self, chi, count):
+        self._chi, self._one = chi, np.eye(1, count, dtype=np.uint64)[0]
+
+    def combine(self, arrays):
+        *found, self.value = self._chi.combine([*arrays, self._one])
+        return found
+
+
+def test_squares_are_shown_when_nothing_can_be_undone():
+    """A square tells a_i but for a sign. Who planted d a_i in a product, or in a MAC, must have said all that could hide it."""
+    crew = Crew(2, budget=1 << 17)
+
+    def work(s):
+        rounds, honest = [], s._maker.link.channel.exchange
+        s._maker.link.channel.exchange = lambda out, expect, label="": (
+            rounds.append(label) or honest(out, expect, label=label)
+        )
+        s.take(s.request(bits().requests))
+        return rounds
+
+    for rounds in crew.run(2, work):
+        committed, shown = (i for i, label in enumerate(rounds) if label == "opened products")
+        assert committed < rounds.index("coin") and rounds[shown - 1] == "check"
+        # All that follows are commitments to sigma', and both sigmas.
+        assert rounds[shown + 1 :] == ["check", "check"]
+    crew.close()
+
+
+def test_a_bet_on_a_square_is_lost_even_if_it_is_right():
+    """An error that the cheater would know once squares are public: then there is only sigma', which must be right by itself."""
+    crew = Crew(2, budget=1 << 17)
+
+    def work(s):
+        if s.me == LIAR:
+            link = s._maker.link
+            sigmas, honest = [], link.commit
+
+            def commit(value, label):
+                if label == "check":
+                    sigmas.append(int(value[0]))
+                    # As if the error in the first one were known by now.
+                    value = np.array([(sigmas[0] - 1) if len(sigmas) == 1 else sigmas[1] + 1], np.uint64)
+                return honest(value, label)
+
+            link.commit = commit
+        return s.take(s.request(bits().requests))
+
+    _, honest = crew.results(work)
+    crew.close()
+    assert isinstance(honest, CheatingDetected) and "check of prepared material failed" in str(honest)
 
 
 # The share of the MAC key, before anything is made with it.
@@ -173,8 +307,12 @@ ALPHAS = {
     "the first slot is another": {"encrypt": slot(0)},
     "the last slot is another": {"encrypt": slot(-1)},
     "all slots are different": {"encrypt": polynomial(1)},
-    "the verifier multiplies something else": {"scale": lambda real, i, alpha, x, r: real(i, alpha, more(x, -1), r)},
-    "the verifier masks with something else": {"scale": lambda real, i, alpha, x, r: real(i, alpha, x, more(r, -1))},
+    "the verifier multiplies something else": {
+        "scale": lambda real, i, alpha, x, r, narrow: real(i, alpha, more(x, -1), r, narrow)
+    },
+    "the verifier masks with something else": {
+        "scale": lambda real, i, alpha, x, r, narrow: real(i, alpha, x, more(r, -1), narrow)
+    },
 }
 
 
@@ -203,8 +341,8 @@ def test_mac_keys_that_are_one_number_only_together(monkeypatch):
 def test_others_name_a_pair(monkeypatch):
     """Party 1 has lied to party 2 only: party 0 cannot say which of the two it was."""
 
-    def scale(real, i, alpha, x, r):
-        return real(i, alpha, more(x) if i == 2 else x, r)
+    def scale(real, i, alpha, x, r, narrow):
+        return real(i, alpha, more(x) if i == 2 else x, r, narrow)
 
     liars(monkeypatch, {1: {"scale": scale}})
     crew = Crew(3)
@@ -351,7 +489,7 @@ def test_what_is_made_ahead_is_checked_when_it_is_asked_for_and_not_before():
         raise AssertionError("a wrong product was given out")
 
     for rounds in crew.run(2, work):
-        assert rounds == 2
+        assert rounds == 1  # they were committed to when it was made
     crew.close()
 
 
@@ -368,7 +506,7 @@ def second_product(link):
     link.multiply = multiply
 
 
-LABELS = ("keys", "alpha", "ciphertexts", "products", "opened products", "MACs", "coin", "sacrifice", "ranges", "check")
+LABELS = ("keys", "alpha", "ciphertexts", "products", "opened products", "MACs", "coin", "sacrifice", "proofs", "check")
 
 
 def flipped(payload):

@@ -6,10 +6,12 @@ from lattices import Crew
 
 from tacit import field
 from tacit.correlations.lattice import jobs
+from tacit.correlations.lattice import link as links
 from tacit.correlations.lattice.batch import Batch
 from tacit.correlations.lattice.forms import Way
 from tacit.correlations.lattice.maker import expected_bytes, uniform
-from tacit.field import size
+from tacit.correlations.lattice.shared import Shared
+from tacit.field import P, size
 from tacit.sharing.forms import Conv2d, Conv2dInput, Conv2dWeight, Elementwise, MatMul
 from tacit.sharing.maps import Combine, Reshape, Slice
 from tacit.sharing.masks import Masked
@@ -196,6 +198,46 @@ def test_what_was_opened_is_masked_anew_where_that_takes_fewer_bytes(two, monkey
         two.run(2, lambda s, r=again.requests, later=later: s._maker.make(r, r, later=None if later is None else []))
         assert len(called) == times
         called.clear()
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_more_bits_than_a_polynomial_has_places(n):
+    """So that of each pair of parties both encrypt, and both answer."""
+    crew, plan, count = Crew(n, budget=1 << 18), Plan(0), (1 << 14) + 300
+    plan.bits((count,))
+    given = crew.run(n, lambda s: (s.key, s.take(s.request(plan.requests))[0].shares[0]))
+    crew.close()
+    alpha = sum(key for key, _ in given) % P
+    total = [np.zeros(count, np.uint64)] * 2
+    for _, share in given:
+        total = [field.add(a, b) for a, b in zip(total, share, strict=True)]
+    np.testing.assert_array_equal(total[1], field.scale(total[0], alpha))
+    assert set(np.unique(total[0]).tolist()) == {0, 1} and abs(float(total[0].mean()) - 0.5) < 0.03
+
+
+@pytest.mark.parametrize("counts", [(3, 40_000, 5), (20_000, 16_384, 17_000), (0, 50_000, 100), (10, 16_383, 40_000)])
+def test_macs_of_narrow_numbers(two, counts, monkeypatch):
+    """In rounds of other lengths than the arrays have; few narrow numbers are multiplied with the others."""
+    monkeypatch.setattr(links, "PIECE", 1 << 15)
+    private, narrow, joint = counts
+
+    def work(s):
+        link = s._maker.link
+        small = link.random.below(narrow, 1 << 16) if link.me == 0 else np.zeros(narrow, np.uint64)
+        given = [
+            Shared(small, owner=0, narrow=True),
+            Shared(link.random.field(private) if link.me == 1 else np.zeros(private, np.uint64), owner=1),
+            Shared(link.random.field(joint)),
+        ]
+        link.authenticate(given)
+        return link.alpha, given
+
+    (alpha, mine), (beta, theirs) = two.run(2, work)
+    for x, y in zip(mine, theirs, strict=True):
+        total = field.scale(field.add(x.value, y.value), (alpha + beta) % P)
+        np.testing.assert_array_equal(field.add(x.mac, y.mac), total)
+    # The owner's side of each VOLE.
+    np.testing.assert_array_equal(theirs[0].mac, field.add(mine[0].keys[1], field.scale(mine[0].value, beta)))
 
 
 def test_what_a_plan_says_is_about_what_is_sent(two):

@@ -16,6 +16,10 @@ pub struct LatticeLayout(Layout);
 #[pyclass(frozen, module = "tacit._core")]
 pub struct Ciphertexts(Vec<Ciphertext>);
 
+/// Another party's encrypted alpha, ready to multiply.
+#[pyclass(frozen, module = "tacit._core")]
+pub struct Multiplier(tacit_core::lattice::Multiplier);
+
 /// A party's keys.
 #[pyclass(module = "tacit._core")]
 pub struct LatticeParty(Party);
@@ -154,16 +158,22 @@ impl LatticeParty {
         self.0.scaled_bytes(count)
     }
 
+    fn multiplier(&self, py: Python<'_>, alpha: &Ciphertexts) -> PyResult<Multiplier> {
+        py.detach(|| self.0.multiplier(&alpha.0)).map(Multiplier).map_err(value)
+    }
+
+    #[pyo3(signature = (peer, alpha, values, masks, narrow=false))]
     fn scale<'py>(
         &self,
         py: Python<'py>,
         peer: u32,
-        alpha: &Ciphertexts,
+        alpha: &Multiplier,
         values: Words<'py>,
         masks: Words<'py>,
+        narrow: bool,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let (values, masks) = (values.slice(), masks.slice());
-        bytes(py, || self.0.scale(peer, &alpha.0, values, masks))
+        bytes(py, || self.0.scale(peer, &alpha.0, narrow, values, masks))
     }
 
     fn open_scaled<'py>(&self, py: Python<'py>, count: usize, data: In<'_, u8>) -> Out<'py> {
@@ -182,5 +192,6 @@ fn copy(out: &mut [u64], v: &[u64]) -> Result<(), BadShape> {
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<LatticeParty>()?;
     m.add_class::<LatticeLayout>()?;
+    m.add_class::<Multiplier>()?;
     m.add_class::<Ciphertexts>()
 }

@@ -7,7 +7,8 @@ should have reached all alike; a difference is `CheatingDetected`.
 
 import hashlib
 import secrets
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 
 from tacit.errors import CheatingDetected
 from tacit.sharing.plan import Exchange
@@ -31,9 +32,9 @@ class Transcript:
         if self.parties > 2:
             self._broadcasts.update(data)
 
-    def hash(self, domain: bytes, *parts: bytes) -> bytes:
+    def _hash(self, counter: int, domain: bytes, *parts: bytes) -> bytes:
         h = hashlib.blake2b(person=domain, digest_size=LENGTH)
-        for part in (self.session, self.counter.to_bytes(8, "little"), *parts):
+        for part in (self.session, counter.to_bytes(8, "little"), *parts):
             h.update(len(part).to_bytes(8, "little"))
             h.update(part)
         return h.digest()
@@ -44,30 +45,58 @@ class Transcript:
         came = yield Exchange({i: [message] for i in others}, {i: len(message) for i in others})
         return [message if i == self.me else bytes(came[i]) for i in range(self.parties)]
 
-    def committed(self, value: bytes) -> Generator[Exchange, dict[int, memoryview], list[bytes]]:
-        """Every party's value of this length, all fixed before any is known. Two rounds; echoes what came before."""
+    def commit(self, value: bytes) -> Generator[Exchange, dict[int, memoryview], "Commitment"]:
+        """Every party's value of this length is fixed. One round."""
         self.counter += 1
         salt = self._random(LENGTH)
-        mine = self.hash(b"tacit commit", self.me.to_bytes(4, "little"), value, salt)
-        commitments = yield from self.everyone(mine)
-        for c in commitments:
+        by_party = yield from self.everyone(self._commitment(self.counter, self.me, value, salt))
+        for c in by_party:
             self.note(c)
+        return Commitment(self.counter, value, salt, by_party)
+
+    def open(self, held: Sequence["Commitment"]) -> Generator[Exchange, dict[int, memoryview], list[list[bytes]]]:
+        """What every party had committed to: by commitment, by party. One round; echoes what came before."""
         echo = self._broadcasts.digest() if self.parties > 2 else b""
-        opened = yield from self.everyone(value + salt + echo)
-        values = []
-        for i, message in enumerate(opened):
-            v, s, e = message[: len(value)], message[len(value) : len(value) + LENGTH], message[len(value) + LENGTH :]
-            if e != echo:
-                raise CheatingDetected(
-                    f"party {i} received other broadcasts than party {self.me}: some party lied to one of them"
-                )
-            if self.hash(b"tacit commit", i.to_bytes(4, "little"), v, s) != commitments[i]:
-                raise CheatingDetected(f"party {i} opened another value than it had committed to")
-            values.append(v)
+        opened = yield from self.everyone(b"".join([part for c in held for part in (c.value, c.salt)]) + echo)
+        values = [self._opened(i, message, held, echo) for i, message in enumerate(opened)]
+        for message in opened:
             self.note(message)
+        return [list(parts) for parts in zip(*values, strict=True)]
+
+    def _opened(self, party: int, message: bytes, held: Sequence["Commitment"], echo: bytes) -> list[bytes]:
+        values, at = [], 0
+        if not message.endswith(echo):
+            raise CheatingDetected(
+                f"party {party} received other broadcasts than party {self.me}: some party lied to one of them"
+            )
+        for c in held:
+            end = at + len(c.value)
+            value, salt, at = message[at:end], message[end : end + LENGTH], end + LENGTH
+            if self._commitment(c.counter, party, value, salt) != c.by_party[party]:
+                raise CheatingDetected(f"party {party} opened another value than it had committed to")
+            values.append(value)
+        return values
+
+    def _commitment(self, counter: int, party: int, value: bytes, salt: bytes) -> bytes:
+        return self._hash(counter, b"tacit commit", party.to_bytes(4, "little"), value, salt)
+
+    def committed(self, value: bytes) -> Generator[Exchange, dict[int, memoryview], list[bytes]]:
+        """Every party's value of this length, all fixed before any is known. Two rounds; echoes what came before."""
+        held = yield from self.commit(value)
+        (values,) = yield from self.open([held])
         return values
 
     def coin(self) -> Generator[Exchange, dict[int, memoryview], bytes]:
         """16 bytes that no party could choose. Two rounds."""
         values = yield from self.committed(self._random(LENGTH))
-        return self.hash(b"tacit coin", *values)[:16]
+        return self._hash(self.counter, b"tacit coin", *values)[:16]
+
+
+@dataclass(frozen=True)
+class Commitment:
+    """`value` is this party's, which nobody can guess for want of `salt`; `by_party` has what fixes everybody's."""
+
+    counter: int
+    value: bytes
+    salt: bytes
+    by_party: list[bytes]

@@ -17,6 +17,25 @@ pub(crate) const HEADER: usize = 4 + 16;
 
 /// Appends `bits`-bit numbers, lowest bits first, and pads to whole bytes.
 pub(crate) fn pack(out: &mut Vec<u8>, v: &[u64], bits: u32) {
+    if bits > 56 {
+        return pack_wide(out, v, bits);
+    }
+    let (mut at, mut held, mut count) = (out.len(), 0, 0);
+    let end = at + packed(v.len(), bits);
+    out.resize(end + 8, 0);
+    for &v in v {
+        // Whole words, of which the next one begins in the last byte that is not full.
+        held |= v << count;
+        out[at..at + 8].copy_from_slice(&held.to_le_bytes());
+        count += bits;
+        at += count as usize / 8;
+        held >>= count / 8 * 8;
+        count %= 8;
+    }
+    out.truncate(end);
+}
+
+fn pack_wide(out: &mut Vec<u8>, v: &[u64], bits: u32) {
     let (mut held, mut count) = (0u128, 0);
     for &v in v {
         held |= (v as u128) << count;

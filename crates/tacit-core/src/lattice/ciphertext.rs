@@ -40,7 +40,7 @@ impl Parameters {
     /// p times the rounded (q/p) m.
     pub(crate) fn scaled(&self, message: &Plaintext) -> Result<[Secret; 2], BadShape> {
         same_length("the plaintext", self.degree(), message.coefficients.len())?;
-        Ok(halves(&self.remainders(message.coefficients())))
+        Ok(halves(&self.level.remainders(message.coefficients())))
     }
 
     /// The sum of `terms`, if the budget was proven for so many.
@@ -66,6 +66,11 @@ impl Ciphertext {
     /// What it belongs to.
     pub fn parameters(&self) -> &Arc<Parameters> {
         &self.parameters
+    }
+
+    /// An error if its product by a plaintext is beyond the budget.
+    pub(crate) fn alone(&self) -> Result<(), BadShape> {
+        self.parameters.within([self.terms, 0]).map(drop)
     }
 
     /// Adds a ciphertext under the same key.

@@ -67,6 +67,17 @@ impl<'a> Column<'a> {
     }
 }
 
+/// The words of all columns, each times `factor`, with their weights, and the constant.
+pub(crate) fn gathered<'a>(m: &Modulus, columns: &[Column<'a>], factor: u64) -> (Vec<(&'a [u64], u64)>, u64) {
+    let (mut all, mut sum) = (Vec::new(), 0);
+    for column in columns {
+        let (words, constant) = column.terms(m);
+        all.extend(words.map(|(v, w)| (v, m.mul(w, factor))));
+        sum = m.add(sum, constant);
+    }
+    (all, m.mul(sum, factor))
+}
+
 /// Bits of the low half of an element of F_p.
 const HALF: u32 = 30;
 
@@ -122,6 +133,41 @@ pub(crate) fn multiply_add(be: Backend, m: &Modulus, x: &mut [u64], y: &[u64], z
     } else {
         for ((x, &y), &z) in x.iter_mut().zip(y).zip(z) {
             *x = m.reduce128(y as u128 * z as u128 + *x as u128);
+        }
+    })
+}
+
+/// x <- y_0 z_0 + y_1 z_1 mod q, all of them residues.
+pub(crate) fn products(be: Backend, m: &Modulus, x: &mut [u64], y: [&[u64]; 2], z: [&[u64]; 2]) {
+    fused!(be, (m: &Modulus = m, x: &mut [u64] = x, y: [&[u64]; 2] = y, z: [&[u64]; 2] = z) {
+        let f = Float::new(m.value());
+        let factors = y[0].iter().zip(z[0]).zip(y[1].iter().zip(z[1]));
+        for (x, ((&y0, &z0), (&y1, &z1))) in x.iter_mut().zip(factors) {
+            // Each is below (1/2 + 3/8) q.
+            let sum = f.product(float(y0), float(z0)) + f.product(float(y1), float(z1));
+            *x = f.canonical(f.reduce(sum));
+        }
+    } else {
+        for (k, x) in x.iter_mut().enumerate() {
+            *x = m.reduce128(y[0][k] as u128 * z[0][k] as u128 + y[1][k] as u128 * z[1][k] as u128);
+        }
+    })
+}
+
+/// sum_j v_j (w_j + f_j) mod 2^64, rounded, for v_j below 2^44 and fractions f_j: to (1/2 + 2^-7) for two of them.
+pub(crate) fn fractions(be: Backend, out: &mut [u64], terms: &[(&[u64], u64, f64)]) {
+    vector::variants!(be, (out: &mut [u64] = out, terms: &[(&[u64], u64, f64)] = terms) {
+        for (i, out) in out.chunks_mut(WIDE).enumerate() {
+            let (mut whole, mut rest) = ([0u64; WIDE], [0.0; WIDE]);
+            for (v, w, f) in terms {
+                for ((s, r), &v) in whole.iter_mut().zip(&mut rest).zip(&v[i * WIDE..]) {
+                    *s = s.wrapping_add(v.wrapping_mul(*w));
+                    *r += float(v) * f;
+                }
+            }
+            for ((o, &s), &r) in out.iter_mut().zip(&whole).zip(&rest) {
+                *o = s.wrapping_add(super::float::integer(r));
+            }
         }
     })
 }
@@ -182,6 +228,20 @@ mod tests {
                             (x[k] as u128 + y[k] as u128 * z[k] as u128) % wide,
                             "{be:?} {q} {k}"
                         );
+                    }
+                    let mut found = x.clone();
+                    products(be, &m, &mut found, [&x, &y], [&z, &y]);
+                    for (k, found) in found.into_iter().enumerate() {
+                        let sum = x[k] as u128 * z[k] as u128 + y[k] as u128 * y[k] as u128;
+                        assert_eq!(found as u128, sum % wide, "{be:?} {q} {k}");
+                    }
+                    let small: Vec<u64> = y.iter().map(|y| y >> 8).collect();
+                    let mut found = x.clone();
+                    fractions(be, &mut found, &[(&small, 1 << 40, 0.75), (&small, 3, 0.5)]);
+                    for (k, found) in found.into_iter().enumerate() {
+                        let whole = small[k].wrapping_mul((1 << 40) + 3);
+                        let rest = (small[k] as f64 * 1.25).round_ties_even() as u64;
+                        assert_eq!(found, whole.wrapping_add(rest), "{be:?} {k}");
                     }
                     let mut found = x.clone();
                     quotients(be, &mut found, &[(&y, 1.0 / q as f64), (&z, 1.0 / q as f64)]);

@@ -5,9 +5,9 @@
 use super::ciphertext::{Ciphertext, SeededCiphertext};
 use super::columns::Column;
 use super::encoding::Plaintext;
-use super::parameters::{Parameters, TAIL};
+use super::parameters::Parameters;
 use super::random::{hash, noise, ternary, Entropy, Secret, NOISE};
-use super::response::Response;
+use super::response::{gather, Response};
 use super::ring::Ring;
 use super::{each, fork_each};
 use crate::error::{same_length, BadShape};
@@ -133,11 +133,8 @@ impl SecretKey {
         let mut a = response.a.clone();
         tail.forward(&mut a);
         let x = self.phase(tail, None, &a);
-        debug_assert_eq!(x.len(), TAIL * n);
-        let opened = positions.iter().zip(&response.b).map(|(&k, &b)| {
-            let part = tail.fraction(|i| x[i * n + k]);
-            rounded(part.wrapping_add((b as u128) << 64))
-        });
+        let parts = tail.fractions(&mut gather(x, n, positions));
+        let opened = parts.iter().zip(&response.b).map(|(&part, &b)| rounded((part.wrapping_add(b) as u128) << 64));
         Ok(Zeroizing::new(opened.collect()))
     }
 

@@ -3,13 +3,14 @@
 //! In slots, the element i is the slot i mod N of the polynomial i / N. What is left of the last polynomial is filled with
 //! zeros where it is encrypted, and with random masks where it is answered, so that it shows nothing.
 
-use super::encoding::{Operand, Plaintext};
+use super::columns::{halves, Column};
+use super::encoding::Plaintext;
 use super::keys::{PublicKey, SecretKey};
 use super::packing::{Packing, Side};
 use super::parameters::Parameters;
 use super::random::{Entropy, Secret};
 use super::response::Response;
-use super::{each, fork_each, Ciphertext, Sum};
+use super::{each, fork_each, Ciphertext};
 use crate::error::{same_length, BadShape};
 use zeroize::Zeroizing;
 
@@ -82,9 +83,10 @@ impl Layout {
                     entropy.prg()?.field(&mut r)?;
                     r[..masks.len()].copy_from_slice(masks);
                     let r = Plaintext::from_slots(parameters, &r)?;
-                    let mut sum = Sum::new(parameters);
-                    sum.add(c, &Operand::new(parameters, &Plaintext::from_slots(parameters, w)?)?)?;
-                    public.respond(sum, &all, r.coefficients(), entropy)
+                    let w = halves(Plaintext::from_slots(parameters, w)?.coefficients());
+                    c.alone()?;
+                    let level = &parameters.level;
+                    public.answer(level, [&c.b, &c.a], &[Column::field(&w)], (&all, r.coefficients()), entropy)
                 })
             }
             Layout::Blocks(packing, side) => packing.answer(public, (*side, encrypted), operand, masks, entropy),

@@ -22,6 +22,7 @@ pub mod proof;
 pub mod random;
 pub mod response;
 pub mod ring;
+pub mod scale;
 mod switch;
 
 pub use ciphertext::{Ciphertext, SeededCiphertext, Sum};
@@ -34,6 +35,7 @@ pub use party::Party;
 pub use proof::{Proof, Statement};
 pub use random::Entropy;
 pub use response::Response;
+pub use scale::Multiplier;
 
 use crate::error::BadShape;
 use crate::threads::map_ranges;

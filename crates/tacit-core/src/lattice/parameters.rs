@@ -50,7 +50,7 @@ pub struct Budget {
     pub response: f64,
     /// After the switch to q'.
     pub switched: f64,
-    /// After b was rounded to 64 bits.
+    /// After b was rounded to 64 bits, and the a-part of the phase where it is opened.
     pub extracted: f64,
     /// q / (2p) and q' / (2p), less the error of decryption's own fractions.
     pub limit: f64,
@@ -64,11 +64,34 @@ pub struct Parameters {
     pub(crate) budget: Budget,
     pub(crate) ring: Ring,
     pub(crate) tail: Ring,
-    pub(crate) switch: Switch,
+    pub(crate) level: Level,
     pub(crate) plain: Transform,
+    digest: [u8; 16],
+}
+
+/// The first primes of q, the switch from there to q', and the bits of the noise that drowns there.
+pub(crate) struct Level {
+    pub(crate) ring: Ring,
+    pub(crate) switch: Switch,
+    pub(crate) bits: u32,
     /// -q mod p.
     minus_q: u64,
-    digest: [u8; 16],
+}
+
+impl Level {
+    pub(crate) fn new(ring: &Ring, primes: usize, bits: u32) -> Level {
+        let ring = ring.tail(primes);
+        let q_mod_p = ring.limbs().iter().fold(1, |product, l| field::mul(product, l.modulus.value() % P));
+        Level { switch: Switch::new(&ring, TAIL), ring, bits, minus_q: field::neg(q_mod_p) }
+    }
+
+    /// M = -q m mod p. With q m = p Q - M, M in (-p/2, p/2), the rounded (q/p) m is Q = M / p mod every prime of q: neither q
+    /// nor Q is ever made.
+    pub(crate) fn remainders(&self, m: &[u64]) -> Secret {
+        let mut remainders = Zeroizing::new(vec![0; m.len()]);
+        vector::scale(self.ring.backend(), &mut remainders, m, self.minus_q).expect("of one length");
+        remainders
+    }
 }
 
 /// (N, the largest log2 q): uniform ternary secrets, sigma 3.19, 128 bits, classical. Bossuat et al. 2024 (eprint
@@ -121,7 +144,7 @@ impl Parameters {
     fn with_primes(n: usize, secure: f64, demand: Demand, chain: &[u64]) -> Result<Parameters, BadShape> {
         let ring = Ring::new(n, chain)?;
         let tail = ring.tail(TAIL);
-        let budget = Budget::of(n, demand, ring.size(), tail.size());
+        let (budget, count) = (Budget::of(n, demand, ring.size(), tail.size()), chain.len());
         let bits = ring.size().log2() + 1e-9;
         if bits > secure {
             return Err(BadShape(format!(
@@ -131,11 +154,10 @@ impl Parameters {
         }
         // The fractions of decryption err by 2^50 for each prime, of 2^128.
         budget.check()?;
-        let q_mod_p = chain.iter().fold(1, |product, &q| field::mul(product, q % P));
         let plain = Transform::new(Backend::best(), n, P)?;
-        let switch = Switch::new(&ring, TAIL);
+        let level = Level::new(&ring, count, budget.drowning_bits);
         let digest = digest(&demand, &budget, &ring, &plain);
-        Ok(Parameters { demand, budget, tail, switch, plain, minus_q: field::neg(q_mod_p), digest, ring })
+        Ok(Parameters { demand, budget, tail, level, plain, digest, ring })
     }
 
     /// N.
@@ -168,14 +190,6 @@ impl Parameters {
         self.digest
     }
 
-    /// M = -q m mod p. With q m = p Q - M, M in (-p/2, p/2), the rounded (q/p) m is Q = M / p mod every prime of q: neither q
-    /// nor Q is ever made.
-    pub(crate) fn remainders(&self, m: &[u64]) -> Secret {
-        let mut remainders = Zeroizing::new(vec![0; m.len()]);
-        vector::scale(self.ring.backend(), &mut remainders, m, self.minus_q).expect("of one length");
-        remainders
-    }
-
     /// An error unless `other` is the same.
     pub(crate) fn same(&self, other: &Parameters) -> Result<(), BadShape> {
         if self.digest == other.digest {
@@ -200,16 +214,42 @@ impl Budget {
         let zero = |key: f64| key * (n * b + n * b) + 0.5;
         // A proven ciphertext counts as four.
         let hidden = (product * (cheating / 4.0).max(fresh) + zero(key_slack.max(2.0))) * UP;
+        let bits = hidden.log2().ceil() as u32 + drowning + 1;
+        let response = (product * fresh + zero(2.0)) * UP;
+        Budget { fresh_secret, fresh, sum: product * fresh, ..Budget::drowned(n, hidden, bits, response, q, tail) }
+    }
+
+    /// Of answers alpha x + r for |x| <= 2^bits and a proven ciphertext of alpha, which was switched from q to a smaller q_l: to
+    /// (round(4 b q_l / q), 2 round(2 a q_l / q)). Both roundings err by 1/2; that of 2 a is multiplied by s', and of an honest one
+    /// by 2 s.
+    pub(crate) fn scaled(parameters: &Parameters, primes: usize, bits: u32) -> Budget {
+        let Demand { drowning, slack, key_slack, .. } = parameters.demand;
+        let (n, b, all) = (parameters.degree() as f64, NOISE as f64, &parameters.ring);
+        let (q, tail) = (all.tail(primes).size(), parameters.tail.size());
+        let rounding = if primes < all.limbs().len() { 0.5 * (1.0 + 2f64.powi(-30)) } else { 0.0 };
+        let (ratio, product) = (q / all.size(), n * 2f64.powi(bits as i32) * UP);
+        let fresh = 4.0 * parameters.budget.fresh * ratio + rounding * (1.0 + 2.0 * n);
+        let cheating =
+            slack * (key_slack * (n * b + n * b) + 2.0 * (b + 0.5)) * ratio + rounding * (1.0 + n * key_slack);
+        let zero = |key: f64| key * (n * b + n * b) + 0.5;
+        let hidden = (product * cheating.max(fresh) + zero(key_slack.max(2.0))) * UP;
         let drowning_bits = hidden.log2().ceil() as u32 + drowning + 1;
-        let response = (product * fresh + zero(2.0) + 2f64.powi(drowning_bits as i32 - 1)) * UP;
+        let response = (product * fresh + zero(2.0)) * UP;
+        let Budget { fresh_secret, fresh, sum, .. } = parameters.budget;
+        Budget { fresh_secret, fresh, sum, ..Budget::drowned(n, hidden, drowning_bits, response, q, tail) }
+    }
+
+    /// What follows from the noise that is hidden, and the honest one.
+    fn drowned(n: f64, hidden: f64, drowning_bits: u32, honest: f64, q: f64, tail: f64) -> Budget {
+        let response = (honest + 2f64.powi(drowning_bits as i32 - 1)) * UP;
         let rounding = 0.5 * (1.0 + 2f64.powi(-30));
         let switched = (response * (tail / q) + rounding * (n + 1.0)) * UP;
-        let extracted = (switched + tail * 2f64.powi(-65)) * UP;
-        let limit = |q: f64| q / (2.0 * p) * (1.0 - 2f64.powi(-10));
+        let extracted = (switched + 2.0 * tail * 2f64.powi(-65) * (1.0 + 2f64.powi(-6))) * UP;
+        let limit = |q: f64| q / (2.0 * P as f64) * (1.0 - 2f64.powi(-10));
         Budget {
-            fresh_secret,
-            fresh,
-            sum: product * fresh,
+            fresh_secret: 0.0,
+            fresh: 0.0,
+            sum: 0.0,
             hidden,
             drowning_bits,
             response,
@@ -221,7 +261,7 @@ impl Budget {
     }
 
     /// Refuses a budget with which a decryption could fail.
-    fn check(&self) -> Result<(), BadShape> {
+    pub(crate) fn check(&self) -> Result<(), BadShape> {
         // Decryption's fractions err by 2^50 of 2^128 for each of at most 18 primes: by 2^-12 after the product with p,
         // which the factor 1 - 2^-10 of the limits covers.
         if self.response < self.limit && self.extracted < self.tail_limit {

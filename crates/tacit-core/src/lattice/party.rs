@@ -11,7 +11,8 @@ use super::parameters::{Demand, Parameters};
 use super::proof::{Proof, Statement, FACTOR};
 use super::random::{hash, Entropy, Secret};
 use super::response::Response;
-use super::{each, Ciphertext, Operand, Plaintext, PublicKey, SecretKey, Sum};
+use super::scale::{Multiplier, Scaling};
+use super::{each, Ciphertext, PublicKey, SecretKey};
 use crate::error::{same_length, BadShape};
 use std::sync::{Arc, Mutex, PoisonError};
 use zeroize::Zeroizing;
@@ -40,6 +41,7 @@ pub struct Party {
     hello: Vec<u8>,
     peers: Vec<Option<Peer>>,
     proven: u64,
+    scalings: [Scaling; 2],
     entropy: Mutex<Entropy>,
 }
 
@@ -67,8 +69,8 @@ impl Party {
         let mut hello = public.to_bytes();
         hello.extend(key_proof.to_bytes(&p, Statement::Key, 1)?);
         let peers = (0..parties).map(|_| None).collect();
-        let (session, entropy) = (session.to_vec(), Mutex::new(entropy));
-        Ok(Party { session, me, secret, public, hello, peers, proven: 0, entropy })
+        let (session, entropy, scalings) = (session.to_vec(), Mutex::new(entropy), Scaling::both(&p)?);
+        Ok(Party { session, me, secret, public, hello, peers, proven: 0, scalings, entropy })
     }
 
     /// What this party works with.
@@ -189,16 +191,26 @@ impl Party {
         self.scaled(count).into_iter().map(|outputs| self.parameters().response_bytes(outputs)).sum()
     }
 
-    /// `peer` will hold alpha x + `masks` for the alpha that it encrypted.
-    pub fn scale(&self, peer: u32, alpha: &[Ciphertext], x: &[u64], masks: &[u64]) -> Result<Vec<u8>, BadShape> {
+    /// What another party encrypted of its alpha, the same in all slots, ready to multiply.
+    pub fn multiplier(&self, alpha: &[Ciphertext]) -> Result<Multiplier, BadShape> {
         same_length("the ciphertexts of a MAC key", 1, alpha.len())?;
+        Multiplier::new(&self.scalings, &alpha[0])
+    }
+
+    /// `peer` will hold alpha x + `masks` for the alpha that it encrypted. With `narrow`, all x are below 2^[`super::scale::NARROW`].
+    pub fn scale(
+        &self,
+        peer: u32,
+        alpha: &Multiplier,
+        narrow: bool,
+        x: &[u64],
+        masks: &[u64],
+    ) -> Result<Vec<u8>, BadShape> {
         same_length("the masks", x.len(), masks.len())?;
-        let (p, peer) = (self.parameters(), self.peer(peer)?);
+        let peer = self.peer(peer)?;
         let work: Vec<_> = x.chunks(DEGREE).zip(masks.chunks(DEGREE)).collect();
-        let responses = super::fork_each(&work, &mut self.fork()?, |(x, masks), entropy| {
-            let mut sum = Sum::new(p);
-            sum.add(&alpha[0], &Operand::new(p, &Plaintext::from_coefficients(p, x)?)?)?;
-            peer.public.respond(sum, &(0..x.len()).collect::<Vec<_>>(), masks, entropy)
+        let responses = super::fork_each(&work, &mut self.fork()?, |&(x, masks), entropy| {
+            peer.public.scale(&self.scalings, alpha, narrow, (x, masks), entropy)
         })?;
         Ok(joined(responses))
     }
@@ -226,13 +238,14 @@ impl Party {
 }
 
 fn joined(responses: Vec<Response>) -> Vec<u8> {
-    responses.iter().flat_map(Response::to_bytes).collect()
+    responses.iter().map(Response::to_bytes).collect::<Vec<_>>().concat()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::field::{self, tests::sample};
+    use crate::lattice::scale::NARROW;
     use crate::lattice::{Packing, Side};
     use crate::matmul::{matmul, Matrix};
     use crate::Backend;
@@ -293,9 +306,16 @@ mod tests {
         let (alpha, whole) = (1001, Layout::Slots(DEGREE));
         let sent = b.encrypt(&[(&whole, &vec![alpha; DEGREE])]).unwrap();
         let encrypted = a.accept(1, &[&whole], &sent).unwrap().swap_remove(0);
-        for count in [1, DEGREE + 5] {
-            let (x, r) = (sample(count, 7), sample(count, 8));
-            let answer = a.scale(1, &encrypted, &x, &r).unwrap();
+        let encrypted = a.multiplier(&encrypted).unwrap();
+        for (count, narrow) in [(1, false), (DEGREE + 5, false), (DEGREE + 5, true), (3, true)] {
+            let (mut x, r) = (sample(count, 7), sample(count, 8));
+            if narrow {
+                x.iter_mut().for_each(|x| *x &= (1 << NARROW) - 1);
+                x[1] = 1 << NARROW;
+                assert!(a.scale(1, &encrypted, narrow, &x, &r).unwrap_err().0.contains("16 bits"));
+                x[1] -= 1;
+            }
+            let answer = a.scale(1, &encrypted, narrow, &x, &r).unwrap();
             assert_eq!(answer.len(), b.scaled_bytes(count));
             let expected: Vec<u64> = x.iter().map(|&x| field::mul(x, alpha)).collect();
             assert_eq!(less(&b.open_scaled(count, &answer).unwrap(), &r), expected);
@@ -312,7 +332,7 @@ mod tests {
             altered[at] ^= 1;
             assert!(fresh.meet(1, &altered).is_err(), "{at}");
         }
-        assert!(fresh.scale(1, &[], &[1], &[2]).is_err());
+        assert!(fresh.multiplier(&[]).is_err());
         let other = Party::new(b"another session", 1, 2, [9; 32]).unwrap();
         assert!(fresh.meet(1, other.hello()).is_err());
         fresh.meet(1, b.hello()).unwrap();

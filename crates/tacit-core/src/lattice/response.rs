@@ -11,10 +11,11 @@ use super::columns::{halves, Column};
 use super::encoding::canonical;
 use super::fork_each;
 use super::keys::PublicKey;
-use super::parameters::Parameters;
-use super::random::{noise, uniform, Entropy, NOISE};
+use super::parameters::{Level, Parameters};
+use super::random::{noise, ternary, uniform, Entropy, Secret, NOISE};
 use crate::error::{same_length, BadShape};
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// What goes back to the owner of the key.
 pub struct Response {
@@ -45,9 +46,7 @@ impl PublicKey {
         masks: &[u64],
         entropy: &mut Entropy,
     ) -> Result<Response, BadShape> {
-        let (b, a) = self.drowned(sum, positions, masks, entropy)?;
-        let parameters = self.parameters.clone();
-        Ok(parameters.extract(b, a, positions.len()))
+        Ok(self.drowned(sum, positions, masks, entropy)?.switched(&self.parameters.level, &self.parameters))
     }
 
     /// [`PublicKey::respond`] for many sums with the same outputs, over threads.
@@ -67,44 +66,100 @@ impl PublicKey {
         })
     }
 
-    /// Before the switch: coefficients of b at the positions, and all of a.
-    fn drowned(
+    /// The response with c w + r at `positions`, for one ciphertext (b, a) in the ring of `level` and w of `columns`.
+    pub(crate) fn answer(
         &self,
-        sum: Sum,
-        positions: &[usize],
-        masks: &[u64],
+        level: &Level,
+        [b, a]: [&[u64]; 2],
+        columns: &[Column],
+        (positions, masks): (&[usize], &[u64]),
         entropy: &mut Entropy,
-    ) -> Result<(Vec<u64>, Vec<u64>), BadShape> {
-        let (parameters, ring, n) = (&self.parameters, &self.parameters.ring, self.parameters.degree());
-        parameters.same(&sum.parameters)?;
+    ) -> Result<Response, BadShape> {
+        let t = ternary(&mut entropy.prg()?, level.ring.degree())?;
+        let u = [Column::small(&t, 1).times(2)];
+        let [b, a] = level.ring.products([columns, &u], [b, &self.b, a, &self.a]);
+        Ok(self.masked(level, b, a, (positions, masks), entropy)?.switched(level, &self.parameters))
+    }
+
+    /// Before the switch, of a sum.
+    fn drowned(&self, sum: Sum, positions: &[usize], masks: &[u64], entropy: &mut Entropy) -> Result<Masked, BadShape> {
+        self.parameters.same(&sum.parameters)?;
+        let Sum { mut b, mut a, .. } = sum;
+        self.add_product(&mut b, &mut a, 2, entropy)?;
+        let (b, a) = (std::mem::take(&mut *b), std::mem::take(&mut *a));
+        self.masked(&self.parameters.level, b, a, (positions, masks), entropy)
+    }
+
+    /// Coefficients of b at the positions, and all of a, with what is to be added. (b, a) has 2 u pk already.
+    pub(crate) fn masked(
+        &self,
+        level: &Level,
+        mut b: Vec<u64>,
+        mut a: Vec<u64>,
+        (positions, masks): (&[usize], &[u64]),
+        entropy: &mut Entropy,
+    ) -> Result<Masked, BadShape> {
+        let (parameters, ring, n) = (&self.parameters, &level.ring, self.parameters.degree());
         parameters.check_positions(positions)?;
         same_length("the masks", positions.len(), masks.len())?;
         canonical("the mask", masks)?;
-        // What of b is not sent shows partial sums.
-        let Sum { mut b, mut a, .. } = sum;
-        self.add_product(&mut b, &mut a, 2, entropy)?;
         ring.inverse(&mut b);
         ring.inverse(&mut a);
         let e = noise(&mut entropy.prg()?, n)?;
-        ring.combine(&mut a, 1, &[Column::small(&e, NOISE).times(2)]);
-        let mut outputs: Vec<u64> = Vec::with_capacity(ring.limbs().len() * positions.len());
-        b.chunks_exact(n).for_each(|b| outputs.extend(positions.iter().map(|&k| b[k])));
-        let (masks, bits) = (halves(&parameters.remainders(masks)), parameters.budget.drowning_bits);
-        let drown = uniform(&mut entropy.prg()?, positions.len(), bits)?;
-        let drown = Column::signed(&drown, positions.len(), bits);
-        ring.combine(&mut outputs, 1, &[Column::field(&masks).over_p(), drown]);
-        Ok((outputs, std::mem::take(&mut a)))
+        // What of b is not sent shows partial sums.
+        let b = gather(Zeroizing::new(b), n, positions);
+        let masks = halves(&level.remainders(masks));
+        let drown = uniform(&mut entropy.prg()?, positions.len(), level.bits)?;
+        Ok(Masked { b, a, e, masks, drown, bits: level.bits, count: positions.len() })
     }
 }
 
-impl Parameters {
-    /// Switches both parts to q' and rounds b.
-    fn extract(self: Arc<Self>, mut b: Vec<u64>, mut a: Vec<u64>, columns: usize) -> Response {
-        self.switch.apply(&self.ring, &mut b, columns);
-        self.switch.apply(&self.ring, &mut a, self.degree());
-        let fraction = |k: usize| self.tail.fraction(|i| b[i * columns + k]);
-        let b = (0..columns).map(|k| (fraction(k).wrapping_add(1 << 63) >> 64) as u64).collect();
-        Response { parameters: self, a, b }
+/// The coefficients at some positions, prime by prime.
+pub(crate) fn gather(x: Secret, n: usize, positions: &[usize]) -> Secret {
+    if positions.len() == n && positions.iter().enumerate().all(|(i, &k)| i == k) {
+        return x;
+    }
+    let parts = x.chunks_exact(n).flat_map(|x| positions.iter().map(|&k| x[k]));
+    let mut out = Zeroizing::new(Vec::with_capacity(x.len() / n * positions.len()));
+    out.extend(parts);
+    out
+}
+
+/// c = (b + (q/p) r + D, a + 2 e_1), not yet added up.
+pub(crate) struct Masked {
+    b: Secret,
+    a: Vec<u64>,
+    e: Secret,
+    masks: [Secret; 2],
+    drown: Secret,
+    bits: u32,
+    count: usize,
+}
+
+impl Masked {
+    fn of_b(&self) -> [Column<'_>; 2] {
+        [Column::field(&self.masks).over_p(), Column::signed(&self.drown, self.count, self.bits)]
+    }
+
+    fn of_a(&self) -> [Column<'_>; 1] {
+        [Column::small(&self.e, NOISE).times(2)]
+    }
+
+    /// Both parts mod q', and b rounded.
+    fn switched(mut self, level: &Level, parameters: &Arc<Parameters>) -> Response {
+        let (mut b, mut a) = (std::mem::take(&mut *self.b), std::mem::take(&mut self.a));
+        level.switch.apply(&level.ring, &mut b, self.count, &self.of_b());
+        level.switch.apply(&level.ring, &mut a, parameters.degree(), &self.of_a());
+        Response { parameters: parameters.clone(), a, b: parameters.tail.fractions(&mut b) }
+    }
+
+    /// (b, a) as they are before the switch.
+    #[cfg(test)]
+    pub(crate) fn added(mut self, ring: &super::ring::Ring) -> (Vec<u64>, Vec<u64>) {
+        let (mut b, mut a) = (std::mem::take(&mut *self.b), std::mem::take(&mut self.a));
+        ring.combine(&mut b, 1, &self.of_b());
+        ring.combine(&mut a, 1, &self.of_a());
+        (b, a)
     }
 }
 
@@ -159,19 +214,20 @@ mod tests {
             assert!(e <= budget.sum, "{e} {}", budget.sum);
             let masks = sample(n, 99);
             let expected: Vec<u64> = expected.iter().zip(&masks).map(|(&e, &r)| field::add(e, r)).collect();
-            let (b, a) = public.drowned(sum, &all, &masks, &mut entropy).unwrap();
+            let (b, a) = public.drowned(sum, &all, &masks, &mut entropy).unwrap().added(ring);
             let mut values = a.clone();
             ring.forward(&mut values);
             let e = measured(ring, &phase(ring, &b, &values), &expected, &all);
             let drown = 2f64.powi(budget.drowning_bits as i32 - 1);
             assert!(e <= budget.response && e > drown * 0.9, "{e} {}", budget.response);
             let (mut less_b, mut less_a) = (b.clone(), a.clone());
-            parameters.switch.apply(ring, &mut less_b, n);
-            parameters.switch.apply(ring, &mut less_a, n);
+            parameters.level.switch.apply(ring, &mut less_b, n, &[]);
+            parameters.level.switch.apply(ring, &mut less_a, n, &[]);
             tail.forward(&mut less_a);
             let e = measured(tail, &phase(tail, &less_b, &less_a), &expected, &all);
             assert!(e <= budget.switched && budget.switched < budget.tail_limit, "{e} {}", budget.switched);
-            let response = parameters.clone().extract(b, a, n);
+            tail.inverse(&mut less_a);
+            let response = Response { parameters: parameters.clone(), b: tail.fractions(&mut less_b), a: less_a };
             assert_eq!(*secret.open(&response, &all).unwrap(), expected);
         }
     }
@@ -212,7 +268,7 @@ mod tests {
             for _ in 0..4 {
                 let mut sum = Sum::new(&parameters);
                 sum.add(&c, &Operand::new(&parameters, &w).unwrap()).unwrap();
-                let (b, mut a) = public.drowned(sum, &all, &vec![0; n], &mut entropy).unwrap();
+                let (b, mut a) = public.drowned(sum, &all, &vec![0; n], &mut entropy).unwrap().added(ring);
                 ring.forward(&mut a);
                 let mut phase = ring.zero();
                 ring.multiply_add(&mut phase, &a, &secret.values);

@@ -10,6 +10,7 @@ use super::ntt::Transform;
 use crate::error::BadShape;
 use crate::{Backend, Prg};
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// One prime: its arithmetic and its transform.
 pub struct Limb {
@@ -142,14 +143,36 @@ impl Ring {
     pub(crate) fn combine(&self, x: &mut [u64], keep: u64, terms: &[Column]) {
         let columns = x.len() / self.limbs.len();
         for (limb, x) in self.limbs.iter().zip(x.chunks_exact_mut(columns.max(1))) {
-            let (m, mut all, mut constant) = (&limb.modulus, Vec::new(), 0);
-            for term in terms {
-                let (words, c) = term.terms(m);
-                all.extend(words);
-                constant = m.add(constant, c);
-            }
+            let m = &limb.modulus;
+            let (all, constant) = columns::gathered(m, terms, 1);
             columns::combine(self.be, m, x, m.reduce(keep), &all, constant);
         }
+    }
+
+    /// (y_0 z_0 + y_1 z_1, y_0 z_2 + y_1 z_3) for polynomials y and values z, which may have more primes than this ring. What
+    /// is known of y is wiped.
+    pub(crate) fn products(&self, y: [&[Column]; 2], z: [&[u64]; 4]) -> [Vec<u64>; 2] {
+        let n = self.degree;
+        let mut out = [self.zero(), self.zero()];
+        let mut values = [Zeroizing::new(vec![0; n]), Zeroizing::new(vec![0; n])];
+        for (i, limb) in self.limbs.iter().enumerate() {
+            for (values, y) in values.iter_mut().zip(y) {
+                let (terms, constant) = columns::gathered(&limb.modulus, y, 1);
+                columns::combine(self.be, &limb.modulus, values, 0, &terms, constant);
+                limb.transform.forward(values);
+            }
+            let [y0, y1] = &values;
+            for (out, z) in out.iter_mut().zip(z.chunks_exact(2)) {
+                let z = [&z[0][i * n..][..n], &z[1][i * n..][..n]];
+                columns::products(self.be, &limb.modulus, &mut out[i * n..][..n], [y0, y1], z);
+            }
+        }
+        out
+    }
+
+    /// x <- x / 2.
+    pub(crate) fn halve(&self, x: &mut [u64]) {
+        self.each(x, |limb, _, x| columns::combine(self.be, &limb.modulus, x, limb.modulus.inv(2), &[], 0));
     }
 
     /// The values of a polynomial.
@@ -176,6 +199,25 @@ impl Ring {
             let y = limb.modulus.times(residue(i), part.cofactor);
             sum.wrapping_add((y as u128).wrapping_mul(part.reciprocal))
         })
+    }
+}
+
+impl Ring {
+    /// round(2^64 x / q) mod 2^64 to (1/2 + 2^-7), for two primes below 2^44 and the residues of any number of coefficients, which
+    /// are used up.
+    pub(crate) fn fractions(&self, x: &mut [u64]) -> Vec<u64> {
+        let columns = x.len() / self.limbs.len();
+        debug_assert!(self.limbs.len() == 2 && self.limbs.iter().all(|l| l.modulus.value() < 1 << 44));
+        for ((limb, part), x) in self.limbs.iter().zip(&self.parts).zip(x.chunks_exact_mut(columns.max(1))) {
+            columns::combine(self.be, &limb.modulus, x, limb.modulus.times(1, part.cofactor), &[], 0);
+        }
+        let whole = |q: u64| ((1u128 << 64) / q as u128) as u64;
+        let rest = |q: u64| ((1u128 << 64) % q as u128) as f64 / q as f64;
+        let primes = self.limbs.iter().map(|l| l.modulus.value());
+        let terms: Vec<_> = primes.zip(x.chunks_exact(columns.max(1))).map(|(q, y)| (y, whole(q), rest(q))).collect();
+        let mut out = vec![0; columns];
+        columns::fractions(self.be, &mut out, &terms);
+        out
     }
 }
 
@@ -275,6 +317,20 @@ pub(crate) mod tests {
             let modulus = &q << 128u32;
             let distance = error.magnitude().clone().min((&modulus - &error).magnitude().clone());
             assert!(BigInt::from(distance) <= BigInt::from(5u64 << 50) * &q);
+        }
+    }
+
+    #[test]
+    fn short_fractions_round_as_they_say() {
+        let tail = small().tail(2);
+        let mut x = edges(&tail);
+        let (wide, q) =
+            (integers(&tail, &x), tail.limbs.iter().map(|l| BigInt::from(l.modulus.value())).product::<BigInt>());
+        for (f, x) in tail.fractions(&mut x).into_iter().zip(wide) {
+            let modulus = &q << 64u32;
+            let error = (BigInt::from(f) * &q - (x << 64u32)) % &modulus;
+            let distance = BigInt::from(error.magnitude().clone().min((&modulus - &error).magnitude().clone()));
+            assert!(distance * 128 <= q.clone() * 65);
         }
     }
 

@@ -3,7 +3,7 @@
 //! With y_j = x (D / d_j)^-1 mod d_j for the primes d_j of D, [x]_D = sum_j y_j D / d_j - v D for the integer v next to
 //! sum_j y_j / d_j. So x' = x / D + v - sum_j y_j / d_j mod each prime of q': one sum of products, one reduction.
 
-use super::columns;
+use super::columns::{self, Column};
 use super::ring::{Limb, Ring};
 use std::sync::Arc;
 
@@ -35,24 +35,26 @@ impl Switch {
         Switch { keep, weights: weights.collect(), dropped: dropped.iter().map(part).collect() }
     }
 
-    /// Of `columns` coefficients; the error is at most 1/2 (1 + 2^-35), since the floating sum of up to 18 fractions errs by
-    /// less than 2^-43.
-    pub(crate) fn apply(&self, ring: &Ring, x: &mut Vec<u64>, columns: usize) {
+    /// Of x + `added`, `columns` coefficients; the error is at most 1/2 (1 + 2^-35), since the floating sum of up to 18 fractions
+    /// errs by less than 2^-43.
+    pub(crate) fn apply(&self, ring: &Ring, x: &mut Vec<u64>, columns: usize, added: &[Column]) {
         let (be, limbs) = (ring.backend(), ring.limbs());
         let (kept, y) = x.split_at_mut(self.keep * columns);
         for ((limb, y), (cofactor, _)) in
             limbs[self.keep..].iter().zip(y.chunks_exact_mut(columns.max(1))).zip(&self.dropped)
         {
-            columns::combine(be, &limb.modulus, y, *cofactor, &[], 0);
+            let (terms, constant) = columns::gathered(&limb.modulus, added, *cofactor);
+            columns::combine(be, &limb.modulus, y, *cofactor, &terms, constant);
         }
         let y: Vec<&[u64]> = y.chunks_exact(columns.max(1)).collect();
         let mut quotients = vec![0; columns];
         let fractions: Vec<_> = y.iter().zip(&self.dropped).map(|(y, (_, fraction))| (*y, *fraction)).collect();
         columns::quotients(be, &mut quotients, &fractions);
         for ((limb, x), weights) in limbs.iter().zip(kept.chunks_exact_mut(columns.max(1))).zip(&self.weights) {
-            let parts = y.iter().zip(&weights[1..]).map(|(y, w)| (*y, *w));
-            let terms: Vec<_> = [(&quotients[..], 1)].into_iter().chain(parts).collect();
-            columns::combine(be, &limb.modulus, x, weights[0], &terms, 0);
+            let (mut terms, constant) = columns::gathered(&limb.modulus, added, weights[0]);
+            terms.push((&quotients, 1));
+            terms.extend(y.iter().zip(&weights[1..]).map(|(y, w)| (*y, *w)));
+            columns::combine(be, &limb.modulus, x, weights[0], &terms, constant);
         }
         x.truncate(self.keep * columns);
     }
@@ -79,8 +81,15 @@ mod tests {
         let (wide, tail) = (integers(&ring, &x), ring.tail(2));
         let product = |limbs: &[_]| limbs.iter().map(prime).product::<BigInt>();
         let (q, d) = (product(ring.limbs()), product(&ring.limbs()[2..]));
-        Switch::new(&ring, 2).apply(&ring, &mut x, ring.degree());
-        for (y, x) in integers(&tail, &x).into_iter().zip(wide) {
+        let more = vec![(1 << 40) + 3; ring.degree()];
+        let mut moved = x.clone();
+        Switch::new(&ring, 2).apply(&ring, &mut moved, ring.degree(), &[Column::small(&more, 5).times(7)]);
+        ring.combine(&mut x, 1, &[Column::small(&more, 5).times(7)]);
+        let wide_moved = integers(&ring, &x);
+        ring.combine(&mut x, 1, &[Column::small(&vec![0; ring.degree()], 7 * ((1 << 40) - 2))]);
+        Switch::new(&ring, 2).apply(&ring, &mut x, ring.degree(), &[]);
+        let all = integers(&tail, &x).into_iter().zip(wide).chain(integers(&tail, &moved).into_iter().zip(wide_moved));
+        for (y, x) in all {
             let rest = (y * &d - x) % &q;
             let distance =
                 rest.magnitude().clone().min((&q - BigInt::from(rest.magnitude().clone())).magnitude().clone());

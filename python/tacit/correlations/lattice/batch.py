@@ -1,18 +1,21 @@
 """A batch: authenticated arrays and products, made by all parties together, and checked before any of it is used.
 
-    1  E encrypted with proofs; C and c' answered                      (`products`)
-    2  what is to be public (squares) is opened
+    1  E encrypted with proofs; C and c' answered                      (`products`, `squares`)
+    2  shares of what will be public (squares) are committed to
     3  MACs of all: masks, private numbers, C, b'
-    4  echo and coin chi;  <chi, c'> gets its MAC, and so do sums of inverses for 5
+    4  echo and coin chi;  <chi, c'> gets its MAC, and so do <chi, squares>, and sums of inverses for 5
     5  echo and coin r;    opened: every rho, and v = sum psi_j z_j + u for all z_j that got a MAC in 3, u random
-       proofs that private numbers are in their ranges                 (`ranges`)
-    6  sigma, this party's part of the MAC check of what 5 opened and of the zeros of the sacrifice; `settle` opens the sigmas
+       proofs that private numbers are in their ranges, and of squares (`ranges`, `squares`)
+    6  sigma, this party's part of the MAC check of what 5 opened and of the zeros of the sacrifice, is committed to
+    7  squares are opened; sigma', of the MAC check of <chi, squares>, is committed to; `settle` opens the sigmas
 Zeros are not opened: sum_i m_i(0) = alpha 0 is all that is looked at, so that a failure shows alpha times an error. Whatever is
 wrong, and passes with a chance of a few in 2^61 at each check, raises `CheatingDetected`; then nothing of the batch may be used.
+What is public in 7 tells encrypted numbers but for a sign. What a cheater could undo an error with is fixed before: sigma, too.
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -21,12 +24,18 @@ from tacit.correlations.lattice import ranges
 from tacit.correlations.lattice.forms import Layouts, Way
 from tacit.correlations.lattice.link import Link
 from tacit.correlations.lattice.products import Bank, FormProduct
-from tacit.correlations.lattice.shared import Shared
+from tacit.correlations.lattice.ranges import SENT as LOOKED
+from tacit.correlations.lattice.shared import NOTHING, Shared
+from tacit.correlations.lattice.squares import SENT as SQUARED
+from tacit.correlations.lattice.squares import Squares
 from tacit.errors import CheatingDetected
 from tacit.field import Field, P
+from tacit.sharing.coins import Commitment
 
+Piece = Bank | FormProduct | Squares
 PSI, RANGES = 1 << 40, 1 << 41
 """Streams of the coins, beside those of the weights."""
+PUBLIC = "opened products"
 
 
 class CheckFailed(CheatingDetected):
@@ -39,6 +48,7 @@ class Batch:
         self._fresh: list[Shared] = []
         self._lookups = [ranges.Lookup(i, i == link.me) for i in range(link.parties)]
         self._jobs: dict[bool, list[tuple[Shared, Sequence[Shared], list[Shared]]]] = {False: [], True: []}
+        self._squares: list[tuple[Shared, Shared]] = []
         self._forms: list[tuple[FormProduct, Shared]] = []
         self._openings: list[tuple[Shared, Shared]] = []
 
@@ -58,20 +68,26 @@ class Batch:
         self._lookups[owner].add(made, bits)
         return made
 
-    def elementwise(self, e: Shared, fs: Sequence[Shared], opened: bool = False) -> list[Shared]:
-        """e f for each f; the first is public if `opened`. e must be uniform to every other party, and not opened before."""
-        made = [Shared(np.zeros(0, np.uint64)) for _ in fs]
-        self._jobs[opened].append((e, fs, made))
+    def squared(self, count: int) -> tuple[Shared, Shared]:
+        """Uniform numbers that are known to nobody, and their squares, public."""
+        made = Shared(self.link.random.field(count)), Shared(NOTHING)
+        self._squares.append(made)
+        return made
+
+    def elementwise(self, e: Shared, fs: Sequence[Shared], public: bool = False) -> list[Shared]:
+        """e f for each f; the first is public if so asked. e must be uniform to every other party, and not opened before."""
+        made = [Shared(NOTHING) for _ in fs]
+        self._jobs[public].append((e, fs, made))
         return made
 
     def form(self, way: Way, e: Shared, f: Shared) -> Shared:
-        made = Shared(np.zeros(0, np.uint64))
+        made = Shared(NOTHING)
         self._forms.append((FormProduct(self.link, self._layouts, way, e, f), made))
         return made
 
     def open(self, x: Shared) -> Shared:
         """The value of what has its MAC already."""
-        made = Shared(np.zeros(0, np.uint64))
+        made = Shared(NOTHING)
         self._openings.append((x, made))
         return made
 
@@ -81,7 +97,15 @@ class Batch:
 
     @property
     def empty(self) -> bool:
-        made = self._fresh, self._forms, self._openings, self._jobs[False], self._jobs[True], self._proofs
+        made = (
+            self._fresh,
+            self._squares,
+            self._forms,
+            self._openings,
+            self._jobs[False],
+            self._jobs[True],
+            self._proofs,
+        )
         return not any(made)
 
     @property
@@ -90,53 +114,64 @@ class Batch:
 
     # Making and checking.
 
-    def run(self) -> int:
-        """Makes all of it; the party's sigma, without which nothing of it may be used outside of further batches."""
+    def run(self) -> list[Commitment]:
+        """Makes all of it; the parties' sigmas, without which nothing of it may be used outside of further batches."""
         link = self.link
-        banks = {opened: Bank(link, [job[:2] for job in jobs], opened) for opened, jobs in self._jobs.items() if jobs}
+        banks = {public: Bank(link, [job[:2] for job in jobs], public) for public, jobs in self._jobs.items() if jobs}
         forms = [form for form, _ in self._forms]
-        pieces: list[Bank | FormProduct] = [*banks.values(), *forms]
+        squares = [Squares(link, self._squares)] if self._squares else []
+        pieces: list[Piece] = [*squares, *banks.values(), *forms]
         link.multiply([unit for piece in pieces for unit in piece.units()])
         for form in forms:
             form.split()
-        for bank in banks.values():
-            bank.open()
+        sealed = [piece.sealed for piece in pieces]
+        shares = [link.commit(np.concatenate(sealed), PUBLIC)] if any(s.size for s in sealed) else []
         blind = self.joint(1)
-        fresh = [*self._fresh, *(piece.spare for piece in pieces), *(form.product for form in forms)]
-        fresh += [product for bank in banks.values() for product in bank.secret]
+        fresh = [*self._fresh, *(part for piece in pieces for part in piece.fresh())]
         fresh += [digit for lookup in self._proofs for digit in lookup.digits()]
         link.authenticate(fresh)
         for lookup in self._proofs:
             lookup.joined()
-        sigma = self._sigma(pieces, fresh, blind)
+        for square in squares:
+            square.authenticated()
+        chi = link.coin()
+        held = [link.commit(np.array([self._sigma(chi, pieces, squares, fresh, blind)], np.uint64), "check")]
+        for value in link.reveal(shares, PUBLIC):
+            parts = np.split(value, np.cumsum([s.size for s in sealed])[:-1])
+            sigma = sum(
+                p.opened(_core.Prg(chi, i), part) for i, (p, part) in enumerate(zip(pieces, parts, strict=True))
+            )
+            held.append(link.commit(np.array([sigma % P], np.uint64), "check"))
         for form, product in self._forms:
             product.value, product.mac = form.product.value, form.product.mac
-        for opened, bank in banks.items():
-            for given, (_, _, made) in zip(bank.results(), _sorted(self._jobs[opened]), strict=True):
+        for public, bank in banks.items():
+            for given, (_, _, made) in zip(bank.results(), _sorted(self._jobs[public]), strict=True):
                 for to, result in zip(made, given, strict=True):
                     to.value, to.mac = result.value, result.mac
-        return sigma
+        return held
 
-    def _sigma(self, pieces: Sequence[Bank | FormProduct], fresh: Sequence[Shared], blind: Shared) -> int:
+    def _sigma(
+        self, first: bytes, pieces: Sequence[Piece], squares: Sequence[Squares], fresh: Sequence[Shared], blind: Shared
+    ) -> int:
         link = self.link
-        first = link.coin()
+        chi = [partial(_core.Prg, first, i) for i in range(len(pieces))]
         spare = Shared(np.zeros(1, np.uint64))
-        spare.value[0] = sum(p.check_value(_core.Prg(first, i)) for i, p in enumerate(pieces)) % P
+        spare.value[0] = sum(p.check_value(c()) for p, c in zip(pieces, chi, strict=True)) % P
         sums = [s for p in self._proofs for s in p.sums(_core.Prg(first, RANGES + p.owner), link.random)]
+        sums += [s for p, c in zip(pieces, chi, strict=True) for s in p.sums(c())]
         link.authenticate([spare, *sums] if pieces else sums)
         second = link.coin()
-        rhos = [piece.rho(_core.Prg(second, i)) for i, piece in enumerate(pieces)]
-        v, v_mac = _combination(_core.Prg(second, PSI), fresh, blind)
-        mine = [np.array([v], np.uint64), *(r.value for r in rhos), *(x.value for x, _ in self._openings)]
-        macs = [np.array([v_mac], np.uint64), *(r.mac for r in rhos), *(x.mac for x, _ in self._openings)]
-        opened = link.open(mine, "sacrifice")
-        self._prove(second)
-        tau = -int(spare.mac[0]) if pieces else 0
-        for i, (piece, rho) in enumerate(zip(pieces, opened[1 : 1 + len(pieces)], strict=True)):
-            tau += piece.tau(_core.Prg(first, i), rho)
-        for (_, made), value in zip(self._openings, opened[1 + len(pieces) :], strict=True):
+        rhos = [piece.rhos(_core.Prg(second, i)) for i, piece in enumerate(pieces)]
+        v = _combination(_core.Prg(second, PSI), fresh, blind)
+        shown = [v, *(r for of_one in rhos for r in of_one), *(x for x, _ in self._openings)]
+        opened = link.open(shown, "sacrifice")
+        self._prove(second, [(s, c) for s, c in zip(squares, chi, strict=False)])
+        tau, values = -int(spare.mac[0]) if pieces else 0, iter(opened[1:])
+        for piece, c, of_one in zip(pieces, chi, rhos, strict=True):
+            tau += piece.tau(c(), [next(values) for _ in of_one])
+        for (_, made), value in zip(self._openings, values, strict=True):
             made.value = value
-        return self._combined(opened, macs, tau % P)
+        return self._combined(opened, [s.mac for s in shown], tau % P)
 
     def _combined(self, values: Sequence[Field], macs: Sequence[Field], zero: int) -> int:
         """sigma_i = sum chi_j (m_ij - alpha_i D_j), D = 0 for `zero` (SPDZ 2013, figure 10)"""
@@ -147,44 +182,49 @@ class Batch:
             sigma += gamma - self.link.alpha * a
         return sigma % P
 
-    # Ranges.
+    # Proofs about private numbers.
 
-    def _prove(self, coin: bytes) -> None:
-        link, size = self.link, struct.Struct(f"<{ranges.SENT}Q")
-        theirs = {p.owner: p for p in self._proofs if not p.mine}
-        out = {
-            i: [size.pack(*p.prove(_core.Prg(coin, RANGES + p.owner), i)) for p in self._proofs if p.mine]
-            for i in link.others
-        }
-        came = link.exchange({i: m for i, m in out.items() if m}, dict.fromkeys(theirs, size.size), "ranges")
-        for owner, p in theirs.items():
-            if not p.accepts(_core.Prg(coin, RANGES + owner), link.alpha, size.unpack(came[owner].data)):
+    def _prove(self, coin: bytes, squares: Sequence[tuple[Squares, Callable[[], _core.Prg]]]) -> None:
+        link = self.link
+        looked = {p.owner: p for p in self._proofs}
+        prg = {o: partial(_core.Prg, coin, RANGES + o) for o in looked}
+        sent = {i: struct.Struct(f"<{len(squares) * SQUARED + (i in looked) * LOOKED}Q") for i in range(link.parties)}
+        out = {}
+        for i in link.others:
+            numbers = [u for s, chi in squares for u in s.prove(chi(), i)]
+            if link.me in looked:
+                numbers += looked[link.me].prove(prg[link.me](), i)
+            if numbers:
+                out[i] = [sent[link.me].pack(*numbers)]
+        came = link.exchange(out, {i: sent[i].size for i in link.others if sent[i].size}, "proofs")
+        for owner, frame in came.items():
+            said = sent[owner].unpack(frame.data)
+            for s, chi in squares:
+                if not s.accepts(chi(), owner, said[:SQUARED]):
+                    raise CheatingDetected(f"party {owner} squared another number than it has a MAC of")
+            if owner in looked and not looked[owner].accepts(prg[owner](), link.alpha, said[-LOOKED:]):
                 raise CheatingDetected(f"party {owner} chose a number out of its range while material was prepared")
 
 
-def settle(link: Link, sigmas: Sequence[int]) -> None:
-    """Every batch's sigmas, committed and opened, add up to 0; else `CheckFailed`, and alpha is known to whoever cheated.
+def settle(link: Link, sigmas: Sequence[Commitment]) -> None:
+    """Every batch's sigmas add up to 0; else `CheckFailed`, and alpha is known to whoever cheated.
 
     So nothing may be opened under alpha meanwhile, nor any other check end.
     """
-    mine = np.array(sigmas, np.uint64)
-    total = np.zeros_like(mine)
-    for theirs in link.drive(link.transcript.committed(mine.tobytes()), "check"):
-        total = field.add(total, np.frombuffer(theirs, np.uint64) % np.uint64(P))
-    if total.any():
+    if any(total.any() for total in link.reveal(sigmas, "check")):
         raise CheckFailed(
             "the check of prepared material failed: some party made a product or a MAC that is wrong. Nothing of it is "
             "used; keys and material are destroyed"
         )
 
 
-def _combination(prg: _core.Prg, fresh: Sequence[Shared], blind: Shared) -> tuple[int, int]:
+def _combination(prg: _core.Prg, fresh: Sequence[Shared], blind: Shared) -> Shared:
     """This party's shares of v = sum psi_j z_j + u."""
     v, mac = int(blind.value[0]), int(blind.mac[0])
     for s in fresh:
         a, b = prg.combine([s.value, s.mac])
         v, mac = v + a, mac + b
-    return v % P, mac % P
+    return Shared(np.array([v % P], np.uint64), np.array([mac % P], np.uint64))
 
 
 def _sorted(

@@ -13,6 +13,7 @@ from weakref import ref
 
 from tacit.correlations.lattice.jobs import Target
 from tacit.correlations.lattice.maker import uniform
+from tacit.sharing.coins import Commitment
 from tacit.sharing.masks import Expression, Mask, Masked
 from tacit.sharing.requests import ProductRequest, Request
 
@@ -52,7 +53,7 @@ def _described(e: Expression, index: dict[int, int]) -> Hashable:
 class Ahead:
     """What is made at once for several lists of the future: `made` when it is there, `settled` when it is checked too."""
 
-    made: "Future[list[int]]"
+    made: "Future[list[Commitment]]"
     settled: "Future[None] | None" = None
 
 

@@ -1,7 +1,7 @@
 """How each request is made of batches. A job is a generator: it is sent a batch, says what it needs of it, and yields; when it is
 sent the next one, the former has run and was checked.
 
-    bit:        a uniform, s = a^2 opened;  b = (a / sqrt(s) + 1) / 2            (s = 0 is refused: a chance of 1/p)
+    bit:        a uniform, s = a^2 public;  b = (a / sqrt(s) + 1) / 2            (s = 0 is refused: a chance of 1/p)
     r:          sum_j b_j 2^j M + sum_i rho_i, rho_i of party i, proved to be below the power of two above M, its parts below and
                 above the bits that are dropped each by itself
     edabits:    r = sum of 61 bits, none of the values from p to 2^61: u (r >> 21 - (2^40 - 1)) is opened and not 0
@@ -73,16 +73,20 @@ class Bits:
 
     def __init__(self, batch: Batch, count: int, digits: int, pairs: Sequence[tuple[int, int]] = ()) -> None:
         self._link = batch.link
-        self._a = [batch.joint(count) for _ in range(digits)]
         below: dict[int, list[int]] = {}
         for high, low in pairs:
             below.setdefault(high, []).append(low)
+        alone = {j: batch.squared(count) for j in range(digits) if j not in below}
+        self._a = [alone[j][0] if j in alone else batch.joint(count) for j in range(digits)]
         self._made = []
         self._products: dict[tuple[int, int], Shared] = {}
         for j, a in enumerate(self._a):
-            square, *others = batch.elementwise(a, [a, *(self._a[k] for k in below.get(j, ()))], opened=True)
+            if j in alone:
+                self._made.append(alone[j][1])
+                continue
+            square, *others = batch.elementwise(a, [a, *(self._a[k] for k in below[j])], public=True)
             self._made.append(square)
-            self._products |= {(j, k): product for k, product in zip(below.get(j, ()), others, strict=True)}
+            self._products |= {(j, k): product for k, product in zip(below[j], others, strict=True)}
 
     def finish(self) -> None:
         """Once the batch has run: `bits`, and `products` by pair."""
@@ -171,7 +175,7 @@ def edabits(target: Target, link: Link, wanted: int, pairs: Pairs, here: slice) 
     batch = yield
     made.finish()
     top = combined([(1 << (j - LOW), made.bits[j]) for j in range(LOW, LENGTH)])
-    (tested,) = batch.elementwise(batch.joint(count), [_shifted(link, top, P + 1 - (1 << (LENGTH - LOW)))], opened=True)
+    (tested,) = batch.elementwise(batch.joint(count), [_shifted(link, top, P + 1 - (1 << (LENGTH - LOW)))], public=True)
     yield
     if not tested.value.all():
         raise CheatingDetected("a random number was not below p: a chance of 2^-40 for each; start again")

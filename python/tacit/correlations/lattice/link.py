@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacit import field
-from tacit._core import Ciphertexts, LatticeLayout, LatticeParty
+from tacit._core import Ciphertexts, LatticeLayout, LatticeParty, Multiplier
 from tacit.correlations.lattice import alpha
 from tacit.correlations.lattice.blame import Record
 from tacit.correlations.lattice.randomness import KEY, Randomness
 from tacit.correlations.lattice.shared import NOTHING, Shared
 from tacit.errors import CheatingDetected
 from tacit.field import Field, P
-from tacit.sharing.coins import Transcript
+from tacit.sharing.coins import Commitment, Transcript
 from tacit.sharing.plan import Exchange
 from tacit.transport.channel import Channel
 
@@ -48,15 +48,16 @@ class Link:
         self._alphas = self._introduced()
         alpha.check(self)
 
-    def _introduced(self) -> dict[int, Ciphertexts]:
+    def _introduced(self) -> dict[int, Multiplier]:
         """The others' alpha_i, encrypted."""
         whole = self.keys.elementwise(self.keys.slots)
         key, constant = self.keys.hello(), np.full(self.keys.slots, self.alpha, np.uint64)
         hello = key + self.keys.encrypt([whole], [constant])
         found = {}
-        for i, theirs in self.everyone(hello, len(hello), "keys").items():
+        for i, theirs in self.everyone(hello, dict.fromkeys(self.others, len(hello)), "keys").items():
             self.checked(i, self.keys.meet, i, theirs[: len(key)])
-            (found[i],) = self.checked(i, self.keys.accept, i, [whole], theirs[len(key) :])
+            (alphas,) = self.checked(i, self.keys.accept, i, [whole], theirs[len(key) :])
+            found[i] = self.keys.multiplier(alphas)
         return found
 
     # Rounds.
@@ -71,11 +72,13 @@ class Link:
             self.record.note(out, came)
         return {i: np.frombuffer(frame, np.uint8) for i, frame in came.items()}
 
-    def everyone(self, message: bytes, expect: int, label: str) -> dict[int, Octets]:
-        """The same message to all; it is part of what the parties echo."""
-        came = self.exchange({i: [message] for i in self.others}, dict.fromkeys(self.others, expect), label)
+    def everyone(self, message: bytes, expect: Mapping[int, int], label: str) -> dict[int, Octets]:
+        """The same message to all, if there is one; it is part of what the parties echo."""
+        out = {i: [message] for i in self.others if message}
+        came = self.exchange(out, {i: n for i, n in expect.items() if n}, label)
         for i in range(self.parties):
-            self.transcript.note(message if i == self.me else came[i].data)
+            if i == self.me or i in came:
+                self.transcript.note(message if i == self.me else came[i].data)
         return came
 
     def drive(self, steps: Generator[Exchange, dict[int, Any], T], label: str) -> T:
@@ -103,13 +106,16 @@ class Link:
 
     def authenticate(self, arrays: Sequence[Shared], label: str = "MACs") -> None:
         """Set `mac` of all, `keys` of what this party owns. One round for each `PIECE` elements; 18 bytes each way."""
-        owned = {o: [s for s in arrays if s.owner == o] for o in (None, *range(self.parties))}
+        # What is narrow comes last.
+        owned = {
+            o: sorted((s for s in arrays if s.owner == o), key=lambda s: s.narrow) for o in (None, *range(self.parties))
+        }
         common = sum(s.value.size for s in owned[None])
         value = np.concatenate([NOTHING, *(s.value for s in owned[None] + owned[self.me])])
         mine = field.scale(value, self.alpha)
-        keys, theirs = self._scaled(
-            value, {i: common + sum(s.value.size for s in owned[i]) for i in self.others}, label
-        )
+        counts = {i: common + sum(s.value.size for s in owned[i]) for i in range(self.parties)}
+        wide = {i: self._wide(counts[i], sum(s.value.size for s in owned[i] if s.narrow)) for i in range(self.parties)}
+        keys, theirs = self._scaled(value, counts, wide, label)
         for k in keys.values():
             mine = field.sub(mine, k)
         total = mine[:common]
@@ -124,17 +130,28 @@ class Link:
         for i, t in theirs.items():
             _part(owned[i], t[common:])
 
-    def _scaled(self, value: Field, counts: Mapping[int, int], label: str) -> tuple[dict[int, Field], dict[int, Field]]:
-        """r_i for each other i, who gets alpha_i value + r_i; what came of as many elements of theirs."""
+    def _wide(self, count: int, narrow: int) -> int:
+        """How many are multiplied as if they were wide: all, if what is narrow does not fill a polynomial of its own."""
+        return count - narrow if narrow >= self.keys.slots else count
+
+    def _scaled(
+        self, value: Field, counts: Mapping[int, int], wide: Mapping[int, int], label: str
+    ) -> tuple[dict[int, Field], dict[int, Field]]:
+        """r_i for each other i, who gets alpha_i value + r_i; what came of `counts` elements of theirs, the first ones `wide`."""
         given = {i: self.random.field(value.size) for i in self.others}
-        found = {i: np.empty(n, np.uint64) for i, n in counts.items()}
-        for at in range(0, max(value.size, *counts.values()), PIECE):
-            piece = slice(at, at + PIECE)
-            expect = {i: self.keys.scaled_bytes(f[piece].size) for i, f in found.items() if f[piece].size}
-            part = value[piece]
-            out = {i: [self.keys.scale(i, self._alphas[i], part, r[piece])] for i, r in given.items() if part.size}
-            for i, data in self.exchange(out, expect, label).items():
-                found[i][piece] = self.checked(i, self.keys.open_scaled, found[i][piece].size, data)
+        found = {i: np.empty(counts[i], np.uint64) for i in self.others}
+        for at in range(0, max(counts.values()), PIECE):
+            pieces = {i: _pieces(at, counts[i], wide[i]) for i in range(self.parties)}
+            out = {
+                i: [self.keys.scale(i, self._alphas[i], value[p], r[p], narrow) for p, narrow in pieces[self.me]]
+                for i, r in given.items()
+                if pieces[self.me]
+            }
+            sizes = {i: [self.keys.scaled_bytes(p.stop - p.start) for p, _ in pieces[i]] for i in self.others}
+            for i, data in self.exchange(out, {i: sum(n) for i, n in sizes.items() if n}, label).items():
+                ends = np.cumsum(sizes[i])[:-1]
+                for (p, _), part in zip(pieces[i], np.split(data, ends), strict=True):
+                    found[i][p] = self.checked(i, self.keys.open_scaled, p.stop - p.start, part)
         return given, found
 
     # Products.
@@ -142,58 +159,86 @@ class Link:
     def multiply(self, units: Sequence["Unit"]) -> None:
         """Add what the parties make together to the answers of all units, which hold the local products. Two rounds a group."""
         for group in self._groups(units):
-            layouts = [u.layout for u in group]
-            message = self.keys.encrypt(layouts, [u.encrypted for u in group])
-            came = self.everyone(message, len(message), "ciphertexts")
-            out: dict[int, list[bytes]] = {}
-            for i in self.others:
-                out[i] = []
-                accepted = self.checked(i, self.keys.accept, i, layouts, came[i])
-                for u, ciphertexts in zip(group, accepted, strict=True):
-                    for a in u.answers:
-                        mask = self.random.field(a.out.size)
-                        out[i].append(self.keys.respond(i, a.layout, ciphertexts, a.operand, mask))
-                        a.out[:] = field.sub(a.out, mask)
-            del came, message, accepted, ciphertexts
-            size = sum(self.keys.response_bytes(a.layout) for u in group for a in u.answers)
-            answers = self.exchange(out, dict.fromkeys(self.others, size), "products")
+            said = {i: [u for u in group if u.encrypts(i, self.parties)] for i in range(self.parties)}
+            own = [u.encrypted for u in said[self.me]]
+            message = self.keys.encrypt([u.layout for u in said[self.me]], own) if own else b""
+            due = {i: self.keys.encrypted_bytes([u.layout for u in said[i]]) for i in self.others}
+            out = self._answers(said, self.everyone(message, due, "ciphertexts"))
+            del message
+            mine = {i: [a for u in said[self.me] if u.meets(self.me, i) for a in u.answers] for i in self.others}
+            sizes = {i: sum(self.keys.response_bytes(a.layout) for a in m) for i, m in mine.items() if m}
+            answers = self.exchange(out, sizes, "products")
             del out
-            for i in self.others:
+            for i, data in answers.items():
                 offset = 0
-                for u in group:
-                    for a in u.answers:
-                        data = answers[i][offset : offset + self.keys.response_bytes(a.layout)]
-                        offset += len(data)
-                        opened = self.checked(i, self.keys.open, a.layout, a.out.size, data)
-                        a.out[:] = field.add(a.out, opened)
+                for a in mine[i]:
+                    part = data[offset : offset + self.keys.response_bytes(a.layout)]
+                    offset += len(part)
+                    opened = self.checked(i, self.keys.open, a.layout, a.out.size, part)
+                    a.out[:] = field.add(a.out, opened)
+
+    def _answers(self, said: Mapping[int, Sequence["Unit"]], came: Mapping[int, Octets]) -> dict[int, list[bytes]]:
+        """To those whose ciphertexts are for this party."""
+        out: dict[int, list[bytes]] = {}
+        for i, data in came.items():
+            accepted = self.checked(i, self.keys.accept, i, [u.layout for u in said[i]], data)
+            for u, ciphertexts in zip(said[i], accepted, strict=True):
+                if u.meets(i, self.me):
+                    out.setdefault(i, []).extend(self._answered(i, a, ciphertexts) for a in u.answers)
+        return out
+
+    def _answered(self, peer: int, a: "Answer", ciphertexts: Ciphertexts) -> bytes:
+        mask = self.random.field(a.out.size)
+        a.out[:] = field.sub(a.out, mask)
+        return self.keys.respond(peer, a.layout, ciphertexts, a.operand, mask)
 
     def _groups(self, units: Sequence["Unit"]) -> list[list["Unit"]]:
-        groups: list[list[Unit]] = []
-        held = ROOM
+        groups: list[list[Unit]] = [[]]
+        held = [0] * self.parties
         for u in units:
-            size = self.keys.encrypted_bytes([u.layout])
-            if held + size > ROOM:
+            sizes = [self.keys.encrypted_bytes([u.layout]) * u.encrypts(i, self.parties) for i in range(self.parties)]
+            if groups[-1] and max(a + b for a, b in zip(held, sizes, strict=True)) > ROOM:
                 groups.append([])
-                held = 0
+                held = [0] * self.parties
             groups[-1].append(u)
-            held += size
-        return groups
+            held = [a + b for a, b in zip(held, sizes, strict=True)]
+        return [group for group in groups if group]
 
     # Openings.
 
-    def open(self, values: Sequence[Field], label: str) -> list[Field]:
-        """The sums over all parties; unchecked."""
-        flat = np.concatenate([v.reshape(-1) for v in values]) if values else np.zeros(0, np.uint64)
-        if not flat.size:
-            return list(values)
-        came = self.exchange({i: [flat] for i in self.others}, dict.fromkeys(self.others, flat.nbytes), label)
-        for i in self.others:
-            theirs = np.frombuffer(came[i], np.uint64)
-            if int(theirs.max(initial=0)) >= P:
-                raise CheatingDetected(f"party {i} sent a number outside the field")
-            flat = field.add(flat, theirs)
-        ends = np.cumsum([v.size for v in values])[:-1]
-        return [part.reshape(v.shape) for part, v in zip(np.split(flat, ends), values, strict=True)]
+    def open(self, shares: Sequence[Shared], label: str) -> list[Field]:
+        """The sums over all parties, or what the owner alone says; unchecked."""
+        said = {i: [n for n, s in enumerate(shares) if s.owner in (None, i)] for i in range(self.parties)}
+        flat = np.concatenate([NOTHING, *(shares[n].value for n in said[self.me])])
+        due = {i: 8 * sum(shares[n].value.size for n in said[i]) for i in self.others}
+        out = {i: [flat] for i in self.others if flat.size}
+        opened = [s.value for s in shares]
+        for i, frame in self.exchange(out, {i: n for i, n in due.items() if n}, label).items():
+            ends = np.cumsum([shares[n].value.size for n in said[i]])
+            for n, part in zip(said[i], np.split(self._canonical(i, frame), ends[:-1]), strict=True):
+                opened[n] = field.add(opened[n], part)
+        return opened
+
+    def commit(self, value: Field, label: str) -> Commitment:
+        """Everybody's share of `value` is fixed. One round."""
+        return self.drive(self.transcript.commit(value.tobytes()), label)
+
+    def reveal(self, held: Sequence[Commitment], label: str) -> list[Field]:
+        """The sums of what was committed to. One round."""
+        totals = []
+        for by_party in self.drive(self.transcript.open(held), label) if held else []:
+            total = np.zeros(len(by_party[0]) // 8, np.uint64)
+            for i, data in enumerate(by_party):
+                total = field.add(total, self._canonical(i, data))
+            totals.append(total)
+        return totals
+
+    @staticmethod
+    def _canonical(party: int, data: bytes | Octets) -> Field:
+        found = np.frombuffer(data, np.uint64)
+        if int(found.max(initial=0)) >= P:
+            raise CheatingDetected(f"party {party} sent a number outside the field")
+        return found
 
 
 class Answer:
@@ -206,12 +251,30 @@ class Answer:
 
 
 class Unit:
-    """An array that every party encrypts its share of, and the products that it takes part in."""
+    """An array that parties encrypt their shares of, and the products that it takes part in.
 
-    __slots__ = ("answers", "encrypted", "layout")
+    All answer what all encrypt; or each pair of parties does it one way only: i < j answers what i encrypts (`order` 1), or the
+    other way round (-1).
+    """
 
-    def __init__(self, layout: LatticeLayout, encrypted: Field, answers: Sequence[Answer]) -> None:
-        self.layout, self.encrypted, self.answers = layout, encrypted, answers
+    __slots__ = ("answers", "encrypted", "layout", "order")
+
+    def __init__(self, layout: LatticeLayout, encrypted: Field, answers: Sequence[Answer], order: int = 0) -> None:
+        self.layout, self.encrypted, self.answers, self.order = layout, encrypted, answers, order
+
+    def meets(self, i: int, j: int) -> bool:
+        """Whether j answers what i encrypts."""
+        return i != j if self.order == 0 else (j - i) * self.order > 0
+
+    def encrypts(self, i: int, parties: int) -> bool:
+        return any(self.meets(i, j) for j in range(parties))
+
+
+def _pieces(at: int, count: int, wide: int) -> list[tuple[slice, bool]]:
+    """Of `PIECE` numbers from `at` on: where they are, and whether they are narrow, as all from `wide` on are."""
+    stop = min(count, at + PIECE)
+    cut = min(max(at, wide), stop)
+    return [(slice(a, b), narrow) for a, b, narrow in ((at, cut, False), (cut, stop, True)) if a < b]
 
 
 def _part(arrays: Sequence[Shared], mac: Field) -> None:

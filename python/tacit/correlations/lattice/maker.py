@@ -15,6 +15,7 @@ from tacit.correlations.lattice.link import Link
 from tacit.correlations.lattice.shared import Shared
 from tacit.errors import CheatingDetected, Mismatch
 from tacit.field import contiguous, size
+from tacit.sharing.coins import Commitment
 from tacit.sharing.forms import MatMul
 from tacit.sharing.maps import Shape
 from tacit.sharing.masks import Expression, Mask
@@ -52,11 +53,11 @@ class Maker:
         requests: Sequence[Request],
         fresh: Collection[Request],
         progress: bool = False,
-        later: list[int] | None = None,
+        later: list[Commitment] | None = None,
     ) -> dict[int, Target]:
         """By id of the request. `fresh`: whose masks nobody can have opened yet, but for what says that it is sealed.
 
-        `later` takes the batches' sigmas, to be settled before the first use: then no sealed mask may be encrypted anew.
+        `later` takes the commitments to sigmas, to be settled before the first use: then no sealed mask may be encrypted anew.
         """
         link = self.alive()
         targets = {id(r): Target(r.shape, r.count) for r in requests}
@@ -90,7 +91,7 @@ class Maker:
             raise CheatingDetected("the keys of this session were destroyed: start a new one")
         return self.link
 
-    def _run(self, work: Iterable[tuple[int, Job]], bar: "tqdm[Any]", later: list[int] | None) -> None:
+    def _run(self, work: Iterable[tuple[int, Job]], bar: "tqdm[Any]", later: list[Commitment] | None) -> None:
         """Jobs, in batches of about the budget; then what they still want of a further batch."""
         group: list[Job] = []
         cost = 0
@@ -105,7 +106,7 @@ class Maker:
         self._batches(group, later)
         bar.update(cost)
 
-    def _batches(self, active: Sequence[Job], later: list[int] | None) -> None:
+    def _batches(self, active: Sequence[Job], later: list[Commitment] | None) -> None:
         link = self.alive()
         while active:
             batch = Batch(link, self.layouts)
@@ -118,11 +119,11 @@ class Maker:
                     pass
             if not batch.empty:
                 self.batches += 1
-                sigma = batch.run()
+                sigmas = batch.run()
                 if later is None:
-                    settle(link, [sigma])
+                    settle(link, sigmas)
                 else:
-                    later.append(sigma)
+                    later.extend(sigmas)
             active = following
 
     # Requests.
@@ -242,7 +243,9 @@ def price(r: Request, parties: int) -> int:
     match r:
         case BitsRequest():
             return 2
-        case TruncationRequest(digits=t) | ComparisonRequest(bits=t):
+        case TruncationRequest(digits=t):
+            return parties * _proved(LENGTH - t) + 5 * t // 2
+        case ComparisonRequest(bits=t):
             return parties * _proved(LENGTH - t) + 3 * t
         case EdaBitsRequest():
             return 3 * LENGTH

@@ -32,7 +32,7 @@ GROUP = 4
 TURNS = 2
 """Pairs X, Y."""
 WIDEST = 16
-"""Bits of a digit at most."""
+"""Bits of a digit at most; what is `narrow` for a MAC."""
 SENT = GROUP + 1
 """Numbers that a proof sends."""
 
@@ -89,7 +89,7 @@ class Lookup:
         return [*self._flat, *self._counts.values()]
 
     def _digit(self, x: Field, place: int, width: int) -> Shared:
-        return Shared((x >> np.uint64(place)) & np.uint64((1 << width) - 1), owner=self.owner)
+        return Shared((x >> np.uint64(place)) & np.uint64((1 << width) - 1), owner=self.owner, narrow=True)
 
     def _counted(self, width: int) -> Shared:
         counts = np.zeros(1 << width, np.int64)

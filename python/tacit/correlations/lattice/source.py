@@ -19,6 +19,7 @@ from tacit.correlations.lattice.maker import Maker, price
 from tacit.correlations.lattice.worker import Worker
 from tacit.errors import CheatingDetected
 from tacit.field import size
+from tacit.sharing.coins import Commitment
 from tacit.sharing.requests import Material, ProductRequest, Request
 from tacit.sharing.source import Source, Ticket
 from tacit.transport.channel import Channel
@@ -69,7 +70,7 @@ class LatticeSource(Source):
         pairs, sent = self.parties * (self.parties - 1), self._meter.total().sent
         return [
             (self._maker.batches, "batches of material", -58),
-            (self._maker.batches * pairs, "proofs of ranges", -57),
+            (self._maker.batches * pairs, "proofs of ranges and squares", -57),
             (sent // 8, "coefficients of answers", -72),
         ]
 
@@ -133,9 +134,9 @@ class LatticeSource(Source):
         except CheckFailed as failure:
             raise CheatingDetected(f"{failure}: {UNKNOWN}") from None
 
-    def _ahead(self, copies: Sequence[Copy]) -> list[int]:
+    def _ahead(self, copies: Sequence[Copy]) -> list[Commitment]:
         """Meanwhile values are opened and checked under alpha, which a failed check would show: it waits (`batch.settle`)."""
-        requests, sigmas = [r for c in copies for r in c.requests.values()], list[int]()
+        requests, sigmas = [r for c in copies for r in c.requests.values()], list[Commitment]()
         targets = self._maker.make(requests, requests, later=sigmas)
         for c in copies:
             c.targets = {i: targets[id(r)] for i, r in c.requests.items()}

@@ -162,7 +162,7 @@ impl Relation<'_> {
     /// The witness of a ciphertext: u, M + p e_0, e_1.
     pub(crate) fn witness(&self, message: &[u64], [u, e1, e0]: &[Secret; 3]) -> Integers {
         let small = |e: u64| e as i128 - NOISE as i128;
-        let remainders = self.parameters().remainders(message);
+        let remainders = self.parameters().level.remainders(message);
         let x = remainders.iter().zip(&**e0);
         let x = x.map(|(&r, &e)| crate::vector::signed(r) as i128 + P as i128 * small(e));
         Zeroizing::new(u.iter().map(|&u| u as i128 - 1).chain(x).chain(e1.iter().map(|&e| small(e))).collect())
