@@ -57,7 +57,13 @@ class Keys:
 
 def keys(**changes):
     def alter(link):
-        link.keys = Keys(link.keys, **changes)
+        honest = link.renew
+
+        def renew():
+            honest()
+            link.operands = Keys(link.operands, **changes)
+
+        link.keys, link.renew = Keys(link.keys, **changes), renew
 
     return alter
 
@@ -144,6 +150,30 @@ def test_lies_are_found_and_the_liar_is_named(lie):
     assert isinstance(honest, CheatingDetected)
     assert isinstance(liar, CheatingDetected | PeerStopped), "the lie itself is a bug"
     assert f"party {LIAR} " in str(honest)
+
+
+@pytest.mark.parametrize("renewed", [False, True])
+def test_what_was_encrypted_for_an_earlier_batch_is_noise_in_a_later_one(renewed):
+    """Under the same key, a cheater could add E to an answer, and bet on what it knows of it."""
+    crew = Crew(2)
+
+    def work(s):
+        link = s._maker.link
+        slots = link.keys.slots
+        layout, e = link.keys.elementwise(slots), link.random.field(slots)
+        link.renew()
+        own = link.operands.encrypt([layout], [e])
+        (old,) = link.operands.accept(1 - s.me, [layout], link.everyone(own, {1 - s.me: len(own)}, "test")[1 - s.me])
+        if renewed:
+            link.renew()
+        ones, zeros = np.ones(slots, np.uint64), np.zeros(slots, np.uint64)
+        answer = link.operands.respond(1 - s.me, layout, old, ones, zeros)
+        came = link.exchange({1 - s.me: [answer]}, {1 - s.me: len(answer)}, "test")[1 - s.me]
+        return np.count_nonzero(link.operands.open(layout, slots, came) == e) / slots
+
+    found = crew.run(2, work)
+    crew.close()
+    assert found == ([0, 0] if renewed else [1, 1])
 
 
 # Squares: of two parties, and few numbers, party 0 encrypts and party 1 answers.
@@ -353,7 +383,7 @@ def test_others_name_a_pair(monkeypatch):
 
 def test_a_mac_key_told_differently_to_two_parties():
     """Party 0 has keys and a number for party 1, and others, as good by themselves, for party 2."""
-    name = hashlib.blake2b(b"a test's session", person=b"tacit preparing", digest_size=32).digest()
+    name = hashlib.blake2b(b"a test's session" + bytes(8), person=b"tacit preparing", digest_size=32).digest()
     keys = LatticeParty(name, LIAR, 3, bytes(32))
     other = keys.hello() + keys.encrypt([keys.elementwise(keys.slots)], [np.full(keys.slots, 5, np.uint64)])
 

@@ -1,6 +1,6 @@
 """A batch: authenticated arrays and products, made by all parties together, and checked before any of it is used.
 
-    1  E encrypted with proofs; C and c' answered                      (`products`, `squares`)
+    1  new keys; E encrypted with proofs; C and c' answered            (`link`, `products`, `squares`)
     2  shares of what will be public (squares) are committed to
     3  MACs of all: masks, private numbers, C, b'
     4  echo and coin chi;  <chi, c'> gets its MAC, and so do <chi, squares>, and sums of inverses for 5
@@ -121,6 +121,8 @@ class Batch:
         forms = [form for form, _ in self._forms]
         squares = [Squares(link, self._squares)] if self._squares else []
         pieces: list[Piece] = [*squares, *banks.values(), *forms]
+        if pieces:
+            link.renew()
         link.multiply([unit for piece in pieces for unit in piece.units()])
         for form in forms:
             form.split()

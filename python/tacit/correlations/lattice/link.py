@@ -2,7 +2,7 @@
 
 MAC of a sum:    x = sum x_i;   i -> j: alpha_j x_i + r_ij under j's key;   m_i = alpha_i x_i + sum_j (alpha_i x_j + r_ji - r_ij)
 MAC of i's own:  the same, from i to each j: m_j = alpha_j x + r_ij =: K_j, a VOLE with r_ij on i's side
-product:         Enc_i(E_i) to all;   j -> i: E_i F_j + r_ji under i's key
+product:         Enc_i(E_i) to all;   j -> i: E_i F_j + r_ji under i's key, which is a batch's own (`renew`)
 """
 
 import hashlib
@@ -42,9 +42,12 @@ class Link:
         self.alpha = self.random.element()
         self.record: Record | None = Record()
         """What was said and heard, as long as a cheater may be named by repeating it (`blame`)."""
-        name = hashlib.blake2b(session, person=b"tacit preparing", digest_size=32).digest()
-        self.transcript = Transcript(name, me, parties, self.random.bytes)
-        self.keys = LatticeParty(name, me, parties, self.random.bytes(KEY))
+        self._session = session
+        self.transcript = Transcript(self._name(0), me, parties, self.random.bytes)
+        self.keys = LatticeParty(self._name(0), me, parties, self.random.bytes(KEY))
+        """Of alpha. What is encrypted to be multiplied has others."""
+        self.operands = self.keys
+        self._renewed = 0
         self._alphas = self._introduced()
         alpha.check(self)
 
@@ -59,6 +62,23 @@ class Link:
             (alphas,) = self.checked(i, self.keys.accept, i, [whole], theirs[len(key) :])
             found[i] = self.keys.multiplier(alphas)
         return found
+
+    def renew(self) -> None:
+        """New keys for what is encrypted from now on. One round.
+
+        What was encrypted before may be known by now, but for few possibilities: an answer to a later ciphertext that a
+        cheater added some of it to would fit by chance. Under another key it is noise.
+        """
+        self._renewed += 1
+        self.operands = LatticeParty(self._name(self._renewed), self.me, self.parties, self.random.bytes(KEY))
+        hello = self.operands.hello()
+        for i, theirs in self.everyone(hello, dict.fromkeys(self.others, len(hello)), "keys").items():
+            self.checked(i, self.operands.meet, i, theirs)
+
+    def _name(self, number: int) -> bytes:
+        """Of the session's keys, or those of a batch."""
+        given = self._session + number.to_bytes(8, "little")
+        return hashlib.blake2b(given, person=b"tacit preparing", digest_size=32).digest()
 
     # Rounds.
 
@@ -161,8 +181,8 @@ class Link:
         for group in self._groups(units):
             said = {i: [u for u in group if u.encrypts(i, self.parties)] for i in range(self.parties)}
             own = [u.encrypted for u in said[self.me]]
-            message = self.keys.encrypt([u.layout for u in said[self.me]], own) if own else b""
-            due = {i: self.keys.encrypted_bytes([u.layout for u in said[i]]) for i in self.others}
+            message = self.operands.encrypt([u.layout for u in said[self.me]], own) if own else b""
+            due = {i: self.operands.encrypted_bytes([u.layout for u in said[i]]) for i in self.others}
             out = self._answers(said, self.everyone(message, due, "ciphertexts"))
             del message
             mine = {i: [a for u in said[self.me] if u.meets(self.me, i) for a in u.answers] for i in self.others}
@@ -174,14 +194,14 @@ class Link:
                 for a in mine[i]:
                     part = data[offset : offset + self.keys.response_bytes(a.layout)]
                     offset += len(part)
-                    opened = self.checked(i, self.keys.open, a.layout, a.out.size, part)
+                    opened = self.checked(i, self.operands.open, a.layout, a.out.size, part)
                     a.out[:] = field.add(a.out, opened)
 
     def _answers(self, said: Mapping[int, Sequence["Unit"]], came: Mapping[int, Octets]) -> dict[int, list[bytes]]:
         """To those whose ciphertexts are for this party."""
         out: dict[int, list[bytes]] = {}
         for i, data in came.items():
-            accepted = self.checked(i, self.keys.accept, i, [u.layout for u in said[i]], data)
+            accepted = self.checked(i, self.operands.accept, i, [u.layout for u in said[i]], data)
             for u, ciphertexts in zip(said[i], accepted, strict=True):
                 if u.meets(i, self.me):
                     out.setdefault(i, []).extend(self._answered(i, a, ciphertexts) for a in u.answers)
@@ -190,7 +210,7 @@ class Link:
     def _answered(self, peer: int, a: "Answer", ciphertexts: Ciphertexts) -> bytes:
         mask = self.random.field(a.out.size)
         a.out[:] = field.sub(a.out, mask)
-        return self.keys.respond(peer, a.layout, ciphertexts, a.operand, mask)
+        return self.operands.respond(peer, a.layout, ciphertexts, a.operand, mask)
 
     def _groups(self, units: Sequence["Unit"]) -> list[list["Unit"]]:
         groups: list[list[Unit]] = [[]]
