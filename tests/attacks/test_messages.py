@@ -156,15 +156,15 @@ def test_a_broken_commitment_is_cheating(monkeypatch):
     """A party that opens another value than it committed to is named."""
     from tacit.sharing import coins
 
-    original = coins.Transcript.hash
+    original = coins.Transcript._hash
 
-    def other(self, domain, *parts):
-        value = original(self, domain, *parts)
+    def other(self, counter, domain, *parts):
+        value = original(self, counter, domain, *parts)
         return (
             bytes(32) if domain == b"tacit commit" and self.me == 1 and parts[0] == (1).to_bytes(4, "little") else value
         )
 
-    monkeypatch.setattr(coins.Transcript, "hash", other)
+    monkeypatch.setattr(coins.Transcript, "_hash", other)
     outcome = attacked(2, 1, lambda peer, number, payload, label: payload)
     assert isinstance(outcome.errors[0], CheatingDetected)
     assert "party 1" in str(outcome.errors[0])
