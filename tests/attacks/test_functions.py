@@ -57,7 +57,7 @@ CHANGES = [first_bit, last_byte, shorter]
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda c: c.__name__)
-@pytest.mark.parametrize("parties", [2, 3])
+@pytest.mark.parametrize("parties", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_every_third_round(parties, change):
     """The three changes meet all rounds between them."""
     rounds_altered(parties, change, CHANGES.index(change), 3)

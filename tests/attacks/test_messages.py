@@ -54,6 +54,8 @@ def repeated(payload):
 
 
 ALTERATIONS = [low_bit, last_bit, outside_the_field, header, shorter, longer, empty, dropped, repeated]
+QUICKLY = [low_bit, outside_the_field, dropped]
+"""Also through a hub."""
 SETTINGS = [(2, {}), (3, {}), (3, {"topology": "hub"})]
 ENDS = (CheatingDetected, Mismatch, PartyLost, PeerStopped)
 
@@ -76,8 +78,19 @@ def nothing_wrong(outcome, parties, attacker):
     return results, errors
 
 
-@pytest.mark.parametrize(("parties", "options"), SETTINGS)
-@pytest.mark.parametrize("alteration", ALTERATIONS, ids=lambda a: a.__name__)
+@pytest.mark.parametrize(
+    ("parties", "options", "alteration"),
+    [
+        pytest.param(
+            *setting,
+            alteration,
+            marks=[pytest.mark.slow] if "topology" in setting[1] and alteration not in QUICKLY else [],
+            id=f"{alteration.__name__}-{'-'.join(map(str, (setting[0], *setting[1].values())))}",
+        )
+        for alteration in ALTERATIONS
+        for setting in SETTINGS
+    ],
+)
 def test_every_message(parties, options, alteration):
     """To all peers, and, with three parties, to one of them only."""
     for attacker in (parties - 1, 0) if "topology" in options else (parties - 1,):

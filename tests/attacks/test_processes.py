@@ -46,7 +46,8 @@ def run(tmp_path, what, victim, parties=3, timeout=2):
 
 
 @pytest.mark.parametrize(
-    ("what", "victim"), [("killed", 1), ("killed", 2), ("frozen", 0), ("frozen", 2), ("absent", 1)]
+    ("what", "victim"),
+    [("killed", 1), ("killed", 2), ("frozen", 0), pytest.param("frozen", 2, marks=pytest.mark.slow), ("absent", 1)],
 )
 def test_others_end_and_name_the_party(tmp_path, what, victim):
     done, seconds = run(tmp_path, what, victim)

@@ -47,6 +47,7 @@ def test_digits_cnn():
     assert abs(private - clear) < 4
 
 
+@pytest.mark.slow
 def test_digits_cnn_of_three_parties():
     assert "accuracy" in tacit(
         "run", "-n", 3, "--dealer", "--topology", "hub", EXAMPLES / "digits_cnn.py", "--epochs", 1

@@ -50,7 +50,7 @@ def test_a_party_comes_back(party, what):
     assert all(np.abs(np.array(r) - RIGHT).max() < 1e-2 for _, _, r in seen)
 
 
-@pytest.mark.parametrize("protocol", ["shamir", "shamir-corrected"])
+@pytest.mark.parametrize("protocol", [pytest.param("shamir", marks=pytest.mark.slow), "shamir-corrected"])
 def test_a_party_comes_back_where_random_numbers_are_extracted(protocol):
     outcome = Nodes(long, 4, 1, once(2, 60), protocol=protocol, timeout=1.0, away=0.5, sets=0).run()
     assert not outcome.errors
@@ -229,7 +229,7 @@ class Storm:
         return fate
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_training_in_which_parties_come_and_go(seed):
     storm, train = Storm(seed, 7, 2), Training(20, 0.1, pause=0.05)
     outcome = Nodes(train, 7, 2, storm, timeout=1.5).run()

@@ -69,8 +69,19 @@ def lasting(request):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("portions", [False, True])
-@pytest.mark.parametrize("check", protocol.CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize(
+    ("check", "portions"),
+    [
+        pytest.param(
+            check,
+            portions,
+            marks=[pytest.mark.slow] if portions and check is protocol.declared_costs_are_the_metered_ones else [],
+            id=f"{check.__name__}{'-in_portions' * portions}",
+        )
+        for check in protocol.CHECKS
+        for portions in (False, True)
+    ],
+)
 def test_conformance_without_a_third_party(lasting, check, portions):
     def run(n, work):
         body = in_portions(work, 8 * PORTION) if portions else lambda s: work(s.engine)
