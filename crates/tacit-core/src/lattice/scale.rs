@@ -157,14 +157,11 @@ mod tests {
                 let mut number = vec![0; n];
                 number[0] = alpha;
                 let e = measured(ring, &x, &number, &all);
-                let most = s.budget(&parameters).response / (n as f64 * 2f64.powi(s.bits as i32));
-                println!(
-                    "primes {} of {} e {} most {}",
-                    ring.limbs().len(),
-                    parameters.primes().len(),
-                    e.log2(),
-                    most.log2()
-                );
+                let whole = ring.limbs().len() == parameters.primes().len();
+                let ratio = ring.size() / parameters.ring.size();
+                let rounding = if whole { 0.0 } else { 0.5 * (1.0 + 2.0 * n as f64) };
+                let most = FACTOR as f64 * parameters.budget.fresh * ratio + rounding * (1.0 + 2f64.powi(-20));
+                assert!(e > 0.0 && e <= most, "2^{} of 2^{}", e.log2(), most.log2());
             }
             let cases = [
                 (false, sample(n, 1)),
