@@ -272,5 +272,5 @@ class Joint:
     def below(self, n: int, bound: int, backend: str | None = None) -> Words:
         """sum_k w_k d_k mod p, for n uniform d_k of [0, bound), bound at most p."""
 
-    def below_and_high(self, n: int, bound: int, drop: int, backend: str | None = None) -> tuple[Words, Words]:
-        """The same, and sum_k w_k (d_k >> drop)."""
+    def below_and_high(self, n: int, bound: int, drop: int, backend: str | None = None) -> list[Words]:
+        """The same, and sum_k w_k (d_k >> drop): two arrays."""

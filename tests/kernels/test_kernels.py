@@ -456,6 +456,8 @@ REFUSALS: list[tuple[type[Exception], Callable[[], object]]] = [
     (ValueError, lambda: _core.mix(3, [[1]], [words(4)], [])),
     (ValueError, lambda: _core.mix(3, [[1]], [words(3)], [_core.Prg(b"k" * 16)])),
     (ValueError, lambda: _core.mix(3, [[P]], [words(3)], [])),
+    (ValueError, lambda: _core.mix(1 << 62, [[1]], [], [_core.Prg(b"k" * 16)])),
+    (ValueError, lambda: _core.Joint([b"k" * 16], [1]).below_and_high(1 << 62, P, 3)),
     (ValueError, lambda: _core.Joint([b"k" * 16], [])),
     (ValueError, lambda: _core.Joint([b"k" * 16], [P])),
     (ValueError, lambda: _core.Joint([b"k" * 17], [1])),

@@ -64,17 +64,24 @@ pub fn value(message: impl Display) -> PyErr {
     PyValueError::new_err(message.to_string())
 }
 
+/// An array, as it goes out.
+pub type Array<'py, T> = Bound<'py, PyArrayDyn<T>>;
+
+fn zeros<'py, T: Element>(py: Python<'py>, shape: &[usize]) -> PyResult<Array<'py, T>> {
+    let size = shape.iter().try_fold(8usize, |n, &d| n.checked_mul(d));
+    if size.is_none_or(|size| size > isize::MAX as usize) {
+        return Err(value(format!("an array of shape {shape:?} is too large")));
+    }
+    Ok(PyArrayDyn::zeros(py, shape, false))
+}
+
 /// A new array of this shape, filled by `work` without the GIL.
 pub fn fill<'py, T: Element, E: Display + Send>(
     py: Python<'py>,
     shape: &[usize],
     work: impl FnOnce(&mut [T]) -> Result<(), E> + Send,
-) -> PyResult<Bound<'py, PyArrayDyn<T>>> {
-    let size = shape.iter().try_fold(8usize, |n, &d| n.checked_mul(d));
-    if size.is_none_or(|size| size > isize::MAX as usize) {
-        return Err(value(format!("an array of shape {shape:?} is too large")));
-    }
-    let array = PyArrayDyn::<T>::zeros(py, shape, false);
+) -> PyResult<Array<'py, T>> {
+    let array = zeros(py, shape)?;
     {
         let mut guard = array.readwrite();
         let out = guard.as_slice_mut().map_err(value)?;
@@ -89,8 +96,8 @@ pub fn fill_all<'py, E: Display + Send>(
     count: usize,
     n: usize,
     work: impl FnOnce(Vec<&mut [u64]>) -> Result<(), E> + Send,
-) -> PyResult<Vec<Bound<'py, PyArrayDyn<u64>>>> {
-    let arrays: Vec<_> = (0..count).map(|_| PyArrayDyn::<u64>::zeros(py, &[n][..], false)).collect();
+) -> PyResult<Vec<Array<'py, u64>>> {
+    let arrays = (0..count).map(|_| zeros(py, &[n])).collect::<PyResult<Vec<_>>>()?;
     {
         let mut guards: Vec<_> = arrays.iter().map(|a| a.readwrite()).collect();
         let outs = guards.iter_mut().map(|g| g.as_slice_mut()).collect::<Result<Vec<_>, _>>().map_err(value)?;

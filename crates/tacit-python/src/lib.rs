@@ -3,8 +3,8 @@
 mod arrays;
 mod lattice;
 
-use arrays::{cast, fill, fill_all, value, In};
-use numpy::{PyArrayDyn, PyArrayMethods};
+use arrays::{cast, fill, fill_all, value, Array, In};
+use numpy::PyArrayMethods;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tacit_core::conv::{self, Conv};
@@ -14,7 +14,7 @@ use tacit_core::vector::MaskedProduct;
 use tacit_core::{binary, joint, matmul as product, vector, Backend, BadShape, P};
 use zeroize::{Zeroize, Zeroizing};
 
-type Out<'py> = PyResult<Bound<'py, PyArrayDyn<u64>>>;
+type Out<'py> = PyResult<Array<'py, u64>>;
 type Words<'py> = In<'py, u64>;
 
 fn choose(name: Option<&str>) -> PyResult<Backend> {
@@ -344,13 +344,13 @@ fn encode<'py>(py: Python<'py>, x: In<'py, f64>, scale: i32, bits: u32) -> Out<'
 }
 
 #[pyfunction]
-fn decode<'py>(py: Python<'py>, a: Words<'py>, scale: i32) -> PyResult<Bound<'py, PyArrayDyn<f64>>> {
+fn decode<'py>(py: Python<'py>, a: Words<'py>, scale: i32) -> PyResult<Array<'py, f64>> {
     let values = a.slice();
     fill(py, a.shape(), |out| fixed::decode(out, values, scale))
 }
 
 #[pyfunction]
-fn to_signed<'py>(py: Python<'py>, a: Words<'py>) -> PyResult<Bound<'py, PyArrayDyn<i64>>> {
+fn to_signed<'py>(py: Python<'py>, a: Words<'py>) -> PyResult<Array<'py, i64>> {
     let values = a.slice();
     fill(py, a.shape(), |out| vector::to_signed(out, values))
 }
@@ -441,7 +441,7 @@ impl Prg {
         a: Words<'py>,
         b: Words<'py>,
         backend: Option<&str>,
-    ) -> PyResult<(Bound<'py, PyArrayDyn<u64>>, u64)> {
+    ) -> PyResult<(Array<'py, u64>, u64)> {
         let (be, mut sum) = (choose(backend)?, 0);
         let (left, right) = (a.slice(), b.slice());
         let out = fill(py, a.shape(), |out| {
@@ -461,7 +461,7 @@ fn mix<'py>(
     arrays: Vec<Words<'py>>,
     mut prgs: Vec<PyRefMut<'py, Prg>>,
     backend: Option<&str>,
-) -> PyResult<Vec<Bound<'py, PyArrayDyn<u64>>>> {
+) -> PyResult<Vec<Array<'py, u64>>> {
     let be = choose(backend)?;
     rows.iter().flatten().try_for_each(|&w| element("a weight", w).map(|_| ()))?;
     let slices = arrays.iter().map(In::slice).collect::<Vec<_>>();
@@ -489,7 +489,6 @@ impl Joint {
     }
 
     #[pyo3(signature = (n, bound, drop, backend=None))]
-    #[allow(clippy::type_complexity)]
     fn below_and_high<'py>(
         &mut self,
         py: Python<'py>,
@@ -497,15 +496,12 @@ impl Joint {
         bound: u64,
         drop: u32,
         backend: Option<&str>,
-    ) -> PyResult<(Bound<'py, PyArrayDyn<u64>>, Bound<'py, PyArrayDyn<u64>>)> {
+    ) -> PyResult<Vec<Array<'py, u64>>> {
         let be = choose(backend)?;
-        let high = PyArrayDyn::<u64>::zeros(py, &[n][..], false);
-        let sums = {
-            let mut guard = high.readwrite();
-            let high = guard.as_slice_mut().map_err(value)?;
-            fill(py, &[n], |out| self.0.below(be, out, Some((high, drop)), bound))?
-        };
-        Ok((sums, high))
+        fill_all(py, 2, n, |mut outs| {
+            let high = outs.pop().map(|high| (high, drop));
+            outs.pop().map_or(Ok(()), |sums| self.0.below(be, sums, high, bound))
+        })
     }
 }
 

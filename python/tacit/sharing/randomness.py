@@ -123,7 +123,8 @@ class SetKeys(Randomness):
 
     def _sum(self, count: int, below: int, drop: int) -> Sums:
         if drop:
-            return self._drawn.below_and_high(count, below, drop)
+            low, high = self._drawn.below_and_high(count, below, drop)
+            return low, high
         return self._drawn.below(count, below), None
 
     def burn(self) -> None:
