@@ -10,6 +10,7 @@ their results in order.
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
+from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -318,9 +319,9 @@ def declared_costs_are_the_metered_ones(run: Runner, n: int) -> None:
             supply(portion)
             made += meter.since(started).total
 
-        e._supply = counted  # type: ignore[method-assign]
         agreed = meter.snapshot()
-        e.run(prepared)
+        with mock.patch.object(e, "_supply", counted):
+            e.run(prepared)
         spent = meter.since(agreed).total - made
         listing = e.channel.meter.by_label().get("agree", Totals()).rounds - before
         return prepared.plan.rounds, prepared.plan.sends, spent.rounds, spent.sent, listing
