@@ -1,22 +1,70 @@
-"""The meter's arithmetic, identities on disk, the emulated line, the attacker's hook, and what an import costs."""
+"""The meter's arithmetic, frames on a connection, identities on disk, the emulated line, the attacker's hook, the import's cost."""
 
 from __future__ import annotations
 
 import os
+import ssl
 import stat
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import cast
 
 import pytest
 from networks import identity
 
-from tacit.errors import ConfigurationError, PartyLost
+from tacit.errors import ConfigurationError, Mismatch, PartyLost
 from tacit.testing.transport import Tampered, run, swap
-from tacit.transport import HEADER_SIZE, Identity, Meter, Totals, load_certificate, make_identity, network
+from tacit.transport import HEADER_SIZE, Identity, Meter, Totals, load_certificate, make_identity, memory, network
 from tacit.transport.emulated import Emulated
+from tacit.transport.link import RECORD, Link
 from tacit.transport.meter import label_text, split
+from tacit.transport.wire import Kind, header
+
+
+class Wire:
+    """A socket that gives what is there in pieces of `size` bytes, then has no more."""
+
+    def __init__(self, data: bytes, size: int) -> None:
+        self._data, self._size = data, size
+
+    def setblocking(self, flag: bool) -> None:
+        pass
+
+    def recv_into(self, buffer: memoryview) -> int:
+        count = min(len(self._data), len(buffer), self._size)
+        if not count:
+            raise ssl.SSLWantReadError
+        buffer[:count], self._data = self._data[:count], self._data[count:]
+        return count
+
+
+FRAMES = [b"", b"a", b"bc" * 3000, b"", bytes(range(256)) * 70, b"last"]
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 8, 9, 4096, RECORD, 1 << 20])
+def test_frames_that_share_records_or_are_cut_anywhere(size: int) -> None:
+    data = b"".join(header(Kind.DATA, len(f)) + f for f in FRAMES)
+    link = Link(memory.network(2)[0], 1, cast(ssl.SSLSocket, Wire(data, size)))
+    for frame in FRAMES:
+        found = None
+        while found is None:
+            moved, found = link.pull(1 << 20, "test")
+            assert (moved or found is not None) and link.fault is None
+        assert found == frame
+    assert link.pull(1 << 20, "test") == (False, None)
+
+
+def test_what_follows_a_frame_that_is_too_long_is_not_taken_for_one() -> None:
+    data = header(Kind.DATA, 11) + bytes(11) + header(Kind.DATA, 1) + b"x"
+    link = Link(memory.network(2)[0], 1, cast(ssl.SSLSocket, Wire(data, RECORD)))
+    for _ in range(2):
+        link.fault = None
+        assert link.pull(10, "test") == (True, None)
+        assert isinstance(link.fault, Mismatch)
+    link.fault = None
+    assert link.pull(11, "test") == (True, bytes(11))
 
 
 def test_a_split_adds_up_exactly() -> None:
