@@ -176,6 +176,50 @@ def test_what_was_encrypted_for_an_earlier_batch_is_noise_in_a_later_one(renewed
     assert found == ([0, 0] if renewed else [1, 1])
 
 
+@pytest.mark.parametrize("alteration", ["flipped", "dropped"])
+def test_keys_of_a_batch_that_are_altered(alteration):
+    """The second message of keys: the first has those of alpha."""
+    seen = []
+
+    def tamper(peer, number, payload, label):
+        seen.extend([number] * (label == "keys"))
+        return ALTERATIONS[alteration](bytearray(payload)) if label == "keys" and len(seen) == 2 else payload
+
+    crew = Crew(2, timeout=4.0, budget=1 << 17, wrap=lambda c, me: Tampered(c, tamper) if me == LIAR else c)
+    _, honest = crew.results(lambda s: s.take(s.request(plan().requests)))
+    crew.close()
+    assert len(seen) > 1 and isinstance(honest, CheatingDetected | Mismatch | PartyLost | PeerStopped)
+
+
+def test_keys_of_a_batch_told_differently_to_two_parties():
+    """Both are as good by themselves; what is encrypted fits one of them only."""
+    crew, told = Crew(3, budget=1 << 17), []
+
+    def work(s):
+        link = s._maker.link
+        if s.me == LIAR:
+            honest = link.everyone
+
+            def everyone(message, expect, label):
+                if label != "keys":
+                    return honest(message, expect, label)
+                told.append(label)
+                other = LatticeParty(link._name(link._renewed), LIAR, 3, bytes(32)).hello()
+                link.transcript.note(message)
+                came = link.exchange({1: [message], 2: [other]}, expect, label)
+                for i in sorted(came):
+                    link.transcript.note(came[i].data)
+                return came
+
+            link.everyone = everyone
+        return s.take(s.request(bits().requests))
+
+    _, *honest = crew.results(work)
+    crew.close()
+    assert told and all(isinstance(r, CheatingDetected | PeerStopped) for r in honest)
+    assert any(isinstance(r, CheatingDetected) and f"party {LIAR} " in str(r) for r in honest)
+
+
 # Squares: of two parties, and few numbers, party 0 encrypts and party 1 answers.
 
 
