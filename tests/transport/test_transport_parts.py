@@ -1,4 +1,4 @@
-"""The meter's arithmetic, frames on a connection, identities on disk, the emulated line, the attacker's hook, the import's cost."""
+"""The meter's arithmetic, frames on a connection, identities on disk, emulated lines, the attacker's hook, an import's cost."""
 
 from __future__ import annotations
 
