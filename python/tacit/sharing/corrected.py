@@ -48,7 +48,7 @@ class CorrectedShares(Shares):
         self._strict = Shares(group, f"{phase}, random numbers")
         self.randomness = self._strict.randomness
         self.suspected = suspected
-        self._from(group.nearest(suspected))
+        self._without(suspected)
 
     def burn(self) -> None:
         super().burn()
@@ -81,7 +81,7 @@ class CorrectedShares(Shares):
         self.suspected.update(parties)
         if len(self.suspected) > self.threshold:
             raise CheatingDetected(MANY)
-        self._from(self.group.nearest(self.suspected))
+        self._without(self.suspected)
 
 
 class Corrected(MaskedProtocol, Shamir):

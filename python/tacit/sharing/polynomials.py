@@ -6,6 +6,7 @@ f(a) = sum_k w_k f(x_k),    w_k = prod_{m != k} (a - x_m) / (x_k - x_m)         
 import math
 from collections.abc import Sequence
 from itertools import combinations
+from operator import eq, mul
 
 from tacit import _core, field
 from tacit.field import Field, P
@@ -44,14 +45,24 @@ def combined(factors: Sequence[int], arrays: Sequence[Field]) -> Field:
     return _core.weighted([k % P for k in factors], [field.contiguous(a) for a in arrays])
 
 
+class Redundancy:
+    """What values at some points have to fulfil to lie on a polynomial of some degree."""
+
+    def __init__(self, points: Sequence[int], degree: int) -> None:
+        self._length = degree + 1
+        base = Interpolation(points[: self._length])
+        self._rows = [base.at(point) for point in points[self._length :]]
+
+    def holds(self, values: Sequence[int]) -> bool:
+        """In the order of the points."""
+        base = values[: self._length]
+        expected = (sum(map(mul, row, base)) % P for row in self._rows)
+        return all(map(eq, expected, values[self._length :]))
+
+
 def on_polynomial(values: dict[int, int], degree: int) -> bool:
     """Whether {point: value} lie on a polynomial of this degree."""
-    points = list(values)
-    base = points[: degree + 1]
-    return all(
-        sum(w * values[x] for w, x in zip(weights(base, at), base, strict=True)) % P == values[at]
-        for at in points[degree + 1 :]
-    )
+    return Redundancy(list(values), degree).holds(list(values.values()))
 
 
 def liars(values: dict[int, int], degree: int, most: int) -> tuple[int, ...] | None:

@@ -256,7 +256,8 @@ class Digits:
         *binary, last = self.weights
         top = values >= np.uint64(1 << len(binary))
         rest = values - top * np.uint64(last)
-        return np.stack([*(rest >> np.uint64(j) & np.uint64(1) for j in range(len(binary))), top.astype(np.uint64)])
+        places = np.arange(len(binary), dtype=np.uint64).reshape(-1, *(1 for _ in values.shape))
+        return np.concatenate([rest >> places & np.uint64(1), top[None].astype(np.uint64)])
 
     def sums(self, bits: Field) -> Sums:
         """[sum of the integers], and of what is left of them without the `drop` low bits (if any are dropped), from [bits]."""

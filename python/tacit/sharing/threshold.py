@@ -22,7 +22,7 @@ from tacit import field as fp
 from tacit.errors import CheatingDetected, ConfigurationError, Mismatch
 from tacit.field import Field, size
 from tacit.sharing.plan import Exchange, Rounds, received
-from tacit.sharing.polynomials import combined, liars, on_polynomial, point, weights
+from tacit.sharing.polynomials import Redundancy, combined, liars, point, weights
 from tacit.sharing.randomness import SETS, chosen
 
 KEY = 32
@@ -137,6 +137,18 @@ def combinations_of(shares: Mapping[int, Field]) -> dict[int, int]:
     return {point(i): s for i, s in zip(shares, sums, strict=True)}
 
 
+@dataclass(frozen=True)
+class Dealing:
+    """One party's part when each of some groups of parties deals: `deals`, whether it does so itself."""
+
+    receivers: list[int]
+    rows: list[list[int]]
+    """The weights of (what it deals, what is drawn): for each receiver, then for its own share of each group's sum."""
+    generators: list[_core.Prg]
+    sent: list[tuple[int, int]]
+    """(group, dealer) of the shares that come."""
+
+
 class Shares:
     """One party's side in one phase: its generators are its own, so that phases cannot get out of step."""
 
@@ -152,29 +164,32 @@ class Shares:
         self._drawn = {i: _core.Prg(self.key("dealt", seed, bytes([i]))) for i, seed in pairs.items()}
         self.private = _core.Prg(secrets.token_bytes(16), 0)
         self.randomness = group.randomness(self)
-        self._deals = {i: self._dealing(i) for i in self.members}
+        self._deals = {i: self._weights(i) for i in self.members}
+        self._dealings: dict[tuple[Any, ...], Dealing] = {}
         self._reduce = weights([point(i) for i in group.multipliers], 0)
-        self._from(group.nearest())
+        self._without(())
 
     def burn(self) -> None:
         """Forget the generators: nothing can be dealt or opened after it."""
         self.burned = True
-        self._draw, self._drawn = {}, {}
+        self._draw, self._drawn, self._dealings = {}, {}, {}
         self.randomness.burn()
 
     def key(self, domain: str, seed: bytes, *parts: bytes) -> bytes:
         """Of this phase's generator from a seed."""
         return hashed(domain, seed, self._phase, *parts)[:16]
 
-    def _from(self, parties: Sequence[int]) -> None:
-        """Whose shares make an opened value."""
-        self._opening = parties, weights([point(i) for i in parties], 0)
+    def _without(self, parties: Collection[int]) -> None:
+        """Open values from the shares of all others."""
+        nearest = self.group.nearest(parties)
+        self._opening = nearest, weights([point(i) for i in nearest], 0)
+        self._redundancy = Redundancy([point(i) for i in self.members if i not in parties], self.threshold)
 
     def alive(self) -> None:
         if self.burned:
             raise CheatingDetected("the keys of this session were destroyed: start a new one")
 
-    def _dealing(self, dealer: int) -> dict[int, list[int]]:
+    def _weights(self, dealer: int) -> dict[int, list[int]]:
         """For the dealer and for each party that it sends to: the weights of (secret, what is drawn)."""
         drawers = self.group.drawers(dealer)
         base = [0, *(point(i) for i in drawers)]
@@ -198,33 +213,38 @@ class Shares:
     ) -> Generator[Exchange, Any, dict[int, Field]]:
         """This party's share of what each of `dealers` deals, by dealer; `mine` is what it deals itself. One round."""
         flat = None if mine is None else fp.contiguous(mine).reshape(-1)
-        found = yield from self._deal([[i] for i in dealers], flat, 1, size(shape))
+        found = yield from self._deal(tuple((i,) for i in dealers), flat, 1, size(shape))
         return {i: share.reshape(shape) for i, share in zip(dealers, found, strict=True)}
 
     def _deal(
-        self, groups: Sequence[Sequence[int]], mine: Field | None, factor: int, count: int
+        self, groups: tuple[tuple[int, ...], ...], mine: Field | None, factor: int, count: int
     ) -> Generator[Exchange, Any, list[Field]]:
         """This party's share of the sum of what the parties of each group deal; it deals `factor` times `mine` itself."""
         self.alive()
-        dealers = [i for group in groups for i in group]
-        others = [i for i in dealers if i != self.me]
-        expect = {i: 8 * count for i in others if self.me in self._deals[i]}
-        drawn = [i for i in others if i not in expect]
-        own = [] if mine is None else [mine]
-        mixed = {j: [factor * first % fp.P, *rest] for j, (first, *rest) in self._deals[self.me].items()} if own else {}
+        deals = mine is not None
+        if (dealing := self._dealings.get((groups, factor, deals))) is None:
+            dealing = self._dealings[groups, factor, deals] = self._dealing(groups, factor, deals)
+        sums = _core.mix(count, dealing.rows, [] if mine is None else [mine], dealing.generators)
+        out = {j: [sums.pop(0)] for j in dealing.receivers}
+        came = yield Exchange(out, {i: 8 * count for _, i in dealing.sent})
+        for k, i in dealing.sent:
+            sums[k] = _core.add(sums[k], received(came[i], (count,), i))
+        return sums
+
+    def _dealing(self, groups: tuple[tuple[int, ...], ...], factor: int, deals: bool) -> Dealing:
+        others = [(k, i) for k, group in enumerate(groups) for i in group if i != self.me]
+        sent = [(k, i) for k, i in others if self.me in self._deals[i]]
+        drawn = [i for k, i in others if (k, i) not in sent]
+        mixed = (
+            {j: [factor * first % fp.P, *rest] for j, (first, *rest) in self._deals[self.me].items()} if deals else {}
+        )
         receivers = [j for j in mixed if j != self.me]
         rows = [[*mixed[j], *(0 for _ in drawn)] for j in receivers]
         for group in groups:
             dealt = [w * (self.me in group) for w in mixed.get(self.me, ())]
             rows.append([*dealt, *(int(i in group) for i in drawn)])
-        generators = [self._draw[j] for j in self.group.drawers(self.me) if own] + [self._drawn[i] for i in drawn]
-        sums = _core.mix(count, rows, own, generators)
-        came = yield Exchange({j: [sums.pop(0)] for j in receivers}, expect)
-        for k, group in enumerate(groups):
-            for i in group:
-                if i in expect:
-                    sums[k] = _core.add(sums[k], received(came[i], (count,), i))
-        return sums
+        generators = [self._draw[j] for j in self.group.drawers(self.me) if deals] + [self._drawn[i] for i in drawn]
+        return Dealing(receivers, rows, generators, sent)
 
     def deal_cost(self, dealers: Sequence[int], count: int) -> tuple[int, int]:
         return 1, 8 * count * (len(self.members) - 1 - self.threshold) * (self.me in dealers)
@@ -235,7 +255,7 @@ class Shares:
         mine, factor = None, 1
         if self.me in dealers:
             mine, factor = fp.contiguous(z).reshape(-1), self._reduce[dealers.index(self.me)]
-        (share,) = yield from self._deal([dealers], mine, factor, z.size)
+        (share,) = yield from self._deal((dealers,), mine, factor, z.size)
         return share.reshape(z.shape)
 
     def reduce_cost(self, count: int) -> tuple[int, int]:
@@ -272,7 +292,7 @@ class Shares:
         """All shares; they lie on polynomials of degree t, or it is said whose do not, where that is certain."""
         shares = {i: mine if i == self.me else received(came[i], mine.shape, i) for i in self.members}
         values = combinations_of(shares)
-        if on_polynomial(values, self.threshold):
+        if self._redundancy.holds(list(values.values())):
             return shares
         certain = (len(self.members) - self.threshold - 1) // 2 >= self.threshold
         found = liars(values, self.threshold, self.threshold) if certain else None
