@@ -6,11 +6,13 @@ import pytest
 from tacit import field as fp
 from tacit.errors import CheatingDetected, Mismatch, PartyLost, PeerStopped, TooFewLeft
 from tacit.field import P
+from tacit.sharing.plan import Exchange
 from tacit.sharing.shamir import Shamir
 from tacit.sharing.shamir_material import ShamirSource
+from tacit.sharing.sums import Sums
 from tacit.sharing.threshold import Shares
 from tacit.sharing.verification import Verifier
-from tests.attacks.parties import RIGHT, attacked, honest, script
+from tests.attacks.parties import RIGHT, X, Y, attacked, honest, script
 from tests.attacks.test_messages import ALTERATIONS, alter
 
 SHAMIR = {"protocol": "shamir"}
@@ -241,7 +243,129 @@ def test_what_cheaters_see_before_the_check_is_uniform(monkeypatch):
     monkeypatch.setattr(Shares, "open", open)
     at_party(monkeypatch, 2, Shamir, "multiply", wrong_product)
     for _ in range(12):
-        attacked(3, 2, nothing, **SHAMIR)
+        attacked(4, 2, nothing, threshold=1, **SHAMIR)
     values = np.concatenate([v.reshape(-1) for v in opened])
     assert len(values) > 70
     assert 0.3 < (values < P // 2).mean() < 0.7
+
+
+# Sums, where no share is spare.
+
+
+@pytest.mark.parametrize(("parties", "threshold"), [(3, 1), (5, 2)])
+@pytest.mark.parametrize("lie", [None, "different sums"])
+def test_summands_are_uniform_whatever_honest_parties_hold(parties, threshold, lie, monkeypatch):
+    """Each honest party's summands of a fixed secret, in many runs, and all but one of them together: also where one party was
+    told another sum before, so that its shares lie on no polynomial with the others'."""
+    told = {i: [] for i in range(parties)}
+    original = Sums.masked
+
+    def masked(self, z):
+        steps = original(self, z)
+        exchange, turn = next(steps), 0
+        try:
+            while True:
+                for part in next(iter(exchange.out.values()), [])[:1]:
+                    if turn == 0:
+                        told[self.me].append(np.array(part).reshape(-1))
+                exchange, turn = steps.send((yield exchange)), turn + 1
+        except StopIteration as end:
+            return fp.add(end.value, np.ones_like(end.value)) if lie and self.me == 0 else end.value
+
+    monkeypatch.setattr(Sums, "masked", masked)
+    for _ in range(8):
+        attacked(parties, parties - 1, nothing, threshold=threshold, **SHAMIR)
+    summed = {i: np.concatenate(v) for i, v in told.items() if v}
+    assert len(summed) >= 2 * threshold
+    for values in (*summed.values(), fp.add(summed[0], summed[1])):
+        assert len(values) > 60
+        assert 0.25 < (values < P // 2).mean() < 0.75
+
+
+def differing(original, peer):
+    """`Sums.masked` of one that tells `peer` another number than the others."""
+
+    def masked(self, z):
+        steps = original(self, z)
+        exchange = next(steps)
+        try:
+            while True:
+                if peer in exchange.out and (len(self.members) == 3 or len(exchange.out) > 1):
+                    out = exchange.out | {peer: [added(part, 1) for part in exchange.out[peer]]}
+                    exchange = Exchange(out, exchange.expect)
+                exchange = steps.send((yield exchange))
+        except StopIteration as end:
+            return end.value
+
+    return masked
+
+
+@pytest.mark.parametrize(("parties", "threshold"), [(3, 1), (5, 2)])
+@pytest.mark.parametrize("compared", [True, False])
+def test_different_sums_for_different_parties(parties, threshold, compared, monkeypatch):
+    """Found before anything else is opened. Without the comparison, shares that lie on no polynomial are opened by the check,
+    which finds them only then."""
+    liar = parties - 1  # of five, the one that adds
+    honest = Sums.masked
+    lie = differing(honest, 0)
+    monkeypatch.setattr(Sums, "masked", lambda self, z: lie(self, z) if self.me == liar else honest(self, z))
+    begun = []
+    check = Verifier.check
+
+    def checking(self):
+        if isinstance(self.shares, Sums) and self.pending:
+            begun.append(self.shares.me)
+        return check(self)
+
+    monkeypatch.setattr(Verifier, "check", checking)
+    if not compared:
+        monkeypatch.setattr(Shamir, "_compare", lambda self, parties: iter(()))
+    outcome = attacked(parties, liar, nothing, threshold=threshold, **SHAMIR)
+    if compared:
+        found(outcome, parties, liar, "different values of what was opened")
+        assert not begun
+    else:
+        found(outcome, parties, liar, "")
+        assert begun
+
+
+@pytest.mark.parametrize(("parties", "threshold"), [(3, 1), (5, 2), (6, 2)])
+@pytest.mark.parametrize("opened", ["value", "product"])
+def test_the_same_wrong_sum_for_all(parties, threshold, opened, monkeypatch):
+    """An addition to what is opened: the check finds that it is not what the shares stand for."""
+
+    def masked(self, original, z):
+        return original(self, added(z, 1))
+
+    def open(self, original, share):
+        wrong = yield from self._summed(added(share[0], 1))
+        self._verifier.zero(fp.sub(share[0], wrong))
+        return wrong
+
+    if opened == "product":
+        at_party(monkeypatch, 1, Sums, "masked", masked)
+
+        def work(session):
+            x = session.secret(X, owner=0)
+            return session.reveal((x @ session.secret(Y, owner=1)) * x * x)
+    else:
+        at_party(monkeypatch, 1, Shamir, "open", open)
+
+        def work(session):
+            return session.reveal((session.secret(X, owner=0) * 0.3).relu())
+
+    outcome = attacked(parties, 1, nothing, work=work, threshold=threshold, **SHAMIR)
+    found(outcome, parties, 1, "check of products" if opened == "product" else "check of opened values")
+
+
+def test_without_the_check_a_wrong_sum_is_revealed(monkeypatch):
+    at_party(monkeypatch, 1, Sums, "masked", lambda self, original, z: original(self, added(z)))
+
+    def no_check(self):
+        self.forget()
+        yield from ()
+
+    monkeypatch.setattr(Verifier, "check", no_check)
+    outcome = attacked(3, 1, nothing, **SHAMIR)
+    assert not outcome.errors
+    assert np.abs(outcome.results[0] - RIGHT).max() > 1e-3

@@ -266,7 +266,9 @@ class Engine:
             self.recovery.wires += pending
         for wire in pending:
             self._number(wire)
-            wire.task = pieces.lower(self.protocol, wire, plan)
+        for wire in self.protocol.arranged(pending, plan):
+            if wire.task is None:
+                wire.task = pieces.lower(self.protocol, wire, plan)
         numbered, self._numbered = self._numbered, self._numbered + len(plan.requests)
         self._count(plan)
         portions = plan.portions()

@@ -39,7 +39,7 @@ class OpeningProtocol(Protocol):
         """Note that `opening`, made for another purpose, opens the value of `wire` too."""
 
     def at_least(self, operation: AtLeast, wire: Wire, plan: Plan) -> Task:
-        return wire.task or comparison.lower(self, operation, wire, plan)
+        return comparison.lower(self, operation, wire, plan)
 
     def winners(self, operation: Winners, wire: Wire, plan: Plan) -> Task:
         return winners.lower(self, operation, wire, plan)

@@ -28,7 +28,7 @@ def lower(protocol: Protocol, wire: Wire, plan: Plan) -> Task:
     """As its operation lowers `wire`, in one piece if that is possible."""
     operation = wire.operation
     assert operation is not None
-    if plan.most and wire.task is None and isinstance(protocol, OpeningProtocol) and isinstance(operation, Rowwise):
+    if plan.most and isinstance(protocol, OpeningProtocol) and isinstance(operation, Rowwise):
         (x,) = wire.inputs
         kept = x.shape[-1:] if isinstance(operation, Winners) else ()
         rows = size(x.shape[: len(x.shape) - len(kept)])

@@ -33,6 +33,7 @@ from tacit.sharing.requests import (
 )
 
 if TYPE_CHECKING:
+    from tacit.sharing.fused import Fused
     from tacit.sharing.wires import Wire
 
 
@@ -119,6 +120,8 @@ class Plan:
     material: dict[int, Material] = field(default_factory=dict)
     joined: Mapping[int, "Wire"] = field(default_factory=dict)
     """By id of a truncation's wire: the comparison of the same value, which opens it for both."""
+    fused: Mapping[int, "Fused"] = field(default_factory=dict)
+    """By id of a product's wire: the truncation that opens both (`sharing.fused`)."""
     _cuts: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0)])
     """The first request and task of each portion."""
     _held: int = 0

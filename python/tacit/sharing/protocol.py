@@ -101,6 +101,10 @@ class Protocol(ABC):
         """The source of correlations that is part of the protocol: the parties make them by themselves, in rounds of `drive`."""
         return None
 
+    def arranged(self, pending: Sequence[Wire], plan: Plan) -> Sequence[Wire]:
+        """The order in which the wires of a graph are lowered. What lowers several at once sets their tasks."""
+        return pending
+
     # Operations: each fills wire.share in a task.
 
     @abstractmethod

@@ -14,22 +14,25 @@ from typing import Any
 
 import numpy as np
 
-from tacit import field
-from tacit.errors import PartyLost
-from tacit.field import Field, size
-from tacit.sharing import comparison, resharing, truncation
+from tacit import _core, field
+from tacit.errors import CheatingDetected, PartyLost
+from tacit.field import Field, P, size
+from tacit.sharing import comparison, fused, resharing, truncation
 from tacit.sharing.bits import BitRing, FieldRing
 from tacit.sharing.forms import Elementwise, Form
+from tacit.sharing.fused import Fused
 from tacit.sharing.maps import Shape
 from tacit.sharing.masks import Mask
 from tacit.sharing.opening import OpeningProtocol
 from tacit.sharing.operations import Bilinear, Input, OutputMask, Truncate
-from tacit.sharing.plan import OpeningRecord, Plan, Rounds, Task
+from tacit.sharing.plan import Exchange, OpeningRecord, Plan, Rounds, Task
+from tacit.sharing.polynomials import combined
 from tacit.sharing.randomness import SETS
-from tacit.sharing.requests import Share
+from tacit.sharing.requests import Share, TruncationRequest
 from tacit.sharing.shamir_material import Drive, ShamirSource
 from tacit.sharing.source import Source
-from tacit.sharing.threshold import Group, Shares
+from tacit.sharing.sums import Sums
+from tacit.sharing.threshold import KEY, Group, Shares, hashed
 from tacit.sharing.trees import Products, Step, joined, part
 from tacit.sharing.verification import Verifier, rounds
 from tacit.sharing.wires import Wire
@@ -50,11 +53,15 @@ class Shamir(OpeningProtocol):
         self.openings = 0
         self._lowered = 0
         """Products lowered since the last check."""
+        self._opened = False
+        """Whether anything was lowered since then that is opened unverified."""
+        self._transcript = b""
+        """A hash of all that was opened since the last check, where it may not be the same at all parties."""
         self._source: ShamirSource | None = None
         self._started(self._shared("online"))
 
     def _shared(self, phase: str) -> Shares:
-        return Shares(self.group, phase)
+        return Shares(self.group, phase) if self.group.certain else Sums(self.group, phase)
 
     def _started(self, shares: Shares) -> None:
         self.shares = shares
@@ -80,10 +87,11 @@ class Shamir(OpeningProtocol):
         return 2 * self.threshold + 1
 
     def mark(self) -> Any:
-        return self._verifier.mark()
+        return self._verifier.mark(), self._transcript
 
     def back(self, mark: Any) -> None:
-        self._verifier.back(mark)
+        pending, self._transcript = mark
+        self._verifier.back(pending)
 
     def view(self, members: Sequence[int]) -> None:
         pending = self._verifier.mark()
@@ -95,6 +103,7 @@ class Shamir(OpeningProtocol):
 
     def reshare(self, held: Sequence[tuple[Shape, Share | None]], holders: Sequence[int]) -> Rounds:
         self.checks += 1
+        yield from self._compare(holders)
         mine = None
         if self.me in holders:
             mine = np.concatenate([np.zeros(0, np.uint64), *(share[0].reshape(-1) for _, share in held if share)])
@@ -146,7 +155,15 @@ class Shamir(OpeningProtocol):
         if owner not in self.members:
             raise PartyLost(owner, "what only it could give was not shared before", wire.label)
 
+    def arranged(self, pending: Sequence[Wire], plan: Plan) -> Sequence[Wire]:
+        if self.shares.unverified:
+            plan.fused = fused.found(pending, plan.joined)
+        return fused.ordered(pending, plan.fused)
+
     def bilinear(self, operation: Bilinear, wire: Wire, plan: Plan) -> Task:
+        both, material = plan.fused.get(id(wire)), TruncationRequest(0, wire.shape, 0, 0).bytes
+        if both is not None and (material <= plan.most or not plan.most):
+            return self._fused(operation.form, both, plan)
         x, y = wire.inputs
 
         def run() -> Rounds:
@@ -164,21 +181,45 @@ class Shamir(OpeningProtocol):
     def product_cost(self, outputs: int) -> tuple[int, int]:
         return self.shares.reduce_cost(outputs)
 
+    def _fused(self, form: Form, both: Fused, plan: Plan) -> Task:
+        """c = open(k f([x], [y]) + [rest] + [r]) of degree 2 t,   k [z] + [rest] = c - [r],   and [y] from c."""
+        x, y = both.product.inputs
+        k, rest = both.terms
+        inverse = pow(k, -1, P)
+        rounded = Rounded(self, both.truncation, plan)
+
+        def run() -> Rounds:
+            a, b = x.value()[0], y.value()[0]
+            mask = rounded.mask()
+            known = combined([1, *(c for c, _ in rest)], [mask, *(w.value()[0] for _, w in rest)])
+            c = yield from self._summed(field.add(known, field.scale(form(a, b), k)))
+            z = field.scale(field.sub(c, known), inverse)
+            self._verifier.equals(form, a, b, z)
+            both.product.share = (z,)
+            if both.total is not None:
+                both.total.share = (field.sub(c, mask),)
+            both.truncation.share = rounded.result(c)
+
+        after = (x.task, y.task, *(w.task for _, w in rest))
+        shape = both.product.shape
+        task = plan.task(run, after, both.product.label, *self.opening_cost(size(shape)))
+        both.truncation.task = task
+        if both.total is not None:
+            both.total.task = task
+        self._lowered += size(shape)
+        self.noted(both.truncation, "truncation")
+        return task
+
     def truncate(self, operation: Truncate, wire: Wire, plan: Plan) -> Task:
         """Off by (K + 1) / 2 units at most, for K sets of keys (`sharing.truncation`); on average by nothing."""
         if (sign := plan.joined.get(id(wire))) is not None:
             return comparison.lower_both(self, wire, sign, plan)
         (x,) = wire.inputs
-        rounding = truncation.Rounding.alone(operation.bits, self.summands, operation.magnitude)
-        masks, material = plan.truncation(wire.shape, rounding.bits, rounding.digits)
-        offset = np.full(wire.shape, rounding.offset, np.uint64)
+        rounded = Rounded(self, wire, plan)
 
         def run() -> Rounds:
-            r, top, high = material().shares
-            for mask in masks:
-                mask.seal()
-            c = yield from self.open((field.add(self.shifted(x.value(), offset)[0], r[0]),))
-            wire.share = truncation.result(c, top, high, self.unit, rounding)
+            c = yield from self.open((field.add(x.value()[0], rounded.mask()),))
+            wire.share = rounded.result(c)
 
         self.noted(wire, "truncation")
         return plan.task(run, (x.task,), wire.label, *self.opening_cost(size(wire.shape)))
@@ -189,10 +230,37 @@ class Shamir(OpeningProtocol):
     # Openings.
 
     def open(self, share: Share) -> Rounds:
-        return (yield from self.shares.open(share[0]))
+        """Of what has a uniform mask of its own."""
+        c = yield from self._summed(share[0])
+        if self.shares.unverified:
+            self._verifier.zero(field.sub(share[0], c))
+        return c
+
+    def _summed(self, z: Field) -> Rounds:
+        """The value of shares of degree 2 t at most, or only t where they are verified at once."""
+        c = yield from self.shares.masked(z)
+        if self.shares.unverified:
+            self._transcript = hashed("opened", self._transcript, c.tobytes())
+        return c
 
     def opening_cost(self, count: int) -> tuple[int, int]:
-        return self.shares.open_cost(count)
+        return self.shares.masked_cost(count)
+
+    def noted(self, wire: Wire, kind: str) -> None:
+        super().noted(wire, kind)
+        self._opened |= self.shares.unverified
+
+    def _compare(self, parties: Sequence[int]) -> Rounds:
+        """All of `parties` have opened the same. One round."""
+        mine, self._transcript, self._opened = self._transcript or bytes(KEY), b"", False
+        others = [i for i in parties if i != self.me and self.me in parties]
+        came = yield Exchange({i: [mine] for i in others}, dict.fromkeys(others, len(mine)))
+        for i in others:
+            if bytes(came[i]) != mine:
+                raise CheatingDetected(
+                    f"party {i} and party {self.me} were told different values of what was opened. Nothing was revealed; the "
+                    "session's keys are destroyed. Start again, without the party that told them so if you know it"
+                )
 
     def kept(self, share: Share) -> Field:
         return share[0]
@@ -206,6 +274,8 @@ class Shamir(OpeningProtocol):
 
     def check(self) -> Rounds:
         self.checks += 1
+        if self._transcript:  # alike at all parties, but for what is in it
+            yield from self._compare(self.members)
         yield from self._verifier.check()
         self._lowered = 0
 
@@ -220,7 +290,7 @@ class Shamir(OpeningProtocol):
         return self.opening_cost(count)[1]
 
     def output_rounds(self) -> int:
-        return rounds(self._lowered) + 1
+        return self._opened + rounds(self._lowered) + 1
 
     def burn(self) -> None:
         self.group.seeds.burn()
@@ -228,6 +298,29 @@ class Shamir(OpeningProtocol):
         self.shares.burn()
         if self._source is not None:
             self._source.burn()
+
+
+class Rounded:
+    """One truncation's mask, and what it makes of the opened value (`sharing.truncation`)."""
+
+    def __init__(self, protocol: Shamir, wire: Wire, plan: Plan) -> None:
+        operation = wire.operation
+        assert isinstance(operation, Truncate)
+        self._rounding = truncation.Rounding.alone(operation.bits, protocol.summands, operation.magnitude)
+        self._masks, self._material = plan.truncation(wire.shape, self._rounding.bits, self._rounding.digits)
+        self._ends: list[Share] = []
+
+    def mask(self) -> Field:
+        """[r] + offset."""
+        r, *self._ends = self._material().shares
+        for mask in self._masks:
+            mask.seal()
+        return _core.add_scalar(field.contiguous(r[0]), self._rounding.offset)
+
+    def result(self, c: Field) -> Share:
+        top, high = self._ends
+        self._ends = []
+        return truncation.result(c, top, high, Shamir.unit, self._rounding)
 
 
 class SharedBits(FieldRing):

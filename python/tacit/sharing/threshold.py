@@ -69,6 +69,11 @@ class Group:
         return self.randomness.summands(len(self.members), self.threshold)
 
     @property
+    def certain(self) -> bool:
+        """Whether t wrong shares of a value of degree t are told from the others."""
+        return len(self.members) > 3 * self.threshold
+
+    @property
     def multipliers(self) -> tuple[int, ...]:
         """The parties that deal their part of a product."""
         return self.members[: 2 * self.threshold + 1]
@@ -154,6 +159,8 @@ class Shares:
 
     corrects = False
     """Whether values are opened in spite of wrong shares (`sharing.corrected`)."""
+    unverified = False
+    """Whether it is left to a check that what `masked` opens is right, and the same at all parties."""
 
     def __init__(self, group: Group, phase: str) -> None:
         self.group, self.me, self.members, self.threshold = group, group.me, group.members, group.threshold
@@ -269,6 +276,13 @@ class Shares:
         came = yield Exchange({i: [mine] for i in others}, dict.fromkeys(others, mine.nbytes), self.corrects)
         return self._value(mine, came)
 
+    def masked(self, z: Field) -> Generator[Exchange, Any, Field]:
+        """The value of what is hidden by a uniform mask of its own. Where they are `unverified`, `z` may be of degree 2 t."""
+        return (yield from self.open(z))
+
+    def masked_cost(self, count: int) -> tuple[int, int]:
+        return self.open_cost(count)
+
     def open_to(self, shares: Mapping[int, Field]) -> Generator[Exchange, Any, Field | None]:
         """By party, this party's share of what is opened to it alone. Returns what is opened to this one. One round.
 
@@ -294,8 +308,7 @@ class Shares:
         values = combinations_of(shares)
         if self._redundancy.holds(list(values.values())):
             return shares
-        certain = (len(self.members) - self.threshold - 1) // 2 >= self.threshold
-        found = liars(values, self.threshold, self.threshold) if certain else None
+        found = liars(values, self.threshold, self.threshold) if self.group.certain else None
         who = "some party" if found is None else " and ".join(f"party {x - 1}" for x in found)
         raise CheatingDetected(
             f"{who} sent a wrong share of a value that was opened. Nothing was revealed; the session's keys are destroyed. "

@@ -30,9 +30,14 @@ LONG = 1 << 13
 """Elements up to which a vector is shortened by many at once: fewer rounds, more arithmetic for each element."""
 FEW, MANY = 4, 64
 
+FAILED = (
+    "the check of {} failed: some party altered its part of one. Nothing was revealed after it; the session's keys are "
+    "destroyed. Start again, without that party if you know it"
+)
+
 Product = tuple[Form, Field, Field, Field]
 Pair = tuple[Field, Field]
-Mark = tuple[list[Product], int, list[Field], int, int]
+Mark = tuple[list[Product], int, list[Field], int, list[Field], int, int]
 
 
 class Verifier:
@@ -41,13 +46,19 @@ class Verifier:
     def __init__(self, shares: "Shares") -> None:
         self.shares = shares
         self.pending = 0
-        """Elements that are held for the next check: what was dealt, and the operands of products."""
+        """Elements that are held for the next check: what was dealt, or has to be zero, and the operands of products."""
         self._products: list[Product] = []
         self._dealt: list[Field] = []
+        self._zeros: list[Field] = []
         self._known: dict[tuple[int, int], Through] = {}
 
     def dealt(self, share: Field) -> None:
         self._dealt.append(field.contiguous(share).reshape(-1))
+        self.pending += share.size
+
+    def zero(self, share: Field) -> None:
+        """It has to be a sharing of zeros, and is consistent if what was dealt is."""
+        self._zeros.append(field.contiguous(share).reshape(-1))
         self.pending += share.size
 
     def multiplied(self, form: Form, x: Field, y: Field, z: Field) -> None:
@@ -62,26 +73,30 @@ class Verifier:
 
     def mark(self) -> Mark:
         """What is pending now, for `back`. The lists only grow, and a check that ends begins new ones."""
-        return self._products, len(self._products), self._dealt, len(self._dealt), self.pending
+        lists = (self._products, len(self._products), self._dealt, len(self._dealt), self._zeros, len(self._zeros))
+        return *lists, self.pending
 
     def back(self, mark: Mark) -> None:
         """As it was at `mark`, which another verifier may have made."""
-        products, first, dealt, second, self.pending = mark
-        self._products, self._dealt = products[:first], dealt[:second]
+        products, first, dealt, second, zeros, third, self.pending = mark
+        self._products, self._dealt, self._zeros = products[:first], dealt[:second], zeros[:third]
 
     def forget(self) -> None:
-        self._products, self._dealt, self.pending = [], [], 0
+        self._products, self._dealt, self._zeros, self.pending = [], [], [], 0
 
     def check(self) -> Rounds:
-        """`CheatingDetected` unless all that was dealt is consistent and all products are right. 2 l + 2 rounds (`rounds`)."""
-        if not (self._dealt or self._products):
+        """`CheatingDetected` unless all that was dealt is consistent, products and zeros are right. 2 l + 2 rounds (`rounds`)."""
+        if not (self._dealt or self._products or self._zeros):
             return
         coin = yield from self.shares.coin()
         prg = _core.Prg(coin, 0)
-        total = yield from self.shares.random((1,))
-        for share in self._dealt:
-            total = _core.add_scalar(total, prg.combine([share])[0])
-        yield from self.shares.open(total)  # finds by itself what does not lie on a polynomial of degree t
+        (dealt,) = yield from self.shares.random((1,))
+        dealt = (int(dealt) + sum(prg.combine([share])[0] for share in self._dealt)) % P
+        zeros = sum(prg.combine([share])[0] for share in self._zeros) % P
+        # Opening them finds by itself what does not lie on polynomials of degree t.
+        opened = yield from self.shares.open(np.array([dealt, zeros], np.uint64))
+        if opened[1]:
+            raise CheatingDetected(FAILED.format("opened values"))
         if self._products:
             yield from self._multiplication(_core.Prg(coin, 1))
         self.forget()
@@ -113,10 +128,7 @@ class Verifier:
         f, g = (_core.matmul(np.array([at], np.uint64), x).reshape(-1) for x in (rows, columns))
         opened = yield from self.shares.open(np.concatenate([f, g, np.array([h], np.uint64)]))
         if int(opened[0]) * int(opened[1]) % P != int(opened[2]):
-            raise CheatingDetected(
-                "the check of products failed: some party altered its part of one. Nothing was revealed after it; the session's "
-                "keys are destroyed. Start again, without that party if you know it"
-            )
+            raise CheatingDetected(FAILED.format("products"))
 
     def _folded(
         self, pairs: Sequence[Pair], w: int, through: "Through"
