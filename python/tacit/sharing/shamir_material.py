@@ -176,10 +176,16 @@ class ShamirSource(Source):
         flat = yield from self._shares.random((sum(size(r.shape) for r in uniform),))
         for r, part in zip(uniform, _split(flat, uniform), strict=True):
             found[r] = part, None
-        masked = {r: rounding for r in requests if (rounding := rounding_of(r, self.summands)) is not None}
-        asked = [(size(r.shape), of_length(x.digits).unit, x.bits) for r, x in masked.items()]
+        alike: dict[tuple[int, int], list[Request]] = {}
+        for asks in requests:
+            if (rounding := rounding_of(asks, self.summands)) is not None:
+                alike.setdefault((of_length(rounding.digits).unit, rounding.bits), []).append(asks)
+        asked = [(sum(size(asks.shape) for asks in rs), *bounds) for bounds, rs in alike.items()]
         sums = yield from self._shares.randomness.integers(asked, self._verifier)
-        return found | dict(zip(masked, sums, strict=True))
+        for rs, (low, high) in zip(alike.values(), sums, strict=True):
+            highs: Sequence[Field | None] = [None] * len(rs) if high is None else _split(high, rs)
+            found |= dict(zip(rs, zip(_split(low, rs), highs, strict=True), strict=True))
+        return found
 
     def _made(self, r: Request, drawn: Sums | None) -> tuple[tuple[Field, ...], ...]:
         bits = self._taken(bits_of(r, self.summands) // max(1, size(r.shape)), r.shape)
@@ -187,8 +193,7 @@ class ShamirSource(Source):
         if isinstance(r, BitsRequest):
             return ((bits[0],),)
         assert drawn is not None, f"shamir does not ask for a {type(r).__name__}"
-        low, high = (None if part is None else part.reshape(r.shape) for part in drawn)
-        assert low is not None
+        low, high = drawn
         if (rounding := rounding_of(r, self.summands)) is None:
             return ((low,),)
         mask = _weighted(low, bits, of_length(len(bits)).weights())

@@ -20,6 +20,7 @@ rho_i >> f, one unit each.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,6 +56,7 @@ class Rounding:
     narrow: bool = False
 
     @classmethod
+    @cache
     def alone(cls, bits: int, summands: int, magnitude: int = CAPACITY) -> "Rounding":
         """With as many digits as a truncation of |x| < 2^magnitude by itself needs."""
         if summands == 1:
@@ -68,12 +70,12 @@ class Rounding:
     def base(self) -> int:
         return OFFSET if self.summands == 1 or self.narrow else WIDE
 
-    @property
+    @cached_property
     def weights(self) -> list[int]:
         """round(2^j M / 2^f): what each digit is in the high part."""
         return [(w + (1 << (self.bits - 1))) >> self.bits for w in of_length(self.digits).weights()]
 
-    @property
+    @cached_property
     def offset(self) -> int:
         """What is added to x: the base, less what the parts of r that h lacks have on average beyond one carry."""
         if self.summands == 1:
