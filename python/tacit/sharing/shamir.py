@@ -4,9 +4,12 @@
 A product of any bilinear form sends 8 (2 t + 1) (n - 1 - t) bytes for each *output* (all parties together), in one round:
     [f(x, y)] = reduce(f([x], [y]))
 Openings of masked values serve truncations and comparisons, whose masks the parties make themselves (`sharing.shamir_material`).
+Where n <= 3 t they are sums (`sharing.sums`), of degree 2 t at most: a product that is truncated at once is not reduced before,
+    c = open(k f([x], [y]) + [rest] + [r]),     k [z] + [rest] = c - [r]
 
 Before any reveal all products are verified in one batch (`sharing.verification`), so that a wrong one ends the session
-before anything depends on it outside; openings are verified when they are made. Until then cheaters see uniform numbers only.
+before anything depends on it outside. Openings are verified when they are made, sums before that batch: until then cheaters see
+uniform numbers only.
 """
 
 from collections.abc import Sequence
