@@ -4,8 +4,8 @@
 o_i is drawn from keys that two parties each have in common, added by one and subtracted by the other. Whatever honest parties
 hold (two of them at least), their m_i are uniform but for their sum, and the mask makes that uniform. So they show nothing, even
 where cheaters have made honest parties go on with different c. That all have the same is compared before anything else is
-opened, by a hash of all c; that c is z is tested by `sharing.verification`. An opening of degree t shows both at once, but takes a
-value of degree t.
+opened, by a hash of all c; that c is z is tested by `sharing.verification`. An opening of degree t shows both at once, but takes
+a value of degree t.
 Up to four parties tell their summands to all: one round. From five on they tell them to one, which tells the sum to all: two
 rounds, and 2 (n - 1) messages for n (n - 1).
 """
