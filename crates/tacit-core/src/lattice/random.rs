@@ -7,7 +7,6 @@
 use super::columns::WORD;
 use crate::error::BadShape;
 use crate::Prg;
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 /// The largest |e|.
@@ -53,9 +52,9 @@ impl Entropy {
 
 /// The hash of parts under a name; lengths are hashed too, so that parts cannot run into each other.
 pub fn hash(name: &str, parts: &[&[u8]]) -> [u8; 32] {
-    let mut h = Sha256::new();
+    let mut h = blake3::Hasher::new();
     for part in [&[name.as_bytes()], parts].concat() {
-        h.update((part.len() as u64).to_le_bytes());
+        h.update(&(part.len() as u64).to_le_bytes());
         h.update(part);
     }
     h.finalize().into()

@@ -14,7 +14,6 @@ mod wire;
 
 pub use relation::Statement;
 
-use super::bytes::pack;
 use super::ciphertext::Ciphertext;
 use super::encoding::Plaintext;
 use super::keys::{PublicKey, SecretKey};
@@ -57,16 +56,16 @@ fn accumulate(be: Backend, sum: &mut [u64], w: &[u64], minus: bool) {
     })
 }
 
+/// The bytes of words that all parties have alike.
+fn words(x: &[u64]) -> &[u8] {
+    const { assert!(cfg!(target_endian = "little"), "words are hashed as they lie in memory") };
+    bytemuck::cast_slice(x)
+}
+
 /// The hash of elements, prime by prime.
 fn digest(ring: &Ring, elements: &[&[u64]]) -> [u8; 32] {
-    let (mut bytes, mut parts) = (Vec::new(), Vec::new());
-    for x in elements {
-        for (limb, x) in ring.limbs().iter().zip(x.chunks_exact(ring.degree())) {
-            bytes.clear();
-            pack(&mut bytes, x, limb.modulus.bits());
-            parts.push(hash("tacit lattice residues", &[&bytes]));
-        }
-    }
+    let residues = elements.iter().flat_map(|x| x.chunks_exact(ring.degree()));
+    let parts: Vec<_> = residues.map(|x| hash("tacit lattice residues", &[words(x)])).collect();
     hash("tacit lattice elements", &parts.iter().map(|p| &p[..]).collect::<Vec<_>>())
 }
 
