@@ -137,6 +137,16 @@ def test_a_party_that_was_let_in_sends_garbage(sent: bytes, kind: type[Exception
         channel.close()
 
 
+def test_a_send_that_failed_in_an_earlier_round_is_found_at_once() -> None:
+    channels = tls(2, timeout=20)
+    channels[0]._links[1].cannot_send = True  # type: ignore[attr-defined]
+    channels[1].close()
+    start = time.monotonic()
+    error = run(channels[:1], lambda c: c.exchange({1: [b"a"]}, {}))[0]
+    assert isinstance(error, PartyLost) and time.monotonic() - start < 5
+    channels[0].close()
+
+
 def test_bytes_that_are_no_tls_end_the_connection() -> None:
     channels = tls(2, timeout=5)
     raw = socket.socket(fileno=os.dup(channels[0]._links[1].sock.fileno()))  # type: ignore[attr-defined]
