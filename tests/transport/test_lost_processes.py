@@ -56,6 +56,8 @@ def test_a_process_that_goes_is_named_by_both_others(what: signal.Signals, timeo
         def work(channel: Channel) -> None:
             for k in range(100_000):
                 if channel.me == 0 and k == 50:
+                    # All have sent: if it stopped after one send, who waits for the others would look as silent as it.
+                    time.sleep(0.2)
                     os.kill(pid, what)
                     fallen.append(time.monotonic())
                     gone.set()
@@ -145,6 +147,17 @@ def test_a_send_that_failed_in_an_earlier_round_is_found_at_once() -> None:
     error = run(channels[:1], lambda c: c.exchange({1: [b"a"]}, {}))[0]
     assert isinstance(error, PartyLost) and time.monotonic() - start < 5
     channels[0].close()
+
+
+def test_what_came_is_read_before_time_is_up() -> None:
+    channels = tls(3)
+    for sender in channels[1:]:
+        sender.exchange({0: [b"a"]}, {})
+    assert channels[0].exchange({}, {1: 1, 2: 1}, timeout=0).keys() == {1, 2}
+    with pytest.raises(PartyLost, match="nothing came"):
+        channels[0].exchange({}, {1: 1, 2: 1}, timeout=0)
+    for channel in channels:
+        channel.close()
 
 
 def test_bytes_that_are_no_tls_end_the_connection() -> None:

@@ -80,9 +80,12 @@ class TcpChannel(Channel):
         # asked for: a read that finds nothing costs more, an exception; but not more than asking for one alone.
         here = {link.peer for link, limit in awaited if len(awaited) == 1 or link.has(limit)}
         writable = sending
+        until = start + timeout  # nobody can have been silent for too long before
         while True:
+            moved = False
             for link in writable:
                 if link.push():
+                    moved = True
                     alive[link.peer] = last
             gone = [link for link in sending if link.cannot_send]
             sending = [link for link in sending if link.unsent]
@@ -90,9 +93,7 @@ class TcpChannel(Channel):
                 return
             events: dict[int, int] = {}
             if sending or len(here) < len(awaited):
-                left = 0.0
-                if not here and not gone:
-                    left = self._patience(sending, awaited, alive, start, time.monotonic(), to_send, where, timeout)
+                left = 0.0 if here or gone else max(0.0, until - time.monotonic())
                 # Straight to sleep: looking again for some microseconds first gained nothing, and cost on busy cores.
                 events = _wait(sending, awaited, left)
                 last = time.monotonic()
@@ -106,6 +107,7 @@ class TcpChannel(Channel):
                     if link.fault is None:
                         came, frame = link.pull(limit, where)
                         if came:
+                            moved = True
                             alive[peer] = last
                     if link.fault is not None:
                         faults.append(link.fault)
@@ -124,6 +126,8 @@ class TcpChannel(Channel):
                 # Who is dead says more than who stopped because of it.
                 raise min(faults, key=lambda fault: not isinstance(fault, PartyLost))
             writable = [link for link in sending if events.get(link.peer, 0) & ~select.POLLIN]
+            if not moved and last >= until:
+                until = self._patience(sending, awaited, alive, start, last, to_send, where, timeout)
 
     def _patience(
         self,
@@ -136,9 +140,7 @@ class TcpChannel(Channel):
         where: str,
         timeout: float,
     ) -> float:
-        """Seconds until somebody may have been silent for too long; raises if somebody has."""
-        if now < start + timeout:
-            return start + timeout - now  # nobody can have been before
+        """The moment at which somebody will have been silent for too long; raises if it has come."""
         coming = to_send + sum(link.size for link, _ in awaited)
         latest = start + timeout + coming / SLOWEST
         peers = {link.peer: "nothing could be sent to it" for link in sending}
@@ -149,7 +151,7 @@ class TcpChannel(Channel):
             raise self.lost(peer, f"{peers[peer]} for {timeout:g} s", where, silent=True)
         if now >= latest:
             raise self.lost(peer, f"it is slower than {SLOWEST} bytes a second", where)
-        return min(silent, latest) - now
+        return min(silent, latest)
 
     def part(self, peers: Collection[int]) -> None:
         super().part(peers)
