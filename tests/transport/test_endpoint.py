@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 
 import pytest
@@ -33,6 +34,25 @@ def test_two_purposes_share_a_port() -> None:
     assert not any(isinstance(r, Exception) for r in run(online, lambda c: swap(c, 9)))
     for closing in (*online, early, late, *ends):
         closing.close()
+
+
+def test_closing_an_endpoint_leaves_a_connection_alone_that_was_just_greeted(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed, admit = threading.Event(), Endpoint._admit
+
+    def slowly(self: Endpoint, sock: socket.socket, key: int) -> object:
+        secure = admit(self, sock, key)
+        assert closed.wait(20)
+        return secure
+
+    monkeypatch.setattr(Endpoint, "_admit", slowly)
+    ends = endpoints(2)
+    channels = together(*[lambda e=e: e.channel("online", range(2), within=10) for e in ends])
+    for end in ends:
+        end.close()
+    closed.set()
+    assert run(channels, lambda c: swap(c, 9).keys()) == [{1}, {0}]
+    for channel in channels:
+        channel.close()
 
 
 def test_tls_1_3_and_exactly_the_pinned_certificates() -> None:

@@ -56,6 +56,8 @@ def test_a_process_that_goes_is_named_by_both_others(what: signal.Signals, timeo
         def work(channel: Channel) -> None:
             for k in range(100_000):
                 if channel.me == 0 and k == 50:
+                    # All have sent: if it stopped after one send, who waits for the others would look as silent as it.
+                    time.sleep(0.2)
                     os.kill(pid, what)
                     fallen.append(time.monotonic())
                     gone.set()
@@ -133,6 +135,27 @@ def test_a_party_that_was_let_in_sends_garbage(sent: bytes, kind: type[Exception
     channels[0]._links[1].sock.send(sent)  # type: ignore[attr-defined]
     error = run(channels[1:], lambda c: c.exchange({}, {0: 8}, label="open"))[0]
     assert isinstance(error, kind) and why in str(error)
+    for channel in channels:
+        channel.close()
+
+
+def test_a_send_that_failed_in_an_earlier_round_is_found_at_once() -> None:
+    channels = tls(2, timeout=20)
+    channels[0]._links[1].cannot_send = True  # type: ignore[attr-defined]
+    channels[1].close()
+    start = time.monotonic()
+    error = run(channels[:1], lambda c: c.exchange({1: [b"a"]}, {}))[0]
+    assert isinstance(error, PartyLost) and time.monotonic() - start < 5
+    channels[0].close()
+
+
+def test_what_came_is_read_before_time_is_up() -> None:
+    channels = tls(3)
+    for sender in channels[1:]:
+        sender.exchange({0: [b"a"]}, {})
+    assert channels[0].exchange({}, {1: 1, 2: 1}, timeout=0).keys() == {1, 2}
+    with pytest.raises(PartyLost, match="nothing came"):
+        channels[0].exchange({}, {1: 1, 2: 1}, timeout=0)
     for channel in channels:
         channel.close()
 

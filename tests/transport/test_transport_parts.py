@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from networks import identity
+from networks import identity, tls
 
 from tacit.errors import ConfigurationError, Mismatch, PartyLost
 from tacit.testing.transport import Tampered, run, swap
@@ -65,6 +65,62 @@ def test_what_follows_a_frame_that_is_too_long_is_not_taken_for_one() -> None:
         assert isinstance(link.fault, Mismatch)
     link.fault = None
     assert link.pull(11, "test") == (True, bytes(11))
+
+
+@pytest.mark.parametrize(("first", "second"), [(5, 6), (20_000, 100), (20_000, 40_000), (RECORD - 8, 3)])
+def test_bytes_that_have_left_the_socket_are_not_waited_for(first: int, second: int) -> None:
+    """The end of a frame and the next one, or its beginning, come in one record; the socket says nothing of them."""
+    channels = tls(3, timeout=20)
+    pieces = [header(Kind.DATA, size) + bytes([size % 251]) * size for size in (first, second)]
+    stream, cut = b"".join(pieces), len(pieces[0]) + min(len(pieces[1]), 1000)
+    socks = [channel._links[1].sock for channel in (channels[0], channels[2])]  # type: ignore[attr-defined]
+    assert socks[0].send(stream[:cut]) == cut
+    for frame in (b"a", b"b"):
+        assert socks[1].send(header(Kind.DATA, 1) + frame) == 9
+    start = time.monotonic()
+    frames = channels[1].exchange({}, {0: first, 2: 1})
+    assert frames == {0: pieces[0][8:], 2: b"a"}
+    if stream[cut:]:
+        assert socks[0].send(stream[cut:]) == len(stream) - cut
+    frames = channels[1].exchange({}, {0: second, 2: 1})
+    assert frames == {0: pieces[1][8:], 2: b"b"}
+    with pytest.raises(PartyLost, match="nothing came"):
+        channels[1].exchange({}, {0: 1, 2: 1}, timeout=0.1)
+    assert time.monotonic() - start < 10
+    for channel in channels:
+        channel.close()
+
+
+def test_a_frame_found_too_long_by_a_later_round_is_a_fault_at_once() -> None:
+    channels = tls(3, timeout=20)
+    channels[0]._links[1].sock.send(header(Kind.DATA, 9) + b"abc")  # type: ignore[attr-defined]
+    with pytest.raises(PartyLost, match="nothing came"):
+        channels[1].exchange({}, {0: 9, 2: 1}, timeout=0.2)
+    with pytest.raises(Mismatch, match="at most 8"):
+        channels[1].exchange({}, {0: 8, 2: 1})
+    for channel in channels:
+        channel.close()
+
+
+def test_a_wait_reads_only_from_those_that_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    channels = tls(4)
+    for sender in channels[2:]:
+        sender.exchange({0: [b"a"]}, {})
+    pulled: list[int] = []
+    pull = Link.pull
+
+    def seen(link: Link, limit: int, where: str) -> tuple[bool, bytearray | None]:
+        if link.channel is channels[0]:
+            pulled.append(link.peer)
+        if pulled == [2, 3]:
+            channels[1].exchange({0: [b"a"]}, {})
+        return pull(link, limit, where)
+
+    monkeypatch.setattr(Link, "pull", seen)
+    assert channels[0].exchange({}, dict.fromkeys((1, 2, 3), 1)).keys() == {1, 2, 3}
+    assert sorted(pulled) == [1, 2, 3]
+    for channel in channels:
+        channel.close()
 
 
 def test_a_split_adds_up_exactly() -> None:

@@ -71,9 +71,8 @@ class Channel(abc.ABC):
         """
         if not out and not expect:
             return {}
-        for peer in (*out, *expect):
-            if peer not in self.peers:
-                raise ValueError(f"{peer} is not a peer on this channel; the peers of {self.me} are {self.peers}")
+        if strangers := {*out, *expect}.difference(self.peers):
+            raise ValueError(f"{min(strangers)} is not a peer on this channel; the peers of {self.me} are {self.peers}")
         pieces = {peer: [view for b in buffers if (view := as_bytes(b)).nbytes] for peer, buffers in out.items()}
         start = time.monotonic()
         frames: dict[int, bytearray] = {}
@@ -82,7 +81,7 @@ class Channel(abc.ABC):
         finally:
             self.meter.record(
                 label,
-                [(peer, sum(v.nbytes for v in views)) for peer, views in pieces.items()],
+                [(peer, sum(map(len, views))) for peer, views in pieces.items()],
                 [(peer, len(frame)) for peer, frame in frames.items()],
                 time.monotonic() - start,
             )

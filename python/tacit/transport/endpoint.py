@@ -373,7 +373,8 @@ class Endpoint:
             purpose = _read(secure, min(length, LONGEST_PURPOSE), end).decode()
             with self._arrived:
                 mine = [waiting for waiting in self._waiting if waiting[0] == intro.me]
-                if self._closed or len(mine) >= 16:
+                # From here on it is no greeting, which `close` would cut: whoever takes it may close this endpoint at once.
+                if self._closed or len(mine) >= 16 or self._greeting.pop(key, None) is None:
                     raise EOFError("not now")
                 secure.sendall(b"\1")
                 stale = self._waiting.pop((intro.me, purpose), None)

@@ -49,7 +49,7 @@ class Link:
         """Take one frame to send. The pieces must not change until they are sent."""
         if self.cannot_send:
             return
-        size = sum(piece.nbytes for piece in pieces)
+        size = sum(map(len, pieces))
         head = header(kind, size)
         # Behind what is left of earlier frames: the last piece goes first.
         if size <= JOIN:
@@ -79,6 +79,14 @@ class Link:
             else:
                 unsent[-1] = piece[done:]
         return moved > 0
+
+    def has(self, limit: int) -> bool:
+        """Whether `pull` finds something, or a fault, though nothing more comes on the socket."""
+        if self.fault is not None or self.sock.pending() or self.sock.fileno() < 0:
+            return True
+        if self._kind is None:
+            return self._end - self._start >= HEADER_SIZE
+        return self._kind is Kind.DATA and self.size > limit
 
     def pull(self, limit: int, where: str) -> tuple[bool, bytearray | None]:
         """Receive what is there: whether anything moved, and the frame once it is complete. Sets `fault` on an end."""

@@ -7,7 +7,8 @@ and emulated channels count alike. A round is one exchange that sends or expects
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 HEADER_SIZE = 8
@@ -63,13 +64,32 @@ class Snapshot:
         )
 
 
+class _Sums:
+    """What `Totals` are made from when somebody asks: to make new ones for every round took longer than a small frame."""
+
+    __slots__ = ("received", "rounds", "seconds", "sent")
+
+    def __init__(self) -> None:
+        self.sent = self.received = self.rounds = 0
+        self.seconds = 0.0
+
+    def add(self, sent: int, received: int, rounds: int, seconds: float) -> None:
+        self.sent += sent
+        self.received += received
+        self.rounds += rounds
+        self.seconds += seconds
+
+    def totals(self) -> Totals:
+        return Totals(self.sent, self.received, self.rounds, self.seconds)
+
+
 class Meter:
     """Counts one channel, or several that are given the same meter. Safe to read from another thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._total = Totals()
-        self._labels: dict[str, Totals] = {}
+        self._total = _Sums()
+        self._labels: defaultdict[str, _Sums] = defaultdict(_Sums)
         self._sent: dict[int, int] = {}
         self._received: dict[int, int] = {}
 
@@ -91,22 +111,25 @@ class Meter:
             for peer, size in received:
                 self._received[peer] = self._received.get(peer, 0) + size + HEADER_SIZE
                 into += size + HEADER_SIZE
-            whole = Totals(out, into, rounds, seconds)
-            self._total += whole
-            for name, part in [(label, whole)] if isinstance(label, str) else split(whole, label).items():
-                self._labels[name] = self._labels.get(name, Totals()) + part
+            self._total.add(out, into, rounds, seconds)
+            if isinstance(label, str):
+                self._labels[label].add(out, into, rounds, seconds)
+            else:
+                for name, share_out, share_in, share_seconds in _shares(out, into, seconds, label):
+                    self._labels[name].add(share_out, share_in, rounds, share_seconds)
 
     def total(self) -> Totals:
         with self._lock:
-            return self._total
+            return self._total.totals()
 
     def by_label(self) -> dict[str, Totals]:
         with self._lock:
-            return dict(self._labels)
+            return {name: sums.totals() for name, sums in self._labels.items()}
 
     def snapshot(self) -> Snapshot:
         with self._lock:
-            return Snapshot(self._total, dict(self._labels), dict(self._sent), dict(self._received))
+            labels = {name: sums.totals() for name, sums in self._labels.items()}
+            return Snapshot(self._total.totals(), labels, dict(self._sent), dict(self._received))
 
     def since(self, earlier: Snapshot) -> Snapshot:
         """What was added after `earlier` was taken."""
@@ -118,23 +141,27 @@ def split(whole: Totals, parts: Mapping[str, int]) -> dict[str, Totals]:
 
     What came in is shared in the same proportion, since parties run the same operations.
     """
-    names = list(parts)
-    if not names:
-        return {"": whole}
-    weights = [max(0, parts[name]) for name in names]
-    if not any(weights):
-        weights = [1] * len(names)
-    weight, upto = sum(weights), 0
-    result = {}
-    for name, w in zip(names, weights, strict=True):
-        below, upto = upto, upto + w
-        result[name] = Totals(
-            whole.sent * upto // weight - whole.sent * below // weight,
-            whole.received * upto // weight - whole.received * below // weight,
-            whole.rounds,
-            whole.seconds * w / weight,
-        )
-    return result
+    shares = _shares(whole.sent, whole.received, whole.seconds, parts)
+    return {name: Totals(sent, received, whole.rounds, seconds) for name, sent, received, seconds in shares}
+
+
+def _shares(
+    sent: int, received: int, seconds: float, parts: Mapping[str, int]
+) -> Iterator[tuple[str, int, int, float]]:
+    """What `split` gives each label of bytes sent, bytes received and seconds."""
+    if not parts:
+        yield "", sent, received, seconds
+        return
+    weights = [size if size > 0 else 0 for size in parts.values()]
+    weight = sum(weights)
+    if not weight:
+        weight, weights = len(weights), [1] * len(weights)
+    upto = sent_before = received_before = 0
+    for name, w in zip(parts, weights, strict=True):
+        upto += w
+        sent_upto, received_upto = sent * upto // weight, received * upto // weight
+        yield name, sent_upto - sent_before, received_upto - received_before, seconds * w / weight
+        sent_before, received_before = sent_upto, received_upto
 
 
 def label_text(label: Label) -> str:

@@ -43,7 +43,7 @@ class TcpChannel(Channel):
         if self._closed:
             raise TacitError("this channel was closed; open a new one")
         for peer, pieces in out.items():
-            if sum(piece.nbytes for piece in pieces) > LARGEST_FRAME:
+            if sum(map(len, pieces)) > LARGEST_FRAME:
                 raise ValueError(f"a frame to party {peer} of more than {LARGEST_FRAME} bytes; send it in parts")
         for peer, pieces in out.items():
             link = self._links[peer]
@@ -75,43 +75,59 @@ class TcpChannel(Channel):
     ) -> None:
         start = last = time.monotonic()
         alive: dict[int, float] = {}  # when something last moved to or from each peer
-        to_send = sum(piece.nbytes for link in sending for piece in link.unsent)
+        to_send = sum(sum(map(len, link.unsent)) for link in sending)
+        # Who is read without asking poll, which says nothing of bytes that are out of the socket already. All others are
+        # asked for: a read that finds nothing costs more, an exception; but not more than asking for one alone.
+        here = {link.peer for link, limit in awaited if len(awaited) == 1 or link.has(limit)}
+        writable = sending
+        until = start + timeout  # nobody can have been silent for too long before
         while True:
             moved = False
-            faults: list[TacitError] = []
-            for link in sending:
+            for link in writable:
                 if link.push():
                     moved = True
                     alive[link.peer] = last
-            for link, limit in awaited:
-                if link.fault is None:
-                    came, frame = link.pull(limit, where)
-                    if frame is not None:
-                        frames[link.peer] = frame
-                    if came:
-                        moved = True
-                        alive[link.peer] = last
-                if link.fault is not None:
-                    faults.append(link.fault)
-            if moved or faults:
-                awaited = [(link, limit) for link, limit in awaited if link.peer not in frames]
-                waiting = {link.peer for link, _ in awaited}
-                for link in sending:
-                    # A frame that came is not withheld because the peer died after it: the next wait on it will fail.
-                    if link.cannot_send and link.peer not in waiting and link.peer not in frames:
-                        faults.append(link.fault or link.last_words(where))
-                sending = [link for link in sending if link.unsent]
-                if faults:
-                    # Who is dead says more than who stopped because of it.
-                    raise min(faults, key=lambda fault: not isinstance(fault, PartyLost))
-                if not sending and not awaited:
-                    return
+            gone = [link for link in sending if link.cannot_send]
+            sending = [link for link in sending if link.unsent]
+            if not sending and not awaited and not gone:
+                return
+            events: dict[int, int] = {}
+            if sending or len(here) < len(awaited):
+                left = 0.0 if here or gone else max(0.0, until - time.monotonic())
+                # Straight to sleep: looking again for some microseconds first gained nothing, and cost on busy cores.
+                events = _wait(sending, awaited, left)
                 last = time.monotonic()
-                continue
-            # Straight to sleep: looking again for some microseconds first gained nothing, and cost on busy cores.
-            left = self._patience(sending, awaited, alive, start, time.monotonic(), to_send, where, timeout)
-            _wait(sending, awaited, left)
-            last = time.monotonic()
+            faults: list[TacitError] = []
+            waiting: list[tuple[Link, int]] = []
+            here_still = set()
+            for link, limit in awaited:
+                peer = link.peer
+                frame = None
+                if peer in here or events.get(peer, 0) & ~select.POLLOUT:  # an end, too, is found by reading
+                    if link.fault is None:
+                        came, frame = link.pull(limit, where)
+                        if came:
+                            moved = True
+                            alive[peer] = last
+                    if link.fault is not None:
+                        faults.append(link.fault)
+                    elif frame is None and link.has(limit):
+                        here_still.add(peer)
+                if frame is None:
+                    waiting.append((link, limit))
+                else:
+                    frames[peer] = frame
+            awaited, here = waiting, here_still
+            for link in gone:
+                # A frame that came is not withheld because the peer died after it: the next wait on it will fail.
+                if link.peer not in frames and all(link is not other for other, _ in awaited):
+                    faults.append(link.fault or link.last_words(where))
+            if faults:
+                # Who is dead says more than who stopped because of it.
+                raise min(faults, key=lambda fault: not isinstance(fault, PartyLost))
+            writable = [link for link in sending if events.get(link.peer, 0) & ~select.POLLIN]
+            if not moved and last >= until:
+                until = self._patience(sending, awaited, alive, start, last, to_send, where, timeout)
 
     def _patience(
         self,
@@ -124,7 +140,7 @@ class TcpChannel(Channel):
         where: str,
         timeout: float,
     ) -> float:
-        """Seconds until somebody has been silent for too long; raises if that is now."""
+        """The moment at which somebody will have been silent for too long; raises if it has come."""
         coming = to_send + sum(link.size for link, _ in awaited)
         latest = start + timeout + coming / SLOWEST
         peers = {link.peer: "nothing could be sent to it" for link in sending}
@@ -135,7 +151,7 @@ class TcpChannel(Channel):
             raise self.lost(peer, f"{peers[peer]} for {timeout:g} s", where, silent=True)
         if now >= latest:
             raise self.lost(peer, f"it is slower than {SLOWEST} bytes a second", where)
-        return min(silent, latest) - now
+        return min(silent, latest)
 
     def part(self, peers: Collection[int]) -> None:
         super().part(peers)
@@ -191,16 +207,16 @@ class TcpChannel(Channel):
             link.close()
 
 
-def _wait(sending: list[Link], awaited: list[tuple[Link, int]], seconds: float) -> None:
-    """Sleep until one of the connections can move, or for `seconds`."""
-    events: dict[int, int] = {}
-    for link, _ in awaited:
-        events[link.sock.fileno()] = select.POLLIN
-    for link in sending:
-        fd = link.sock.fileno()
-        events[fd] = events.get(fd, 0) | select.POLLOUT
+def _wait(sending: list[Link], awaited: list[tuple[Link, int]], seconds: float) -> dict[int, int]:
+    """Sleep until one of the connections can move, or for `seconds`; what poll says of the peers that it names."""
     poll = select.poll()
-    for fd, mask in events.items():
-        if fd >= 0:
-            poll.register(fd, mask)
-    poll.poll(max(1, int(seconds * 1000) + 1))
+    peers: dict[int, int] = {}
+    for link, _ in awaited:
+        if (fd := link.sock.fileno()) >= 0:
+            peers[fd] = link.peer
+            poll.register(fd, select.POLLIN)
+    for link in sending:
+        if (fd := link.sock.fileno()) >= 0:
+            poll.register(fd, select.POLLIN | select.POLLOUT if fd in peers else select.POLLOUT)
+            peers[fd] = link.peer
+    return {peers[fd]: event for fd, event in poll.poll(int(seconds * 1000) + 1 if seconds else 0)}

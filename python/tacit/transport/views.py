@@ -77,7 +77,8 @@ class Viewed(Around):
         while out or wanted:
             came: dict[int, bytearray] = {}
             try:
-                self._inner._round(out, {p: max(limit, LONGEST) for p, limit in wanted.items()}, came, where, timeout)
+                limits = {p: limit if limit > LONGEST else LONGEST for p, limit in wanted.items()}
+                self._inner._round(out, limits, came, where, timeout)
             finally:
                 for peer, frame in came.items():
                     if not _is_call(frame):
@@ -89,11 +90,11 @@ class Viewed(Around):
                         stale += 1
             if stale > STALE * len(expect):
                 raise Mismatch(f"some party sends calls of counts that are over, again and again, during {where}")
-            for peer in came:
+            for peer, frame in came.items():
                 if peer in self._called:
                     raise PartyLost(peer, CALLED, where)
-                if peer in frames and len(frames[peer]) > expect[peer]:
-                    raise self.too_long(peer, len(frames[peer]), expect[peer], where)
+                if len(frame) > expect[peer] and peer in frames:
+                    raise self.too_long(peer, len(frame), expect[peer], where)
             out = {}
 
     def heard(self) -> list[Call]:
@@ -129,7 +130,7 @@ class Viewed(Around):
 
 
 def _is_call(frame: bytes | bytearray) -> bool:
-    return len(frame) >= _CALL.size and frame[: len(MAGIC)] == MAGIC
+    return len(frame) >= _CALL.size and frame.startswith(MAGIC)
 
 
 def _index(party: int | str, names: Mapping[int, str]) -> int:
