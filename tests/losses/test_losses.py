@@ -8,6 +8,11 @@ import pytest
 
 import tacit
 from tacit.errors import CheatingDetected, PartyLost, PeerStopped, TooFewLeft
+from tacit.field import P
+from tacit.sharing import resharing
+from tacit.sharing.plan import Exchange
+from tacit.sharing.shamir import Shamir
+from tacit.sharing.sums import Sums
 from tacit.sharing.threshold import Shares
 from tacit.transport.views import Viewed
 from tests.losses.failing import RIGHT, Failing, Training, X, Y, at, compute, rounds, run
@@ -32,6 +37,60 @@ def test_a_loss_at_any_round(what):
         right(outcome, 0, 1, 2, 3)
         assert all(outcome.sessions[i].survivors == (0, 1, 2, 3) for i in range(4))
         assert [loss.party for loss in outcome.sessions[0].losses] == [4]
+
+
+@pytest.mark.parametrize("what", ["die", "hang"])
+@pytest.mark.parametrize("lost", [5, 2])
+def test_a_loss_at_any_round_of_sums(lost, what):
+    """Of six parties with t = 2: the one that adds, and one that tells it a summand."""
+    total = rounds(compute, 6, 2)[lost]
+    for number in some(total, 5):
+        outcome = run(compute, 6, 2, {lost: at(number, what)}, timeout=0.4)
+        right(outcome, *(i for i in range(6) if i != lost))
+
+
+@pytest.mark.parametrize("compared", [True, False])
+def test_different_sums_before_a_loss(compared, monkeypatch):
+    """Found when holders compare, before shares are dealt anew; without that, by what is dealt: nobody gets a wrong result."""
+    honest, dealt, away, liar = Sums.masked, [], [], 5
+    deal = resharing.reshare
+
+    def masked(self, z):
+        """The one that adds tells party 0 another sum."""
+        if self.me != liar:
+            return (yield from honest(self, z))
+        steps = honest(self, z)
+        exchange = next(steps)
+        try:
+            while True:
+                if 0 in exchange.out and len(exchange.out) > 1:
+                    wrong = [(part + np.uint64(1)) % np.uint64(P) for part in exchange.out[0]]
+                    exchange = Exchange(exchange.out | {0: wrong}, exchange.expect)
+                exchange = steps.send((yield exchange))
+        except StopIteration as end:
+            return end.value
+
+    def reshare(*arguments):
+        dealt.append(arguments)
+        return deal(*arguments)
+
+    def work(session):
+        x = session.secret(X, owner=0)
+        y = session.computed((x @ session.secret(Y, owner=1)) * x)
+        session.end_step()
+        if session.me == liar:
+            away.append(liar)
+        return session.reveal(y * 0.5)
+
+    monkeypatch.setattr(Sums, "masked", masked)
+    monkeypatch.setattr(resharing, "reshare", reshare)
+    if not compared:
+        monkeypatch.setattr(Shamir, "_compare", lambda self, parties: iter(()))
+    outcome = run(work, 6, 2, {liar: lambda round, where: "die" if away else None}, timeout=0.5)
+    assert not outcome.results
+    found = [str(e) for e in outcome.errors.values() if isinstance(e, CheatingDetected)]
+    assert found and bool(dealt) != compared
+    assert any("different values of what was opened" in text for text in found) == compared
 
 
 @pytest.mark.parametrize("sets", [0, 4])
@@ -204,27 +263,25 @@ def test_a_script_that_decides_by_itself():
     assert all(r == first for r in outcome.results.values())
 
 
-def test_nothing_is_opened_twice_under_one_mask(monkeypatch):
+@pytest.mark.parametrize(("parties", "threshold", "kind"), [(5, 1, Shares), (6, 2, Sums)])
+def test_nothing_is_opened_twice_under_one_mask(parties, threshold, kind, monkeypatch):
     """What a repeated step opens of the same values is masked anew."""
     opened = []
-    original = Shares.open
+    original = kind.masked
 
-    def open(self, share):
-        value = yield from original(self, share)
+    def masked(self, z):
+        value = yield from original(self, z)
         if self.me == 0 and value.size == 4:
             opened.append(value.reshape(-1))
         return value
 
-    monkeypatch.setattr(Shares, "open", open)
-    total = max(rounds(compute, 5, 1).values())
+    monkeypatch.setattr(kind, "masked", masked)
+    total = max(rounds(compute, parties, threshold).values())
     opened.clear()
     for number in some(total, 6):
-        run(compute, 5, 1, {4: at(number, "die")})
-    masked = [v for v in opened if not (v < 1 << 40).all()]
-    assert len(masked) > 8
-    assert (
-        len({int(x) for v in masked for x in v}) > 4 * len(masked) - 8
-    )  # revealed outputs repeat, masked values do not
+        run(compute, parties, threshold, {parties - 1: at(number, "die")})
+    assert len(opened) > 8
+    assert len({int(x) for v in opened for x in v}) == 4 * len(opened)
 
 
 def test_a_party_that_claims_more_than_is_true(monkeypatch):
