@@ -70,7 +70,7 @@ def training(steps: int, seed: int) -> Any:
         y = session.labels(data.target[TRAIN], classes=10, owner=1)
         images = session.secret(data.images[TEST, None] / 16, owner=0, format=tacit.Format(8, 1))
         shared = session.share(model)
-        for given in (x, y, images):
+        for given in (x, y, images, *shared.parameters()):
             session.computed(given)
         optimiser = torch.optim.SGD(shared.parameters(), lr=0.3, momentum=0.9)
         before = session.meter.total().rounds
