@@ -203,7 +203,8 @@ class Session:
         return type(x)(results) if several else results[0]
 
     def computed(self, x: Any) -> Any:
-        """`x`, a secret, computed now and revealed to nobody: what is only recorded keeps all that it needs in memory."""
+        """`x`, a secret, computed (or shared by its owner) now and revealed to nobody: what is only recorded keeps all that it
+        needs in memory, and an owner that is lost before its data are needed takes them along."""
         self.engine.force(self.number(x).wire)
         return x
 
