@@ -33,30 +33,23 @@ class Fused:
 
 def found(pending: Sequence[Wire], apart: Mapping[int, Wire]) -> dict[int, Fused]:
     """By id of the product's wire. `apart`: truncations that something else opens."""
-    places = {id(w): place for place, w in enumerate(pending)}
-    first: dict[int, int] = {}  # the place of a value's first use
-    for place, w in enumerate(pending):
+    products = {id(w) for w in pending if isinstance(w.operation, Bilinear)}
+    first: dict[int, Wire] = {}  # what uses a value first
+    for w in pending:
         for x in w.inputs:
-            first.setdefault(id(x), place)
+            first.setdefault(id(x), w)
     fused: dict[int, Fused] = {}
     for w in pending:
         if not isinstance(w.operation, Truncate) or id(w) in apart:
             continue
         (x,) = w.inputs
-        if id(x) not in places:
-            continue
-        if isinstance(x.operation, Bilinear):
+        if id(x) in products:
             fused.setdefault(id(x), Fused(x, None, w))
-        elif isinstance(x.operation, Linear) and isinstance(x.operation.map, Combine):
+        elif x.pending and isinstance(x.operation, Linear) and isinstance(x.operation.map, Combine):
             for k, term in zip(x.operation.map.coefficients, x.inputs, strict=True):
-                alone = sum(term is other for other in x.inputs) == 1 and first[id(term)] == places[id(x)]
-                if (
-                    k
-                    and alone
-                    and id(term) in places
-                    and isinstance(term.operation, Bilinear)
-                    and id(term) not in fused
-                ):
+                # Used before, or twice in the sum, it is not just another term of it.
+                once = first[id(term)] is x and sum(term is other for other in x.inputs) == 1
+                if k and once and id(term) in products - fused.keys():
                     fused[id(term)] = Fused(term, x, w)
                     break
     return fused
