@@ -3,9 +3,9 @@
     c = sum_i m_i,     m_i = w_i z_i + o_i,     sum_i o_i = 0,     z of degree 2 t at most, under a uniform mask of its own
 o_i is drawn from keys that two parties each have in common, added by one and subtracted by the other. Whatever honest parties
 hold (two of them at least), their m_i are uniform but for their sum, and the mask makes that uniform. So they show nothing, even
-where cheaters have made honest parties go on with different c. That all have the same is compared before anything else is
-opened, by a hash of all c; that c is z is tested by `sharing.verification`. An opening of degree t shows both at once, but takes
-a value of degree t.
+where cheaters have made honest parties go on with different c. That all have the same is compared, by a hash of all c, before
+anything that follows from them is opened otherwise; that c is z is tested by `sharing.verification`. An opening of degree t shows
+both at once, but takes a value of degree t.
 Up to four parties tell their summands to all: one round. From five on they tell them to one, which tells the sum to all: two
 rounds, and 2 (n - 1) messages for n (n - 1).
 """
@@ -61,7 +61,7 @@ class Sums(Shares):
         return received(came[self._adder], z.shape, self._adder)
 
     def _sum(self, told: list[Field], came: Any, shape: tuple[int, ...]) -> Field:
-        summands = [*told, *(received(data, (len(data) // 8,), i) for i, data in came.items())]
+        summands = [*told, *(received(data, shape, i).reshape(-1) for i, data in came.items())]
         return combined([1] * len(summands), summands).reshape(shape)
 
     def masked_cost(self, count: int) -> tuple[int, int]:
