@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from tacit.transport import Channel, Endpoint, Identity, listen, make_identity
+from tacit.transport import Endpoint, Identity, listen, make_identity
+from tacit.transport.tcp import TcpChannel
 
 
 @cache
@@ -44,7 +45,7 @@ def together(*calls: Any) -> list[Any]:
     return results
 
 
-def tls(n: int, *, timeout: float = 60.0, names: Mapping[int, str] | None = None) -> list[Channel]:
+def tls(n: int, *, timeout: float = 60.0, names: Mapping[int, str] | None = None) -> list[TcpChannel]:
     """Parties in threads, with real connections between them."""
     ends = endpoints(n, names)
     channels = together(*[lambda e=e: e.channel("online", range(n), timeout=timeout, within=20) for e in ends])

@@ -58,7 +58,7 @@ def test_closing_an_endpoint_leaves_a_connection_alone_that_was_just_greeted(mon
 def test_tls_1_3_and_exactly_the_pinned_certificates() -> None:
     channels = tls(2)
     for channel in channels:
-        sock = channel._links[1 - channel.me].sock  # type: ignore[attr-defined]
+        sock = channel._links[1 - channel.me].sock
         assert sock.version() == "TLSv1.3" and "GCM" in sock.cipher()[0]
         assert sock.getpeercert(binary_form=True) == identity(1 - channel.me).certificate
         channel.close()

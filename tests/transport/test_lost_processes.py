@@ -94,7 +94,7 @@ def test_what_was_not_sent_in_time_is_never_sent() -> None:
     assert isinstance(error, PartyLost)
     channels[0].stop("time-out")
     channels[0].close()
-    link = channels[1]._links[0]  # type: ignore[attr-defined]
+    link = channels[1]._links[0]
     run(channels[1:], lambda c: c.exchange({}, {0: 32 << 20}))
     assert b"\xff" not in link._body
     channels[1].close()
@@ -102,7 +102,7 @@ def test_what_was_not_sent_in_time_is_never_sent() -> None:
 
 def test_a_byte_now_and_then_is_progress_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     channels = tls(2, timeout=0.5)
-    sock = channels[0]._links[1].sock  # type: ignore[attr-defined]
+    sock = channels[0]._links[1].sock
 
     def trickle() -> None:
         for piece in [header(Kind.DATA, 4), *(bytes([k]) for k in b"slow")]:
@@ -132,7 +132,7 @@ def test_a_byte_now_and_then_is_progress_but_not_for_ever(monkeypatch: pytest.Mo
 )
 def test_a_party_that_was_let_in_sends_garbage(sent: bytes, kind: type[Exception], why: str) -> None:
     channels = tls(2, timeout=0.5)
-    channels[0]._links[1].sock.send(sent)  # type: ignore[attr-defined]
+    channels[0]._links[1].sock.send(sent)
     error = run(channels[1:], lambda c: c.exchange({}, {0: 8}, label="open"))[0]
     assert isinstance(error, kind) and why in str(error)
     for channel in channels:
@@ -141,7 +141,7 @@ def test_a_party_that_was_let_in_sends_garbage(sent: bytes, kind: type[Exception
 
 def test_a_send_that_failed_in_an_earlier_round_is_found_at_once() -> None:
     channels = tls(2, timeout=20)
-    channels[0]._links[1].cannot_send = True  # type: ignore[attr-defined]
+    channels[0]._links[1].cannot_send = True
     channels[1].close()
     start = time.monotonic()
     error = run(channels[:1], lambda c: c.exchange({1: [b"a"]}, {}))[0]
@@ -162,7 +162,7 @@ def test_what_came_is_read_before_time_is_up() -> None:
 
 def test_bytes_that_are_no_tls_end_the_connection() -> None:
     channels = tls(2, timeout=5)
-    raw = socket.socket(fileno=os.dup(channels[0]._links[1].sock.fileno()))  # type: ignore[attr-defined]
+    raw = socket.socket(fileno=os.dup(channels[0]._links[1].sock.fileno()))
     raw.send(b"\x17\x03\x03\x00\x20" + bytes(32))
     error = run(channels[1:], lambda c: c.exchange({}, {0: 8}))[0]
     assert isinstance(error, PartyLost) and "damaged" in error.why

@@ -73,7 +73,7 @@ def test_bytes_that_have_left_the_socket_are_not_waited_for(first: int, second: 
     channels = tls(3, timeout=20)
     pieces = [header(Kind.DATA, size) + bytes([size % 251]) * size for size in (first, second)]
     stream, cut = b"".join(pieces), len(pieces[0]) + min(len(pieces[1]), 1000)
-    socks = [channel._links[1].sock for channel in (channels[0], channels[2])]  # type: ignore[attr-defined]
+    socks = [channel._links[1].sock for channel in (channels[0], channels[2])]
     assert socks[0].send(stream[:cut]) == cut
     for frame in (b"a", b"b"):
         assert socks[1].send(header(Kind.DATA, 1) + frame) == 9
@@ -93,7 +93,7 @@ def test_bytes_that_have_left_the_socket_are_not_waited_for(first: int, second: 
 
 def test_a_frame_found_too_long_by_a_later_round_is_a_fault_at_once() -> None:
     channels = tls(3, timeout=20)
-    channels[0]._links[1].sock.send(header(Kind.DATA, 9) + b"abc")  # type: ignore[attr-defined]
+    channels[0]._links[1].sock.send(header(Kind.DATA, 9) + b"abc")
     with pytest.raises(PartyLost, match="nothing came"):
         channels[1].exchange({}, {0: 9, 2: 1}, timeout=0.2)
     with pytest.raises(Mismatch, match="at most 8"):
@@ -197,7 +197,7 @@ def test_an_attacker_changes_drops_and_repeats() -> None:
         return [
             bytes(channel.exchange({1 - channel.me: [b"good"]}, {1 - channel.me: 4}, label="open").popitem()[1])
             for _ in range(4)
-        ]  # type: ignore[attr-defined]
+        ]
 
     victim = run([evil, channels[1]], work)[1]
     assert isinstance(victim, PartyLost) or victim == [b"evil", b"good", b"good", b"good"]
