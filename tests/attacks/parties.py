@@ -6,6 +6,7 @@ import numpy as np
 
 import tacit
 from tacit.errors import TacitError
+from tacit.field import P
 from tacit.testing.transport import Tampered
 
 X = np.array([[1.5, -2.0], [0.25, 3.0]])
@@ -53,6 +54,23 @@ def attacked(parties, attacker=None, tamper=None, work=compute, timeout=1.0, **o
     except TacitError as error:
         outcome.errors["first"] = error
     return outcome
+
+
+def altered(steps, change):
+    """The rounds of a primitive, and its result, but for what is sent: `change(exchange)` alters each exchange in place."""
+    exchange = next(steps)
+    try:
+        while True:
+            change(exchange)
+            exchange = steps.send((yield exchange))
+    except StopIteration as end:
+        return end.value
+
+
+def another_sum_for_party_0(exchange):
+    """Of one that tells all others the same: party 0 gets another number."""
+    if 0 in exchange.out and len(exchange.out) > 1:
+        exchange.out[0] = [(part + np.uint64(1)) % np.uint64(P) for part in exchange.out[0]]
 
 
 def honest(outcome, parties, attacker):

@@ -9,25 +9,13 @@ from tacit.field import P
 from tacit.sharing.randomness import BATCH, Extracted
 from tacit.sharing.threshold import Shares
 from tacit.sharing.verification import Verifier
-from tests.attacks.parties import RIGHT, attacked, script
+from tests.attacks.parties import RIGHT, altered, attacked, script
 from tests.attacks.test_corrected import one_number_off
 from tests.attacks.test_messages import HEADER
 from tests.attacks.test_shamir import at_party, found, nothing
 
 EXTRACTED = {"protocol": "shamir", "threshold": 1, "sets": 0}
 PARTIES = 4
-
-
-def altered(self, original, dealers, mine, shape, change):
-    """An honest dealing but for what is sent: `change(exchange)`."""
-    steps = original(self, dealers, mine, shape)
-    exchange = next(steps)
-    change(exchange)
-    try:
-        while True:
-            exchange = steps.send((yield exchange))
-    except StopIteration as end:
-        return end.value
 
 
 def last_is_inconsistent(exchange):
@@ -39,7 +27,7 @@ def last_is_inconsistent(exchange):
 def dealing_to_all(self, original, dealers, mine, shape):
     if len(dealers) != PARTIES:
         return (yield from original(self, dealers, mine, shape))
-    return (yield from altered(self, original, dealers, mine, shape, last_is_inconsistent))
+    return (yield from altered(original(self, dealers, mine, shape), last_is_inconsistent))
 
 
 @pytest.mark.parametrize("protocol", ["shamir", "shamir-corrected"])
@@ -136,7 +124,7 @@ def test_a_number_outside_the_field(monkeypatch):
     def deal(self, original, dealers, mine, shape):
         if len(dealers) != PARTIES:
             return (yield from original(self, dealers, mine, shape))
-        return (yield from altered(self, original, dealers, mine, shape, outside))
+        return (yield from altered(original(self, dealers, mine, shape), outside))
 
     at_party(monkeypatch, 3, Shares, "deal", deal)
     found(attacked(PARTIES, 3, nothing, **EXTRACTED), PARTIES, 3, "party 3 sent a number outside the field")

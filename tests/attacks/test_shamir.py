@@ -6,17 +6,17 @@ import pytest
 from tacit import field as fp
 from tacit.errors import CheatingDetected, Mismatch, PartyLost, PeerStopped, TooFewLeft
 from tacit.field import P
-from tacit.sharing.plan import Exchange
 from tacit.sharing.shamir import Shamir
 from tacit.sharing.shamir_material import ShamirSource
 from tacit.sharing.sums import Sums
 from tacit.sharing.threshold import Shares
 from tacit.sharing.verification import Verifier
-from tests.attacks.parties import RIGHT, X, Y, attacked, honest, script
+from tests.attacks.parties import RIGHT, X, Y, altered, another_sum_for_party_0, attacked, honest, script
 from tests.attacks.test_messages import ALTERATIONS, alter
 
 SHAMIR = {"protocol": "shamir"}
 ENDS = (CheatingDetected, Mismatch, PartyLost, PeerStopped, TooFewLeft)
+QUICK = ("last_bit", "outside_the_field", "shorter", "dropped")
 SETTINGS = [(3, 1), (4, 1)]
 """As few parties as a threshold takes (whose honest shares are always of degree t), and one more (where a liar is named)."""
 
@@ -49,10 +49,21 @@ def at_party(monkeypatch, who, kind, name, changed):
     monkeypatch.setattr(kind, name, method)
 
 
-@pytest.mark.parametrize("alteration", ALTERATIONS, ids=lambda a: a.__name__)
-def test_every_kind_of_message(alteration):
-    """The first and the last message of each kind that a party sends, to one peer: an error or the right result, no hang."""
-    frames = script(3, 2, **SHAMIR)
+@pytest.mark.parametrize(
+    ("alteration", "parties"),
+    [
+        pytest.param(a, n, marks=[] if n == 3 or a.__name__ in QUICK else [pytest.mark.slow], id=f"{a.__name__}-{n}")
+        for a in ALTERATIONS
+        for n in (3, 5)
+    ],
+)
+def test_every_kind_of_message(alteration, parties):
+    """The first and the last message of each kind that the last party sends, to one peer: an error or the right result, no hang.
+
+    Of five parties it is the one that adds.
+    """
+    attacker = parties - 1
+    frames = script(parties, attacker, **SHAMIR)
     rounds = {}
     for number, peer in sorted(frames):
         first, _ = rounds.get((frames[number, peer], peer), (number, number))
@@ -66,8 +77,8 @@ def test_every_kind_of_message(alteration):
             hit.append(number == at and to == peer)  # numbers that were all ones are drawn again: a run has more rounds
             return altered(to, number, payload, label)
 
-        outcome = attacked(3, 2, tamper, timeout=0.3, **SHAMIR)
-        results, errors = honest(outcome, 3, 2)
+        outcome = attacked(parties, attacker, tamper, timeout=0.3, **SHAMIR)
+        results, errors = honest(outcome, parties, attacker)
         for result in results:
             assert np.abs(result - RIGHT).max() < 1e-3, (at, frames[at, peer])
         assert all(isinstance(e, ENDS) for e in errors.values())
@@ -148,16 +159,12 @@ def test_a_wrong_share_told_to_one_party_only():
 def test_what_is_dealt_inconsistently(monkeypatch):
     """Of four parties one deals an input whose honest shares lie on no line: found before any product of it is looked at."""
 
+    def inconsistent(exchange):
+        exchange.out[2] = [fp.add(part, np.ones_like(part)) for part in exchange.out[2]]
+
     def deal(self, original, dealers, mine, shape):
         steps = original(self, dealers, mine, shape)
-        exchange = next(steps)
-        if dealers == [0]:
-            exchange.out[2] = [fp.add(part, np.ones_like(part)) for part in exchange.out[2]]
-        try:
-            while True:
-                exchange = steps.send((yield exchange))
-        except StopIteration as end:
-            return end.value
+        return (yield from altered(steps, inconsistent)) if dealers == [0] else (yield from steps)
 
     at_party(monkeypatch, 0, Shares, "deal", deal)
     found(attacked(4, 0, nothing, threshold=1, **SHAMIR), 4, 0, "wrong share")
@@ -261,16 +268,15 @@ def test_summands_are_uniform_whatever_honest_parties_hold(parties, threshold, l
     original = Sums.masked
 
     def masked(self, z):
-        steps = original(self, z)
-        exchange, turn = next(steps), 0
-        try:
-            while True:
-                for part in next(iter(exchange.out.values()), [])[:1]:
-                    if turn == 0:
-                        told[self.me].append(np.array(part).reshape(-1))
-                exchange, turn = steps.send((yield exchange)), turn + 1
-        except StopIteration as end:
-            return fp.add(end.value, np.ones_like(end.value)) if lie and self.me == 0 else end.value
+        seen = []
+
+        def note(exchange):
+            if not seen and exchange.out:  # in its first round a party tells its summand, but the one that adds
+                told[self.me].append(np.array(next(iter(exchange.out.values()))[0]).reshape(-1))
+            seen.append(exchange)
+
+        value = yield from altered(original(self, z), note)
+        return fp.add(value, np.ones_like(value)) if lie and self.me == 0 else value
 
     monkeypatch.setattr(Sums, "masked", masked)
     for _ in range(8):
@@ -282,33 +288,15 @@ def test_summands_are_uniform_whatever_honest_parties_hold(parties, threshold, l
         assert 0.25 < (values < P // 2).mean() < 0.75
 
 
-def differing(original, peer):
-    """`Sums.masked` of one that tells `peer` another number than the others."""
-
-    def masked(self, z):
-        steps = original(self, z)
-        exchange = next(steps)
-        try:
-            while True:
-                if peer in exchange.out and (len(self.members) == 3 or len(exchange.out) > 1):
-                    out = exchange.out | {peer: [added(part, 1) for part in exchange.out[peer]]}
-                    exchange = Exchange(out, exchange.expect)
-                exchange = steps.send((yield exchange))
-        except StopIteration as end:
-            return end.value
-
-    return masked
-
-
 @pytest.mark.parametrize(("parties", "threshold"), [(3, 1), (5, 2)])
 @pytest.mark.parametrize("compared", [True, False])
 def test_different_sums_for_different_parties(parties, threshold, compared, monkeypatch):
     """Found before anything else is opened. Without the comparison, shares that lie on no polynomial are opened by the check,
     which finds them only then."""
     liar = parties - 1  # of five, the one that adds
-    honest = Sums.masked
-    lie = differing(honest, 0)
-    monkeypatch.setattr(Sums, "masked", lambda self, z: lie(self, z) if self.me == liar else honest(self, z))
+    at_party(
+        monkeypatch, liar, Sums, "masked", lambda self, masked, z: altered(masked(self, z), another_sum_for_party_0)
+    )
     begun = []
     check = Verifier.check
 

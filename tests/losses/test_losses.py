@@ -8,13 +8,12 @@ import pytest
 
 import tacit
 from tacit.errors import CheatingDetected, PartyLost, PeerStopped, TooFewLeft
-from tacit.field import P
 from tacit.sharing import resharing
-from tacit.sharing.plan import Exchange
 from tacit.sharing.shamir import Shamir
 from tacit.sharing.sums import Sums
 from tacit.sharing.threshold import Shares
 from tacit.transport.views import Viewed
+from tests.attacks.parties import altered, another_sum_for_party_0
 from tests.losses.failing import RIGHT, Failing, Training, X, Y, at, compute, rounds, run
 
 
@@ -47,28 +46,17 @@ def test_a_loss_at_any_round_of_sums(lost, what):
     for number in some(total, 5):
         outcome = run(compute, 6, 2, {lost: at(number, what)}, timeout=0.4)
         right(outcome, *(i for i in range(6) if i != lost))
+        assert all([loss.party for loss in s.losses] == [lost] for i, s in outcome.sessions.items() if i != lost)
 
 
 @pytest.mark.parametrize("compared", [True, False])
 def test_different_sums_before_a_loss(compared, monkeypatch):
     """Found when holders compare, before shares are dealt anew; without that, by what is dealt: nobody gets a wrong result."""
-    honest, dealt, away, liar = Sums.masked, [], [], 5
+    honest, dealt, away, liar = Sums.masked, [], [], 5  # the one that adds
     deal = resharing.reshare
 
     def masked(self, z):
-        """The one that adds tells party 0 another sum."""
-        if self.me != liar:
-            return (yield from honest(self, z))
-        steps = honest(self, z)
-        exchange = next(steps)
-        try:
-            while True:
-                if 0 in exchange.out and len(exchange.out) > 1:
-                    wrong = [(part + np.uint64(1)) % np.uint64(P) for part in exchange.out[0]]
-                    exchange = Exchange(exchange.out | {0: wrong}, exchange.expect)
-                exchange = steps.send((yield exchange))
-        except StopIteration as end:
-            return end.value
+        return altered(honest(self, z), another_sum_for_party_0) if self.me == liar else honest(self, z)
 
     def reshare(*arguments):
         dealt.append(arguments)
