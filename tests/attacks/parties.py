@@ -34,7 +34,7 @@ def compute(session):
     return session.reveal(((x @ y) * x).relu() + x)
 
 
-def attacked(parties, attacker=None, tamper=None, work=compute, timeout=1.0, **options):
+def attacked(parties, attacker=None, tamper=None, work=compute, timeout=10.0, **options):
     """`tamper(peer, round, payload, label)` changes the frames of `attacker`, or of each of several. Nothing may hang."""
     outcome = Outcome()
 

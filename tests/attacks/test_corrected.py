@@ -156,7 +156,7 @@ def test_what_is_not_corrected(what):
     def tamper(peer, number, payload, label):
         return bytes(payload) + bytes(8) if label == what else payload
 
-    results, errors = honest(attacked(4, 3, tamper, timeout=0.5, **CORRECTED), 4, 3)
+    results, errors = honest(attacked(4, 3, tamper, **CORRECTED), 4, 3)
     assert not results
     assert all(isinstance(e, Mismatch | PeerStopped) for e in errors.values()), errors
 
@@ -174,7 +174,7 @@ def test_a_lie_while_material_is_made(what):
             seen.append(number)
             return one_number_off(payload) if number == at and len(payload) > HEADER else payload
 
-        outcome = attacked(4, 3, tamper, timeout=0.5, **CORRECTED)
+        outcome = attacked(4, 3, tamper, **CORRECTED)
         results, errors = honest(outcome, 4, 3)
         assert not results, (at, what)
         assert all(isinstance(e, CheatingDetected | PeerStopped) for e in errors.values()), errors
