@@ -81,7 +81,7 @@ def elementwise() -> list[Row]:
             "mul": partial(_core.mul, a, b),
             "scale": partial(_core.scale, a, 12345),
             "multiply_open": partial(_core.multiply_open, a, b, c, d, 1, e),
-            "truncation_local": partial(_core.truncation_local, a, b, c, 1, 16, 5),
+            "truncation_local": partial(_core.truncation_local, a, b, c, 1, 1 << 16, 5),
             "dot": partial(_core.dot, a, b),
             "sum": partial(_core.sum, a, 1, 1024, a.size // 1024),
         }

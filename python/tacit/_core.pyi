@@ -228,9 +228,9 @@ def from_signed(a: NDArray[np.int64]) -> Words:
     """a mod p, for any int64."""
 
 def truncation_local(
-    c: Words, top: Words, high: Words, k: int, f: int, constant: int, backend: str | None = None
+    c: Words, top: Words, high: Words, k: int, divisor: int, constant: int, backend: str | None = None
 ) -> Words:
-    """k ((c >> f) - constant) + [c < (p-1)/2] round(p / 2^f) top - high, in one pass; k = 1, 0, or a share of alpha."""
+    """k (c // d - constant) + [c < (p-1)/2] ((c + p) // d - c // d) top - high, in one pass; k = 1, 0, or a share of alpha."""
 
 def wipe(a: Words) -> None:
     """Overwrite the array with zeros, in a way that no optimiser removes."""
@@ -272,5 +272,5 @@ class Joint:
     def below(self, n: int, bound: int, backend: str | None = None) -> Words:
         """sum_k w_k d_k mod p, for n uniform d_k of [0, bound), bound at most p."""
 
-    def below_and_high(self, n: int, bound: int, drop: int, backend: str | None = None) -> list[Words]:
-        """The same, and sum_k w_k (d_k >> drop): two arrays."""
+    def below_and_high(self, n: int, bound: int, divisor: int, backend: str | None = None) -> list[Words]:
+        """The same, and sum_k w_k (d_k // divisor): two arrays. The time does not depend on what is drawn."""

@@ -28,7 +28,7 @@ def plan():
     (c, _) = p.mask((30, 4))
     p.product(MatMul(), a, b)
     p.product(Elementwise(), a, c)
-    p.truncation((20,), 16, 3)
+    p.truncation((20,), 1 << 16, 3)
     p.input_mask((7,), LIAR)
     return p
 

@@ -131,7 +131,7 @@ def test_large_forms_are_made_in_parts(two, form, x, y, sealed, monkeypatch):
 def test_products_of_what_is_not_uniform(two):
     """Bits and high parts are never encrypted: they are masked once more."""
     plan = Plan(0)
-    (r, top, high), _ = plan.truncation((40,), 16, 3)
+    (r, top, high), _ = plan.truncation((40,), 1 << 16, 3)
     (s, *digits), _ = plan.comparison((40,), 6, False)
     pairs = [(top, high), (high, high), (digits[0], top), (digits[5], digits[2]), (r, s), (top, top)]
     for x, y in pairs:
@@ -166,7 +166,7 @@ def test_products_with_one_operand_in_common(two, form, x, y, same):
 def test_only_what_is_uniform_is_encrypted():
     plan = Plan(0)
     (a, _), (b, _) = plan.mask((4,)), plan.input_mask((4,), 1)
-    (r, top, high), _ = plan.truncation((4,), 16, 3)
+    (r, top, high), _ = plan.truncation((4,), 1 << 16, 3)
     (s, *digits), _ = plan.comparison((4,), 6, False)
     fresh = {id(request) for request in plan.requests}
     for mask in (a, b, r, s, Masked(Combine((2, 1)), (a, r))):
@@ -245,7 +245,7 @@ def test_what_a_plan_says_is_about_what_is_sent(two):
     n = 12000
     (a, _), (b, _) = plan.mask((n,)), plan.mask((n,))
     plan.product(Elementwise(), a, b)
-    plan.truncation((n,), 16, 2)
+    plan.truncation((n,), 1 << 16, 2)
     (_, *digits), _ = plan.comparison((n,), 12, False)
     for j in range(0, 10, 2):
         plan.product(Elementwise(), digits[j + 1], digits[j])

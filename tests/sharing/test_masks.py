@@ -67,7 +67,7 @@ def test_requests_survive_packing():
     plan = Plan(5)
     (a, _), (b, _) = plan.mask((4, 3)), plan.input_mask((3, 2), 1)
     plan.bits((7,))
-    (r, _, high), _ = plan.truncation((3, 2), 16, 3)
+    (r, _, high), _ = plan.truncation((3, 2), 1 << 16, 3)
     plan.product(MatMul(), a, Masked(Combine((1, -3)), (b, r)))
     plan.product(MatMul(), a, Masked(Combine((-1,)), (high,)))
     (_, digit, *_), _ = plan.comparison((3, 2), 16, False)

@@ -81,10 +81,10 @@ def opened(shares):
 @pytest.mark.parametrize(("parties", "sets", "spread"), [(3, None, 3), (5, None, 10), (5, 0, 3)])
 def test_material(parties, sets, spread):
     """Each request's equation, over all shares put together."""
-    t = Rounding.alone(16, spread).digits
+    t = Rounding.alone(1 << 16, spread).digits
     asked = [
         BitsRequest(0, (500,)),
-        TruncationRequest(1, (400,), 16, t),
+        TruncationRequest(1, (400,), 1 << 16, t),
         ComparisonRequest(2, (300,), 18),
         ComparisonRequest(3, (300,), 12, False, 30),
         ComparisonRequest(4, (200,), 25),
@@ -126,10 +126,10 @@ def test_material(parties, sets, spread):
 )
 def test_what_material_costs(parties, threshold, sets):
     """As declared (for `tacit plan`), up to checks and headers, when all parties' bytes are taken together."""
-    t = Rounding.alone(16, chosen(parties, threshold, sets).summands(parties, threshold)).digits
+    t = Rounding.alone(1 << 16, chosen(parties, threshold, sets).summands(parties, threshold)).digits
     asked = [
         BitsRequest(0, (9000,)),
-        TruncationRequest(1, (4000,), 16, t),
+        TruncationRequest(1, (4000,), 1 << 16, t),
         ComparisonRequest(2, (2000,), 18),
         ComparisonRequest(3, (1000,), 41),
         MaskRequest(4, (20000,)),

@@ -1,6 +1,7 @@
-//! Fixed-point numbers:  a = round(x 2^s) mod p, and the local part of a truncation by 2^f.
+//! Fixed-point numbers:  a = round(x 2^s) mod p, and the local part of a truncation by d.
 
 use crate::backend::Backend;
+use crate::divide::Divisor;
 use crate::error::{same_length, BadShape};
 use crate::field::{self, reduce128, P};
 use crate::threads::for_rows;
@@ -78,32 +79,30 @@ pub struct Truncation<'a> {
     pub high: &'a [u64],
     /// This party's part of the public constant one.
     pub k: u64,
-    /// The number of bits to drop.
-    pub f: u32,
+    /// d.
+    pub divisor: Divisor,
     /// The constant to take off.
     pub constant: u64,
 }
 
-/// out = k ((c >> f) - constant) + [c < (p-1)/2] (((c + p) >> f) - (c >> f)) top - high.
+/// out = k (floor(c / d) - constant) + [c < (p-1)/2] (floor((c + p) / d) - floor(c / d)) top - high.
 pub fn truncation_local(be: Backend, out: &mut [u64], v: Truncation) -> Result<(), BadShape> {
     for (name, part) in [("c", v.c), ("top", v.top), ("high", v.high)] {
         same_length(name, out.len(), part.len())?;
     }
-    if v.f > 60 {
-        return Err(BadShape(format!("f is {}, more than 60", v.f)));
-    }
     let offset = field::neg(field::mul(v.k, v.constant));
     for_rows(out, 1, MIN, |at, out| {
         #[cfg(target_arch = "x86_64")]
-        if be.checked() == Backend::Avx512Ifma {
-            return crate::ifma::truncation_local(out, v, offset, at);
+        if let (Backend::Avx512Ifma, Some(f)) = (be.checked(), v.divisor.shift()) {
+            return crate::ifma::truncation_local(out, v, f, offset, at);
         }
         let here = at..at + out.len();
         let parts = v.c[here.clone()].iter().zip(&v.top[here.clone()]).zip(&v.high[here]);
         for (o, ((&c, &top), &high)) in out.iter_mut().zip(parts) {
             let below = ((c < (P - 1) / 2) as u64).wrapping_neg();
-            let wrap = ((c + P) >> v.f) - (c >> v.f);
-            let wide = v.k as u128 * (c >> v.f) as u128 + (wrap & below) as u128 * top as u128;
+            let quotient = v.divisor.quotient(c);
+            let wrap = v.divisor.quotient(c + P) - quotient;
+            let wide = v.k as u128 * quotient as u128 + (wrap & below) as u128 * top as u128;
             *o = reduce128(wide + offset as u128 + (P - high) as u128);
         }
     });

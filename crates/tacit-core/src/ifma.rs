@@ -355,11 +355,11 @@ pub(crate) fn multiply_open(out: &mut [u64], v: MaskedProduct, at: usize) {
 }
 
 /// out_i = k (c_i >> f) + [c_i < (p-1)/2] (((c_i + p) >> f) - (c_i >> f)) top_i + offset - high_i for the elements from `at`.
-pub(crate) fn truncation_local(out: &mut [u64], v: Truncation, offset: u64, at: usize) {
+pub(crate) fn truncation_local(out: &mut [u64], v: Truncation, f: u32, offset: u64, at: usize) {
     #[target_feature(enable = "avx512f,avx512ifma")]
-    fn run(out: &mut [u64], v: Truncation, offset: u64, at: usize) {
+    fn run(out: &mut [u64], v: Truncation, f: u32, offset: u64, at: usize) {
         let (k, base) = (split(splat(v.k)), splat(offset + P));
-        let count = _mm_cvtsi32_si128(v.f as i32);
+        let count = _mm_cvtsi32_si128(f as i32);
         for (i, o) in out.chunks_mut(LANES).enumerate() {
             let here = at + i * LANES..at + i * LANES + o.len();
             let c = load(&v.c[here.clone()]);
@@ -374,7 +374,7 @@ pub(crate) fn truncation_local(out: &mut [u64], v: Truncation, offset: u64, at: 
         }
     }
     // SAFETY: `fixed` found the instructions.
-    unsafe { run(out, v, offset, at) }
+    unsafe { run(out, v, f, offset, at) }
 }
 
 /// C and `field` are the scalar forms of what this file does in lanes.

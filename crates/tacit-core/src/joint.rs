@@ -1,10 +1,11 @@
-//! Several generators as one:  s = sum_k w_k d_k,  h = sum_k w_k (d_k >> f),  d_k drawn from generator k.
+//! Several generators as one:  s = sum_k w_k d_k,  h = sum_k w_k floor(d_k / d),  d_k drawn from generator k.
 //!
 //! What a party holds of numbers that are drawn from many keys in common with others. Nothing but the sums is stored.
 //!
 //! Dealing ([`mix`]):  out_r = sum_c w_(r, c) column_c, the columns being arrays and what generators draw, a chunk at a time.
 
 use crate::backend::Backend;
+use crate::divide::Divisor;
 use crate::error::{same_length, BadShape};
 use crate::field::{reduce128, P};
 use crate::prg::{Prg, CHUNK, MIN_CHUNKS};
@@ -32,17 +33,17 @@ impl Joint {
         Ok(Joint { prgs, weights })
     }
 
-    /// s, and h with its f, for d_k uniform in [0, bound), 0 < bound <= p: those that [`Prg::below`] would give.
+    /// s, and h with its divisor, for d_k uniform in [0, bound), 0 < bound <= p: those that [`Prg::below`] would give.
     pub fn below(
         &mut self,
         be: Backend,
         sums: &mut [u64],
-        high: Option<(&mut [u64], u32)>,
+        high: Option<(&mut [u64], Divisor)>,
         bound: u64,
     ) -> Result<(), BadShape> {
-        let (high, f) = high.map_or((None, 0), |(h, f)| (Some(h), f));
-        if bound == 0 || bound > P || f > 63 {
-            return Err(BadShape(format!("bound is {bound}, outside [1, p], or {f} bits are dropped, more than 63")));
+        let (high, divisor) = high.map_or((None, None), |(h, d)| (Some(h), Some(d)));
+        if bound == 0 || bound > P {
+            return Err(BadShape(format!("bound is {bound}, outside [1, p]")));
         }
         if let Some(h) = &high {
             same_length("the high parts", sums.len(), h.len())?;
@@ -65,9 +66,10 @@ impl Joint {
                 upper.fill(0);
                 for (k, (g, &w)) in self.prgs.iter().zip(&self.weights).enumerate() {
                     g.chunk_below(drawn, firsts[k] + (at + i) as u64, bound);
-                    add(be, low, drawn, w, 0, k);
-                    if h.is_some() {
-                        add(be, upper, drawn, w, f, k);
+                    add(be, low, drawn, w, k);
+                    if let Some(d) = divisor {
+                        d.divide(drawn);
+                        add(be, upper, drawn, w, k);
                     }
                 }
                 s.iter_mut().zip(low.iter()).for_each(|(o, &v)| *o = reduce128(v));
@@ -126,10 +128,10 @@ pub fn mix(
     Ok(())
 }
 
-/// `sums` += w (drawn >> f): below 2^128 as long as at most 63 products are added to a reduced one.
-fn add(be: Backend, sums: &mut [u128], drawn: &[u64], w: u64, f: u32, k: usize) {
-    variants!(be, (sums: &mut [u128] = sums, drawn: &[u64] = drawn, w: u64 = w, f: u32 = f, k: usize = k) {
-        sums.iter_mut().zip(drawn).for_each(|(s, &d)| *s += w as u128 * (d >> f) as u128);
+/// `sums` += w drawn: below 2^128 as long as at most 63 products are added to a reduced one.
+fn add(be: Backend, sums: &mut [u128], drawn: &[u64], w: u64, k: usize) {
+    variants!(be, (sums: &mut [u128] = sums, drawn: &[u64] = drawn, w: u64 = w, k: usize = k) {
+        sums.iter_mut().zip(drawn).for_each(|(s, &d)| *s += w as u128 * d as u128);
         if k % 62 == 61 {
             sums.iter_mut().for_each(|s| *s = reduce128(*s) as u128);
         }
@@ -166,21 +168,21 @@ mod tests {
     /// s and h are what the generators give one by one.
     #[test]
     fn sums_of_what_each_generator_draws() {
-        let (n, f) = (CHUNK + 3, 20);
-        for (count, bound) in [(1, P), (3, 1 << 40), (130, 1000)] {
+        let n = CHUNK + 3;
+        for (count, bound, d) in [(1, P, 1 << 20), (3, 1 << 40, 12_345), (130, 1000, 7)] {
             let keys: Vec<[u8; 16]> = (0..count).map(|k| [k as u8; 16]).collect();
             let weights: Vec<u64> = (0..count as u64).map(|k| P - 1 - k * k).collect();
             let mut joint = Joint::new(&keys.iter().map(|k| &k[..]).collect::<Vec<_>>(), weights.clone()).unwrap();
             let mut prgs: Vec<Prg> = keys.iter().map(|k| Prg::new(k, 0).unwrap()).collect();
             for &be in Backend::available() {
                 let (mut s, mut h) = (vec![0; n], vec![0; n]);
-                joint.below(be, &mut s, Some((&mut h, f)), bound).unwrap();
+                joint.below(be, &mut s, Some((&mut h, Divisor::new(d).unwrap())), bound).unwrap();
                 let (mut right, mut high, mut drawn) = (vec![0; n], vec![0; n], vec![0; n]);
                 for (g, &w) in prgs.iter_mut().zip(&weights) {
                     g.below(&mut drawn, bound).unwrap();
-                    for ((r, q), d) in right.iter_mut().zip(&mut high).zip(&drawn) {
-                        *r = field::add(*r, field::mul(w, *d));
-                        *q = field::add(*q, field::mul(w, d >> f));
+                    for ((r, q), x) in right.iter_mut().zip(&mut high).zip(&drawn) {
+                        *r = field::add(*r, field::mul(w, *x));
+                        *q = field::add(*q, field::mul(w, x / d));
                     }
                 }
                 assert_eq!((s, h), (right, high));

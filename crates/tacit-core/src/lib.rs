@@ -8,6 +8,7 @@ mod avx2;
 pub mod backend;
 pub mod binary;
 pub mod conv;
+pub mod divide;
 pub mod error;
 pub mod field;
 pub mod fixed;

@@ -2,6 +2,7 @@
 
 use num_bigint::BigUint;
 use tacit_core::conv::{self, Conv};
+use tacit_core::divide::Divisor;
 use tacit_core::fixed::{self, EncodeError, Truncation};
 use tacit_core::matmul::{matmul, Matrix};
 use tacit_core::vector::{self, MaskedProduct};
@@ -252,17 +253,25 @@ fn truncation() {
     let n = 1003;
     let (c, top, high) = (sample(n, 1), sample(n, 2), sample(n, 3));
     for &be in Backend::available() {
-        for (k, f, constant) in [(0, 0, 0), (1, 16, 77), (P - 1, 32, P - 1), (P / 3, 60, 5), (1, 1, 1)] {
+        for (k, d, constant) in [
+            (0, 1, 0),
+            (1, 1 << 16, 77),
+            (P - 1, 1 << 32, P - 1),
+            (P / 3, 1 << 60, 5),
+            (1, 2, 1),
+            (7, 3, 1),
+            (1, 10_737_418_240_000, 9),
+        ] {
             let mut out = vec![0; n];
-            let v = Truncation { c: &c, top: &top, high: &high, k, f, constant };
+            let v = Truncation { c: &c, top: &top, high: &high, k, divisor: Divisor::new(d).unwrap(), constant };
             fixed::truncation_local(be, &mut out, v).unwrap();
             for i in 0..n {
                 let p = P as u128;
-                let wrap = ((c[i] as u128 + p) >> f) - (c[i] >> f) as u128;
+                let wrap = (c[i] as u128 + p) / d as u128 - (c[i] / d) as u128;
                 let e = if c[i] < (P - 1) / 2 { wrap } else { 0 };
-                let shifted = ((c[i] >> f) as u128 + p - constant as u128) % p;
+                let shifted = ((c[i] / d) as u128 + p - constant as u128) % p;
                 let expected = (k as u128 * shifted % p + e * top[i] as u128 % p + p - high[i] as u128) % p;
-                assert_eq!(out[i] as u128, expected, "{be:?} k={k} f={f}");
+                assert_eq!(out[i] as u128, expected, "{be:?} k={k} d={d}");
             }
         }
     }

@@ -8,6 +8,7 @@ use numpy::PyArrayMethods;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tacit_core::conv::{self, Conv};
+use tacit_core::divide::Divisor;
 use tacit_core::fixed::{self, EncodeError, Truncation};
 use tacit_core::matmul::Matrix;
 use tacit_core::vector::MaskedProduct;
@@ -362,7 +363,7 @@ fn from_signed<'py>(py: Python<'py>, a: In<'py, i64>) -> Out<'py> {
 }
 
 #[pyfunction]
-#[pyo3(signature = (c, top, high, k, f, constant, backend=None))]
+#[pyo3(signature = (c, top, high, k, divisor, constant, backend=None))]
 #[allow(clippy::too_many_arguments)]
 fn truncation_local<'py>(
     py: Python<'py>,
@@ -370,14 +371,15 @@ fn truncation_local<'py>(
     top: Words<'py>,
     high: Words<'py>,
     k: u64,
-    f: u32,
+    divisor: u64,
     constant: u64,
     backend: Option<&str>,
 ) -> Out<'py> {
     let (be, k, constant) = (choose(backend)?, element("k", k)?, element("constant", constant)?);
     top.expect("top", c.shape())?;
     high.expect("high", c.shape())?;
-    let v = Truncation { c: c.slice(), top: top.slice(), high: high.slice(), k, f, constant };
+    let divisor = Divisor::new(divisor).map_err(value)?;
+    let v = Truncation { c: c.slice(), top: top.slice(), high: high.slice(), k, divisor, constant };
     fill(py, c.shape(), |out| fixed::truncation_local(be, out, v))
 }
 
@@ -488,18 +490,18 @@ impl Joint {
         fill(py, &[n], |out| self.0.below(be, out, None, bound))
     }
 
-    #[pyo3(signature = (n, bound, drop, backend=None))]
+    #[pyo3(signature = (n, bound, divisor, backend=None))]
     fn below_and_high<'py>(
         &mut self,
         py: Python<'py>,
         n: usize,
         bound: u64,
-        drop: u32,
+        divisor: u64,
         backend: Option<&str>,
     ) -> PyResult<Vec<Array<'py, u64>>> {
-        let be = choose(backend)?;
+        let (be, divisor) = (choose(backend)?, Divisor::new(divisor).map_err(value)?);
         fill_all(py, 2, n, |mut outs| {
-            let high = outs.pop().map(|high| (high, drop));
+            let high = outs.pop().map(|high| (high, divisor));
             outs.pop().map_or(Ok(()), |sums| self.0.below(be, sums, high, bound))
         })
     }

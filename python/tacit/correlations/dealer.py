@@ -257,10 +257,10 @@ class Dealer:
                 return (_core.Prg(self._owner_seeds[owner], request.number).field(n),)
             case BitsRequest():
                 return (prg.bits(n),)
-            case TruncationRequest(bits=f):
+            case TruncationRequest(divisor=d):
                 top, rho = prg.bits(n), prg.below(n, truncation.M)
                 r = rho + top * np.uint64(truncation.M)
-                return r, top, r >> np.uint64(f)
+                return r, top, r // np.uint64(d)
             case DaBitsRequest():
                 return (prg.bits(n),) * 2
             case EdaBitsRequest(bits=t):

@@ -24,7 +24,7 @@ from tacit.engine.labels import where
 from tacit.engine.recovery import Recovery
 from tacit.errors import Mismatch, OutOfRange, PartyLost, TacitError
 from tacit.field import CAPACITY, Field
-from tacit.sharing import pieces
+from tacit.sharing import divisions, pieces
 from tacit.sharing.comparison import joins
 from tacit.sharing.maps import Combine, Shape
 from tacit.sharing.operations import AtLeast, Linear, Operation, OutputMask, Truncate, Winners
@@ -161,7 +161,7 @@ class Engine:
     def skip(self, wires: Sequence[Wire]) -> None:
         """Count as forced what was forced before this party came back; its shares come later."""
         self._recorded, self._elements = [], 0
-        skipped = _truncations_first(_ordered(wires))
+        skipped = _pending(wires)
         for wire in skipped:
             self._number(wire)
             wire.task = Task(lambda: None, label=wire.label, done=True)
@@ -258,7 +258,7 @@ class Engine:
 
     def _prepare(self, wires: Sequence[Wire], purpose: str) -> Prepared | None:
         self._recorded, self._elements = [], 0
-        pending = _truncations_first(_ordered(wires))
+        pending = _pending(wires)
         if not pending and not purpose:
             return None
         plan = Plan(self._numbered, self.portion, joined=_joined(pending, self.protocol.leading))
@@ -475,6 +475,14 @@ class Engine:
             if receiver == self.protocol.me and mask.clear is not None:
                 results[index] = fp.sub(value, mask.clear)
         return results
+
+
+def _pending(wires: Sequence[Wire]) -> list[Wire]:
+    """What is computed for `wires`, in order."""
+    order = _ordered(wires)
+    if divisions.merge(order, wires):
+        order = _ordered(wires)
+    return _truncations_first(order)
 
 
 def _ordered(wires: Sequence[Wire]) -> list[Wire]:

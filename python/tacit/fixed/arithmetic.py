@@ -419,7 +419,7 @@ class Arithmetic:
             found = self.engine.record(Linear(map), (inner,), wire.shape, "view")
             found.views(map, inner)
         else:
-            found = self.engine.record(Truncate(drop, wire.bound or CAPACITY), (wire,), wire.shape, "truncate")
+            found = self.engine.record(Truncate(1 << drop, wire.bound or CAPACITY), (wire,), wire.shape, "truncate")
         found.bound = max(1, wire.bound - drop) if wire.bound else 0
         _follow(found, wire, drop)
         wire.truncated[drop] = found

@@ -53,13 +53,13 @@ class Clear(Protocol):
         return plan.task(run, (x.task, y.task), wire.label)
 
     def truncate(self, operation: Truncate, wire: Wire, plan: Plan) -> Task:
-        """floor(x / 2^f + 1/2)"""
+        """floor(x / d + 1/2)"""
         (x,) = wire.inputs
-        f = operation.bits
+        d = operation.divisor
 
         def run() -> None:
             signed = field.to_signed(x.value()[0])
-            wire.share = (field.from_signed((signed + (1 << (f - 1))) >> f),)
+            wire.share = (field.from_signed((signed + d // 2) // d),)
 
         return plan.task(run, (x.task,), wire.label)
 

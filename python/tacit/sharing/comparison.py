@@ -85,7 +85,7 @@ def lower_both(protocol: "OpeningProtocol", wire: Wire, sign: Wire, plan: Plan) 
 
 def joins(operation: AtLeast, truncation: Truncate, leading: int) -> bool:
     """Whether one opening can serve both: 2^s x is truncated by s bits more, below 58 in all."""
-    return 0 < operation.bits < leading and truncation.bits < operation.magnitude <= CAPACITY
+    return 0 < operation.bits < leading and 0 < truncation.bits < operation.magnitude <= CAPACITY
 
 
 def _climbing(compared: "Compared", wire: Wire, opened: Task, plan: Plan) -> Task:
@@ -168,7 +168,7 @@ class Leading:
         # Half a unit more makes equality positive, where the bits resolve it; else it would only move the resolution.
         half = (1 << self.shift) >> 1 if wanted >= operation.magnitude + 2 else 0
         centre = half - (summands * self.layout.unit // 2 if self.layout.unit > 1 else 0)
-        self.rounding = truncation.Rounding(drop + self.shift, self.bits, summands) if drop else None
+        self.rounding = truncation.Rounding(1 << (drop + self.shift), self.bits, summands) if drop else None
         self.offset = self.rounding.offset if self.rounding else centre % P
         self.steps = [(centre - self.offset - (t << self.shift)) % P for t in operation.thresholds]
         self.masks, self.material = plan.comparison(shape, self.bits, ring.binary, drop and drop + self.shift)

@@ -127,8 +127,8 @@ class MaskedProtocol(OpeningProtocol):
         if (sign := plan.joined.get(id(wire))) is not None:
             return comparison.lower_both(self, wire, sign, plan)
         (x,) = wire.inputs
-        rounding = truncation.Rounding.alone(operation.bits, self.summands, operation.magnitude)
-        (r, top, high), material = plan.truncation(wire.shape, rounding.bits, rounding.digits)
+        rounding = truncation.Rounding.alone(operation.divisor, self.summands, operation.magnitude)
+        (r, top, high), material = plan.truncation(wire.shape, rounding.divisor, rounding.digits)
         offset = np.full(wire.shape, rounding.offset, np.uint64)
         opened: dict[str, Field] = {}
 

@@ -113,16 +113,21 @@ class Bilinear(Operation):
 
 @dataclass(eq=False)
 class Truncate(Operation):
-    """x / 2^bits, rounded at random, for |x| < 2^magnitude."""
+    """x / divisor, rounded at random, for |x| < 2^magnitude."""
 
-    bits: int
+    divisor: int
     magnitude: int = CAPACITY
+
+    @property
+    def bits(self) -> int:
+        """f, if the divisor is 2^f; else 0."""
+        return 0 if self.divisor & (self.divisor - 1) else self.divisor.bit_length() - 1
 
     def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
         return protocol.truncate(self, wire, plan)
 
     def describe(self) -> str:
-        return f"truncate {self.magnitude} bits by {self.bits}"
+        return f"truncate {self.magnitude} bits by {self.divisor}"
 
 
 @dataclass(eq=False)

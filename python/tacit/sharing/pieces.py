@@ -52,7 +52,7 @@ def _material(protocol: OpeningProtocol, wire: Wire, kept: Shape, plan: Plan) ->
         case Winners() as operation:
             winners.Contest(protocol, operation, (1, *kept), asked)
         case Truncate() as operation:
-            asked.truncation((1,), operation.bits, 1)
+            asked.truncation((1,), operation.divisor, 1)
     return sum(r.bytes for r in asked.requests)
 
 

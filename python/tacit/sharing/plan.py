@@ -146,9 +146,9 @@ class Plan:
         return self._ask(BitsRequest(self._next(), shape))
 
     def truncation(
-        self, shape: Shape, bits: int, digits: int
+        self, shape: Shape, divisor: int, digits: int
     ) -> tuple[tuple[Mask, Mask, Mask], Callable[[], Material]]:
-        request = TruncationRequest(self._next(), shape, bits, digits)
+        request = TruncationRequest(self._next(), shape, divisor, digits)
         return (Mask(request, 0), Mask(request, 1), Mask(request, 2)), self._ask(request)
 
     def comparison(

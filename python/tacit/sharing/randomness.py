@@ -16,6 +16,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +43,7 @@ MOST = 1 << 22
 ELEMENTWISE = Elementwise()
 
 Bounded = tuple[int, int, int]
-"""How many sums of integers, of [0, below) each, and the low bits to drop (0: nothing is truncated)."""
+"""How many sums of integers, of [0, below) each, and what they are divided by (1: nothing is)."""
 Sums = tuple[Field, Field | None]
 
 
@@ -72,7 +73,7 @@ class Randomness(ABC):
 
     @staticmethod
     @abstractmethod
-    def integers_bytes(below: int, drop: int, parties: int, threshold: int) -> int:
+    def integers_bytes(below: int, divisor: int, parties: int, threshold: int) -> int:
         """The same for one sum of bounded integers."""
 
     @abstractmethod
@@ -81,7 +82,7 @@ class Randomness(ABC):
 
     @abstractmethod
     def integers(self, asked: Sequence[Bounded], verifier: Verifier) -> Generator[Exchange, Any, list[Sums]]:
-        """[sum of K integers of [0, below)], and [sum of each of them >> drop] if drop > 0. One of them at least is uniform to
+        """[sum of K integers of [0, below)], and [sum of each of them / divisor] if that is not 1. One of them at least is uniform to
         any t parties. What was dealt for it is verified."""
 
     @abstractmethod
@@ -109,7 +110,7 @@ class SetKeys(Randomness):
         return 0
 
     @staticmethod
-    def integers_bytes(below: int, drop: int, parties: int, threshold: int) -> int:
+    def integers_bytes(below: int, divisor: int, parties: int, threshold: int) -> int:
         return 0
 
     def random(self, count: int) -> Generator[Exchange, Any, Field]:
@@ -121,9 +122,9 @@ class SetKeys(Randomness):
         yield from ()
         return [self._sum(*one) for one in asked]
 
-    def _sum(self, count: int, below: int, drop: int) -> Sums:
-        if drop:
-            low, high = self._drawn.below_and_high(count, below, drop)
+    def _sum(self, count: int, below: int, divisor: int) -> Sums:
+        if divisor > 1:
+            low, high = self._drawn.below_and_high(count, below, divisor)
             return low, high
         return self._drawn.below(count, below), None
 
@@ -152,8 +153,8 @@ class Extracted(Randomness):
         return 8 * parties * (parties - 1 - threshold) // (parties - threshold)
 
     @staticmethod
-    def integers_bytes(below: int, drop: int, parties: int, threshold: int) -> int:
-        return 8 * (threshold + 1) * (parties - 1 - threshold) * len(Digits(below, drop).weights)
+    def integers_bytes(below: int, divisor: int, parties: int, threshold: int) -> int:
+        return 8 * (threshold + 1) * (parties - 1 - threshold) * len(Digits(below, divisor).weights)
 
     def random(self, count: int) -> Generator[Exchange, Any, Field]:
         """Three rounds more when the pool has to be filled."""
@@ -175,7 +176,7 @@ class Extracted(Randomness):
         yield from verifier.check()
 
     def integers(self, asked: Sequence[Bounded], verifier: Verifier) -> Generator[Exchange, Any, list[Sums]]:
-        digits = [Digits(below, drop) for _, below, drop in asked]
+        digits = [Digits(below, divisor) for _, below, divisor in asked]
         lengths = [len(d.weights) * count for d, (count, _, _) in zip(digits, asked, strict=True)]
         bits = yield from self._bits(asked, digits, sum(lengths), verifier)
         ends = np.cumsum(lengths, dtype=np.int64)
@@ -223,47 +224,54 @@ def hyper_invertible(size: int) -> list[list[int]]:
 
 @dataclass(frozen=True)
 class Digits:
-    """Integers of [0, below) as sums of weighted bits, so that `drop` low bits can be told from the others.
+    """Integers of [0, below) as sums of weighted bits, so that their quotients by `divisor` are too.
 
-    Whatever the bits are, the sum is below `below` if that is 2^drop at most, else below the next multiple of 2^drop.
+    Whatever the bits are, the sum is below `below` if that is `divisor` at most, else below the next multiple of it.
     """
 
     below: int
-    drop: int
+    divisor: int
 
     @property
-    def low(self) -> int:
-        """Bits that stand for themselves."""
-        return self.drop if self.below > 1 << self.drop else 0
+    def _bounds(self) -> tuple[int, int]:
+        """What remainders and quotients are below."""
+        return min(self.below, self.divisor) if self.divisor > 1 else 1, -(-self.below // self.divisor)
 
-    @property
-    def whole(self) -> int:
-        """What the rest is below."""
-        return -(-self.below >> self.low)
-
-    @property
+    @cached_property
     def weights(self) -> list[int]:
-        """1, 2, 4 ... and at last what reaches the largest number and no further."""
-        if self.whole == 1:
-            return []
-        length = (self.whole - 1).bit_length() - 1
-        return [1 << j for j in range(self.low + length)] + [(self.whole - (1 << length)) << self.low]
+        low, high = self._bounds
+        return [*reaching(low), *(w * self.divisor for w in reaching(high))]
 
     def bits(self, values: Field) -> Field:
         """Along the first axis; `values` are below `below`."""
-        if not self.weights:
-            return np.zeros((0, *values.shape), np.uint64)
-        *binary, last = self.weights
-        top = values >= np.uint64(1 << len(binary))
-        rest = values - top * np.uint64(last)
-        places = np.arange(len(binary), dtype=np.uint64).reshape(-1, *(1 for _ in values.shape))
-        return np.concatenate([rest >> places & np.uint64(1), top[None].astype(np.uint64)])
+        quotients = values // np.uint64(self.divisor)  # by multiplication: takes as long for any value
+        parts = zip((values - quotients * np.uint64(self.divisor), quotients), self._bounds, strict=True)
+        return np.concatenate([_bits(part, bound) for part, bound in parts])
 
     def sums(self, bits: Field) -> Sums:
-        """[sum of the integers], and of what is left of them without the `drop` low bits (if any are dropped), from [bits]."""
+        """[sum of the integers], and of their quotients (if there is a divisor), from [bits]."""
         base = np.zeros(bits.shape[1:], np.uint64)
-        high = combined([1, *(w >> self.drop for w in self.weights)], [base, *bits]) if self.drop else None
+        high = combined([1, *(w // self.divisor for w in self.weights)], [base, *bits]) if self.divisor > 1 else None
         return combined([1, *self.weights], [base, *bits]), high
+
+
+def reaching(bound: int) -> list[int]:
+    """Weights of bits: 1, 2, 4 ... and at last what reaches bound - 1 and no further."""
+    if bound == 1:
+        return []
+    length = (bound - 1).bit_length() - 1
+    return [*(1 << j for j in range(length)), bound - (1 << length)]
+
+
+def _bits(values: Field, bound: int) -> Field:
+    """Bits, along the first axis, whose sum with the weights `reaching(bound)` are `values`."""
+    if bound == 1:
+        return np.zeros((0, *values.shape), np.uint64)
+    *binary, last = reaching(bound)
+    top = values >= np.uint64(1 << len(binary))
+    rest = values - top * np.uint64(last)
+    places = np.arange(len(binary), dtype=np.uint64).reshape(-1, *(1 for _ in values.shape))
+    return np.concatenate([rest >> places & np.uint64(1), top[None].astype(np.uint64)])
 
 
 def chosen(parties: int, threshold: int, sets: int = SETS) -> type[Randomness]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from tacit.errors import Mismatch
-from tacit.field import Field, size
+from tacit.field import CAPACITY, Field, size
 from tacit.sharing.forms import Elementwise, Form
 from tacit.sharing.forms import pack as pack_item
 from tacit.sharing.forms import unpack as unpack_item
@@ -22,8 +22,15 @@ LENGTH = 61
 """Bits of a field element."""
 LEADING = 21
 """Digits of r at most that can be known: p - 1 is divisible by 2^21."""
+DIVISORS = 1 << 50
+"""What the divisors of truncations are below that are no powers of two."""
 LARGEST = 1 << 31
 """Elements of one request at most: a longer one is refused before memory is taken."""
+
+
+def divides(divisor: int) -> bool:
+    """Whether there are truncations by it (`sharing.truncation`)."""
+    return 1 < divisor < (DIVISORS if divisor & (divisor - 1) else 1 << CAPACITY)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,12 +89,12 @@ class BitsRequest(Request):
 
 @dataclass(frozen=True, eq=False)
 class TruncationRequest(Request):
-    """[r], [b], [h] for a truncation by f = `bits`: r = b (p - 1) / 2 + ..., h its high part (`sharing.truncation`).
+    """[r], [b], [h] for a truncation by d = `divisor`: r = b (p - 1) / 2 + ..., h its high part (`sharing.truncation`).
 
     r has so many `digits` that are shared bits, b the highest; a dealer, who knows rho, needs no other.
     """
 
-    bits: int
+    divisor: int
     digits: int
     count: ClassVar[int] = 3
 
@@ -160,7 +167,7 @@ def _pack(r: Request) -> list[Any]:
         case BitsRequest():
             return ["bits", shape]
         case TruncationRequest():
-            return ["truncation", shape, r.bits, r.digits]
+            return ["truncation", shape, r.divisor, r.digits]
         case EdaBitsRequest():
             return ["edabits", shape, r.bits, r.words]
         case DaBitsRequest():
@@ -193,8 +200,8 @@ def _unpack(packed: Any, number: int) -> Request:
             return InputMask(number, _shape(shape), owner)
         case ["bits", shape]:
             return BitsRequest(number, _shape(shape))
-        case ["truncation", shape, int(bits), int(digits)] if 0 < bits < 58 and 0 < digits <= LEADING:
-            return TruncationRequest(number, _shape(shape), bits, digits)
+        case ["truncation", shape, int(divisor), int(digits)] if divides(divisor) and 0 < digits <= LEADING:
+            return TruncationRequest(number, _shape(shape), divisor, digits)
         case ["edabits", shape, int(bits), bool(words)] if 1 <= bits <= LENGTH:
             return EdaBitsRequest(number, _shape(shape), bits, words)
         case ["dabits", shape]:

@@ -309,8 +309,8 @@ class Rounded:
     def __init__(self, protocol: Shamir, wire: Wire, plan: Plan) -> None:
         operation = wire.operation
         assert isinstance(operation, Truncate)
-        self._rounding = truncation.Rounding.alone(operation.bits, protocol.summands, operation.magnitude)
-        self._masks, self._material = plan.truncation(wire.shape, self._rounding.bits, self._rounding.digits)
+        self._rounding = truncation.Rounding.alone(operation.divisor, protocol.summands, operation.magnitude)
+        self._masks, self._material = plan.truncation(wire.shape, self._rounding.divisor, self._rounding.digits)
         self._ends: list[Share] = []
 
     def mask(self) -> Field:

@@ -179,7 +179,7 @@ class ShamirSource(Source):
         alike: dict[tuple[int, int], list[Request]] = {}
         for asks in requests:
             if (rounding := rounding_of(asks, self.summands)) is not None:
-                alike.setdefault((of_length(rounding.digits).unit, rounding.bits), []).append(asks)
+                alike.setdefault((of_length(rounding.digits).unit, rounding.divisor), []).append(asks)
         asked = [(sum(size(asks.shape) for asks in rs), *bounds) for bounds, rs in alike.items()]
         sums = yield from self._shares.randomness.integers(asked, self._verifier)
         for rs, (low, high) in zip(alike.values(), sums, strict=True):
@@ -251,9 +251,9 @@ def rounding_of(r: Request, summands: int) -> Rounding | None:
     """How r of a truncation or a comparison is made."""
     match r:
         case TruncationRequest():
-            return Rounding(r.bits, r.digits, summands)
+            return Rounding(r.divisor, r.digits, summands)
         case ComparisonRequest():
-            return Rounding(r.drop, r.bits, summands)
+            return Rounding(1 << r.drop, r.bits, summands)
     return None
 
 
@@ -287,7 +287,7 @@ def expected_bytes(r: Request, parties: int, threshold: int, sets: int = SETS) -
             each += randomness.random_bytes(n, t) + opened // n
     summands = randomness.summands(n, t)
     if (rounding := rounding_of(r, summands)) is not None:
-        each += randomness.integers_bytes(of_length(rounding.digits).unit, rounding.bits, n, t)
+        each += randomness.integers_bytes(of_length(rounding.digits).unit, rounding.divisor, n, t)
     total = bits_of(r, summands) * bit + each * size(r.shape)
     return total // (n * (n - 1))
 

@@ -59,8 +59,18 @@ class Wire:
         self.base: tuple[LinearMap, Wire] | None = None  # what this is a view of
         self.origin: Any = None  # how a pending value came about, for whoever rewrites products; forgotten when forced
         self.clear: Field | None = None  # the value itself, where this party owns it
-        depth = 1 + max((i.depth for i in inputs if i.plain is None), default=0)
-        self.depth: int = depth if depth <= MAX_DEPTH and operation.linear()[0] is not None else 0
+        self.depth = self._depth()
+
+    def _depth(self) -> int:
+        """Linear maps that openings are followed through."""
+        depth = 1 + max((i.depth for i in self.inputs if i.plain is None), default=0)
+        linear = self.operation is not None and self.operation.linear()[0] is not None
+        return depth if depth <= MAX_DEPTH and linear else 0
+
+    def becomes(self, operation: "Operation", inputs: "tuple[Wire, ...]") -> None:
+        """Another way to the same value, while it is pending."""
+        self.operation, self.inputs = operation, inputs
+        self.depth = self._depth()
 
     def views(self, map: LinearMap, whole: "Wire") -> "Wire":
         """Note that this is a view of `whole`, unless it ends a long chain of views, which would be kept alive."""

@@ -136,12 +136,13 @@ def truncations(run: Runner, n: int) -> None:
     """r = sum b_j 2^j M + rho with 0 <= rho < (number of summands) M; the top bit; the high part but for lost carries."""
     summands = run(n, lambda source: source.summands)[0]
 
-    roundings = [truncation.Rounding.alone(f, summands, magnitude) for f, magnitude in ((16, 58), (40, 58), (17, 57))]
+    kinds = ((1 << 16, 58), (1 << 40, 58), (1 << 17, 57), (1000, 58), (10_737_418_240_000, 57))
+    roundings = [truncation.Rounding.alone(d, summands, magnitude) for d, magnitude in kinds]
 
     def plan() -> Plan:
         p = Plan(0)
         for rounding in roundings:
-            p.truncation((500,), rounding.bits, rounding.digits)
+            p.truncation((500,), rounding.divisor, rounding.digits)
         return p
 
     for rounding, (r, top, high) in zip(roundings, _values(run, n, plan), strict=True):
@@ -154,16 +155,17 @@ def truncations(run: Runner, n: int) -> None:
 
 def _digits(run: Runner, n: int) -> int:
     """Of any truncation's r."""
-    return truncation.Rounding.alone(16, run(n, lambda source: source.summands)[0]).digits
+    return truncation.Rounding.alone(1 << 16, run(n, lambda source: source.summands)[0]).digits
 
 
 def _high_part(r: Field, high: Field, rounding: truncation.Rounding) -> None:
     if rounding.summands == 1:
-        np.testing.assert_array_equal(high, r >> np.uint64(rounding.bits))
+        np.testing.assert_array_equal(high, r // np.uint64(rounding.divisor))
         return
     # r may have wrapped: what is left of it without its high part is small either way.
-    low = field.to_signed(field.sub(r, field.scale(high, 1 << rounding.bits)))
-    assert np.abs(low).max() < (rounding.summands + 1) << rounding.bits
+    low = field.to_signed(field.sub(r, field.scale(high, rounding.divisor)))
+    digits = -(-rounding.digits // 2) if rounding.divisor & (rounding.divisor - 1) else 0  # half a unit each
+    assert np.abs(low).max() < (rounding.summands + 1 + digits) * rounding.divisor
 
 
 @_check
@@ -183,7 +185,7 @@ def comparisons(run: Runner, n: int) -> None:
         if t == 9:
             *digits, top, high = digits
             np.testing.assert_array_equal(top, digits[-1])
-            _high_part(r, high, truncation.Rounding(30, 9, summands))
+            _high_part(r, high, truncation.Rounding(1 << 30, 9, summands))
         assert len(digits) == t
         for j, digit in enumerate(digits):
             assert set(digit.tolist()) == {0, 1}
@@ -245,7 +247,7 @@ def products_of_masks_and_of_maps_of_masks(run: Runner, n: int) -> None:
     def plan() -> Plan:
         p = Plan(0)
         (a, _), (b, _) = p.mask((4, 3)), p.input_mask((4, 3), n - 1)
-        (r, _, high), _ = p.truncation((4, 3), 16, digits)
+        (r, _, high), _ = p.truncation((4, 3), 1 << 16, digits)
         p.product(Elementwise(), a, b)
         p.product(Elementwise(), a, a)
         p.product(MatMul(True, False), a, Masked(Combine((2, -1)), (b, r)))
@@ -267,7 +269,7 @@ def products_of_masks_and_of_maps_of_masks(run: Runner, n: int) -> None:
 @_check
 def products_of_masks_of_earlier_tickets(run: Runner, n: int) -> None:
     first = Plan(0)
-    (a, _), (r, _, _) = first.mask((5,)), first.truncation((5,), 20, _digits(run, n))[0]
+    (a, _), (r, _, _) = first.mask((5,)), first.truncation((5,), 1 << 20, _digits(run, n))[0]
 
     def then() -> Plan:
         p = Plan(2)

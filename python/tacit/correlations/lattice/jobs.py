@@ -2,8 +2,8 @@
 sent the next one, the former has run and was checked.
 
     bit:        a uniform, s = a^2 public;  b = (a / sqrt(s) + 1) / 2            (s = 0 is refused: a chance of 1/p)
-    r:          sum_j b_j 2^j M + sum_i rho_i, rho_i of party i, proved to be below the power of two above M, its parts below and
-                above the bits that are dropped each by itself
+    r:          sum_j b_j 2^j M + sum_i rho_i, rho_i of party i: its quotient and remainder by the divisor, each proved to be below
+                its bound (`parts`), so that rho_i is below the next multiple of the divisor, or 2^-19 more
     edabits:    r = sum of 61 bits, none of the values from p to 2^61: u (r >> 21 - (2^40 - 1)) is opened and not 0
     products:   the encrypted operand must be uniform and unopened; if neither is, x = A + (x - A) for a fresh A, and x - A is
                 opened once A y is checked
@@ -117,36 +117,56 @@ def bits(target: Target, here: slice) -> Job:
 
 
 class Rounded:
-    """r of `digits` known bits and a rho of each party, and its high part above `drop` bits."""
+    """r of `digits` known bits and a rho of each party, and its quotient by `divisor` if that is not 1."""
 
-    def __init__(self, batch: Batch, count: int, digits: int, drop: int, pairs: Sequence[tuple[int, int]] = ()) -> None:
-        link = batch.link
-        self._digits, self._drop = digits, drop
+    def __init__(
+        self, batch: Batch, count: int, digits: int, divisor: int, pairs: Sequence[tuple[int, int]] = ()
+    ) -> None:
+        link, unit = batch.link, (P - 1) >> digits
+        self._digits, self._divisor = digits, divisor
         self.made = Bits(batch, count, digits, pairs)
         self._parts: list[tuple[int, Shared]] = []
-        bits = LENGTH - digits
-        low = min(drop, bits)
         for owner in range(link.parties):
-            rho = link.random.below(count, (P - 1) >> digits) if owner == link.me else np.zeros(count, np.uint64)
-            parts = (0, low, rho & np.uint64((1 << low) - 1)), (low, bits - low, rho >> np.uint64(low))
-            self._parts += [(place, batch.below(owner, count, width, x)) for place, width, x in parts if width]
+            rho = link.random.below(count, unit) if owner == link.me else np.zeros(count, np.uint64)
+            high = rho // np.uint64(divisor)  # by multiplication: takes as long for any value
+            low = rho - high * np.uint64(divisor)
+            split = [
+                *(parts(low, min(unit, divisor)) if divisor > 1 else ()),
+                *((weight * divisor, width, x) for weight, width, x in parts(high, -(-unit // divisor))),
+            ]
+            self._parts += [(weight, batch.below(owner, count, width, x)) for weight, width, x in split]
 
     def finish(self) -> None:
         """Once the batch has run: `r` and `high`."""
         self.made.finish()
         unit = (P - 1) >> self._digits
         known = list(enumerate(self.made.bits))
-        self.r = combined([(unit << j, b) for j, b in known] + [(1 << place, d) for place, d in self._parts])
-        if self._drop:
-            weights = Rounding(self._drop, self._digits, 2).weights
-            above = [(1 << (place - self._drop), d) for place, d in self._parts if place >= self._drop]
+        self.r = combined([(unit << j, b) for j, b in known] + self._parts)
+        if self._divisor > 1:
+            weights = Rounding(self._divisor, self._digits, 2).weights
+            above = [(weight // self._divisor, x) for weight, x in self._parts if weight >= self._divisor]
             self.high = combined([(weights[j], b) for j, b in known] + above)
         self._parts = []
 
 
-def truncation(target: Target, digits: int, drop: int, here: slice) -> Job:
+def parts(values: Field, bound: int) -> list[tuple[int, int, Field]]:
+    """(weight, width, part): `values`, below `bound`, are the sum of weighted parts of so many bits each.
+
+    Whatever the parts are, the sum is below the bound, or 2^-19 of it more.
+    """
+    width = (bound - 1).bit_length()
+    if width == 0:
+        return []
+    if (1 << width) - bound <= bound >> 19:
+        return [(1, width, values)]
+    last = bound - (1 << (width - 1))
+    top = (values >= np.uint64(1 << (width - 1))).astype(np.uint64)
+    return [(1, width - 1, values - top * np.uint64(last)), (last, 1, top)]
+
+
+def truncation(target: Target, digits: int, divisor: int, here: slice) -> Job:
     batch = yield
-    made = Rounded(batch, here.stop - here.start, digits, drop)
+    made = Rounded(batch, here.stop - here.start, digits, divisor)
     yield
     made.finish()
     for place, share in enumerate((made.r, made.made.bits[-1], made.high)):
@@ -157,12 +177,12 @@ Pairs = dict[tuple[int, int], list[Target]]
 """Products of bits of a request that are wanted with it, by the bits' numbers."""
 
 
-def comparison(target: Target, digits: int, drop: int, pairs: Pairs, here: slice) -> Job:
+def comparison(target: Target, digits: int, divisor: int, pairs: Pairs, here: slice) -> Job:
     batch = yield
-    made = Rounded(batch, here.stop - here.start, digits, drop, list(pairs))
+    made = Rounded(batch, here.stop - here.start, digits, divisor, list(pairs))
     yield
     made.finish()
-    shares = [made.r, *made.made.bits, *([made.made.bits[-1], made.high] if drop else [])]
+    shares = [made.r, *made.made.bits, *([made.made.bits[-1], made.high] if divisor > 1 else [])]
     for place, share in enumerate(shares):
         target.put(place, here, share)
     _give(made.made, pairs, here)

@@ -138,10 +138,10 @@ class Maker:
                 return self._pieces(size(r.shape), cost, partial(jobs.input_mask, target, link, owner))
             case BitsRequest():
                 return self._pieces(size(r.shape), cost, partial(jobs.bits, target))
-            case TruncationRequest(bits=f, digits=t):
-                return self._pieces(size(r.shape), cost, partial(jobs.truncation, target, t, f))
+            case TruncationRequest(divisor=d, digits=t):
+                return self._pieces(size(r.shape), cost, partial(jobs.truncation, target, t, d))
             case ComparisonRequest(bits=t, words=False, drop=f):
-                return self._pieces(size(r.shape), cost, partial(jobs.comparison, target, t, f, pairs))
+                return self._pieces(size(r.shape), cost, partial(jobs.comparison, target, t, 1 << f, pairs))
             case EdaBitsRequest(bits=t, words=False):
                 return self._pieces(size(r.shape), cost, partial(jobs.edabits, target, link, t, pairs))
         raise Mismatch(f"request {r.number} ({type(r).__name__}) is nothing that is made by lattices")
@@ -243,8 +243,9 @@ def price(r: Request, parties: int) -> int:
     match r:
         case BitsRequest():
             return 2
-        case TruncationRequest(digits=t):
-            return parties * _proved(LENGTH - t) + 5 * t // 2
+        case TruncationRequest(divisor=d, digits=t):
+            uneven = 3 if d & (d - 1) else 0  # a bit more of each part (`jobs.parts`)
+            return parties * (_proved(LENGTH - t) + uneven) + 5 * t // 2
         case ComparisonRequest(bits=t):
             return parties * _proved(LENGTH - t) + 3 * t
         case EdaBitsRequest():

@@ -159,7 +159,7 @@ def _powers(a: Arithmetic, x: Number) -> tuple[Number, ...]:
 
 def _product(a: Arithmetic, x: Number, y: Number, scale: int) -> Number:
     product = a.engine.record(Bilinear(Elementwise()), (x.wire, y.wire), x.shape, "power")
-    return Number(a.engine.record(Truncate(x.scale + y.scale - scale), (product,), x.shape, "power"), scale, 0)
+    return Number(a.engine.record(Truncate(1 << (x.scale + y.scale - scale)), (product,), x.shape, "power"), scale, 0)
 
 
 def exp(a: Arithmetic, x: Number) -> Number:
