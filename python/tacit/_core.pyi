@@ -232,6 +232,9 @@ def truncation_local(
 ) -> Words:
     """k (c // d - constant) + [c < (p-1)/2] ((c + p) // d - c // d) top - high, in one pass; k = 1, 0, or a share of alpha."""
 
+def divide(a: Words, divisor: int) -> Words:
+    """a // divisor for numbers below 2^62, in a time that does not depend on them; divisor at most 2^60."""
+
 def wipe(a: Words) -> None:
     """Overwrite the array with zeros, in a way that no optimiser removes."""
 

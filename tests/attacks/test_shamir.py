@@ -63,7 +63,9 @@ def test_every_kind_of_message(alteration, parties):
     Of five parties it is the one that adds.
     """
     attacker = parties - 1
-    timeout = 0.3 if alteration.__name__ == "dropped" else 10.0  # who is busy for longer is lost, and its frame is not read
+    timeout = (
+        0.3 if alteration.__name__ == "dropped" else 10.0
+    )  # who is busy for longer is lost, and its frame is not read
     frames = script(parties, attacker, **SHAMIR)
     rounds = {}
     for number, peer in sorted(frames):

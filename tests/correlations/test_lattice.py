@@ -329,3 +329,18 @@ def test_the_cheaper_operand_is_encrypted(two):
 
     for costs, spent in two.run(2, work):
         assert costs == spent
+
+
+@pytest.mark.parametrize("bound", [1, 2, 3, 4, 1000, (1 << 40) + 1, (1 << 58) - (1 << 18), 10_737_418_240_000])
+def test_parts_of_a_range(bound):
+    """What is proved of each part bounds their sum."""
+    rng = np.random.default_rng(0)
+    values = np.array([0, bound - 1, bound // 2, *rng.integers(0, bound, 300).tolist()], np.uint64)
+    parts = jobs.parts(values, bound)
+    assert all((part < np.uint64(1 << width)).all() for _, width, part in parts)
+    total = np.zeros_like(values)
+    for weight, _, part in parts:
+        total += part * np.uint64(weight)
+    np.testing.assert_array_equal(total, values)
+    most = sum(weight * ((1 << width) - 1) for weight, width, _ in parts)
+    assert bound - 1 <= most <= bound - 1 + (bound >> 19)

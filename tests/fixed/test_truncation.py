@@ -40,7 +40,9 @@ def test_error_and_mean(d, n):
         largest = max(largest, abs(error))
         total += error if i % 8 else 0
     # One dealer knows all of r: below one unit. Else (n + 1) / 2, and what rounding the digits' weights adds.
-    rounded = sum(abs(w / d - h) for w, h in zip(of_length(rounding.digits).weights(), rounding.weights, strict=True)) / 2
+    rounded = (
+        sum(abs(w / d - h) for w, h in zip(of_length(rounding.digits).weights(), rounding.weights, strict=True)) / 2
+    )
     assert rounded <= rounding.digits / 4
     assert largest < d * (1 if n == 1 else (n + 1) / 2 + rounded + 1e-6)
     assert abs(total / count) < 0.5 + d * (0.03 + 0.02 * n)  # the offset is whole

@@ -241,6 +241,13 @@ def test_truncation_local(backend: str, d: int, k: int) -> None:
     assert same(_core.truncation_local(c, top, high, k, d, constant, backend=backend), expected)
 
 
+@pytest.mark.parametrize("d", [1, 2, 3, 1 << 40, 10_737_418_240_000, (1 << 60) - 1, 1 << 60])
+def test_divide(d: int) -> None:
+    a = words(5, 7)
+    a[0, :3] = 0, (1 << 62) - 1, d
+    np.testing.assert_array_equal(_core.divide(a, d), a // np.uint64(d))
+
+
 def test_generator_repeats_itself() -> None:
     n = 9000
 
@@ -447,6 +454,8 @@ REFUSALS: list[tuple[type[Exception], Callable[[], object]]] = [
     (ValueError, lambda: _core.sum(GOOD, 2, 3, 5)),
     (ValueError, lambda: _core.sum(GOOD, 1 << 60, 1 << 60, 1 << 60)),
     (ValueError, lambda: _core.truncation_local(GOOD, GOOD, GOOD, 1, 0, 0)),
+    (ValueError, lambda: _core.divide(GOOD, 0)),
+    (ValueError, lambda: _core.divide(GOOD, (1 << 60) + 1)),
     (ValueError, lambda: _core.Prg(b"short")),
     (ValueError, lambda: _core.Prg(b"k" * 16).below(3, 0)),
     (ValueError, lambda: _core.Prg(b"k" * 16).below(3, P + 1)),

@@ -20,6 +20,7 @@ def test_the_extremes(summands, magnitude):
         largest = (1 << magnitude) - 1 if magnitude < 58 else min(rounding.offset, (1 << 58) - 1)
         unit = (P - 1) >> rounding.digits
         rho = max(unit - 1, sum(Digits(unit, divisor).weights))  # a cheater's may be more than an honest one's
+        rho += rho >> 19  # and as much as `lattice.jobs.parts` leaves open
         rest = sum(of_length(rounding.digits).weights()[:-1]) + summands * rho
         assert rounding.base % divisor == 0
         low, high = rounding.offset - largest, rounding.offset + largest + rest

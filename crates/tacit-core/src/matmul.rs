@@ -81,6 +81,7 @@ pub fn matmul(be: Backend, out: &mut [u64], a: Matrix, b: Matrix) -> Result<(), 
     let waste = n.next_multiple_of(kernels.width) * 4 > n * 5;
     match kernels.packed {
         Some(packed) if worth_packing(m, k, n, &packed) => by_packing(packed, out, a, b),
+        _ if n == 1 && kernels.width <= 8 => by_dots(kernels, out, a, b), // a panel would be zeros but for a column
         _ if (waste || b.transposed && m <= 8) && k >= 128 && kernels.width > 8 => by_dots(kernels, out, a, b),
         _ => by_panels(kernels, out, a, b),
     }

@@ -384,6 +384,16 @@ fn truncation_local<'py>(
 }
 
 #[pyfunction]
+fn divide<'py>(py: Python<'py>, a: Words<'py>, divisor: u64) -> Out<'py> {
+    let (divisor, values) = (Divisor::new(divisor).map_err(value)?, a.slice());
+    fill(py, a.shape(), |out| {
+        out.copy_from_slice(values);
+        divisor.divide(out);
+        Ok::<_, BadShape>(())
+    })
+}
+
+#[pyfunction]
 fn wipe(a: &Bound<'_, PyAny>) -> PyResult<()> {
     let array = cast::<u64>(a)?;
     let mut guard = array.try_readwrite().map_err(|e| value(format!("the array cannot be written to: {e}")))?;
@@ -548,6 +558,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(to_signed, m)?)?;
     m.add_function(wrap_pyfunction!(from_signed, m)?)?;
     m.add_function(wrap_pyfunction!(truncation_local, m)?)?;
+    m.add_function(wrap_pyfunction!(divide, m)?)?;
     m.add_function(wrap_pyfunction!(wipe, m)?)?;
     Ok(())
 }

@@ -260,7 +260,7 @@ class Dealer:
             case TruncationRequest(divisor=d):
                 top, rho = prg.bits(n), prg.below(n, truncation.M)
                 r = rho + top * np.uint64(truncation.M)
-                return r, top, r // np.uint64(d)
+                return r, top, _core.divide(r, d)
             case DaBitsRequest():
                 return (prg.bits(n),) * 2
             case EdaBitsRequest(bits=t):

@@ -479,10 +479,7 @@ class Engine:
 
 def _pending(wires: Sequence[Wire]) -> list[Wire]:
     """What is computed for `wires`, in order."""
-    order = _ordered(wires)
-    if divisions.merge(order, wires):
-        order = _ordered(wires)
-    return _truncations_first(order)
+    return _truncations_first(divisions.merged(_ordered(wires), wires))
 
 
 def _ordered(wires: Sequence[Wire]) -> list[Wire]:

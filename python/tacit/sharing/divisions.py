@@ -17,23 +17,28 @@ FINE = 1 << 17
 """From here on a divisor is off by 2^-18 of itself at most. Public factors have 16 significant bits."""
 
 
-def merge(order: Sequence[Wire], forced: Sequence[Wire]) -> bool:
-    """Rewrite what ends such a chain among the pending wires `order`, inputs first. Whether there was any."""
-    uses = Counter(id(x) for w in order for x in w.inputs)
-    uses.update(id(w) for w in forced)
+def merged(order: Sequence[Wire], forced: Sequence[Wire]) -> list[Wire]:
+    """The pending wires `order`, inputs first, with what ends such a chain rewritten, and without what it does not need then."""
+    uses = Counter([id(x) for w in order for x in w.inputs] + [id(w) for w in forced])
     compared = {id(w.inputs[0]) for w in order if isinstance(w.operation, AtLeast)}
     left_out: set[int] = set()
-    for y in reversed(order):  # the longest chains first
-        if isinstance(y.operation, Truncate) and id(y) not in left_out:
-            left_out |= _merge(y, y.operation, uses, compared)
-    return bool(left_out)
+    backwards: list[Wire] = []
+    for y in reversed(order):  # the last of a chain first
+        if id(y) not in left_out:
+            backwards.append(y)
+            if isinstance(y.operation, Truncate) and (chain := _chain(y, y.operation, uses, compared)) is not None:
+                made, sign, inside = chain
+                y.becomes(Linear(Combine((sign,))), (made,))
+                backwards.append(made)
+                left_out |= inside
+    return backwards[::-1]
 
 
-def _merge(y: Wire, last: Truncate, uses: Counter[int], compared: set[int]) -> set[int]:
-    """Rewrite `y` if it ends a chain. What it needs no longer."""
+def _chain(y: Wire, last: Truncate, uses: Counter[int], compared: set[int]) -> tuple[Wire, int, set[int]] | None:
+    """z / d, sign, and what lies between (by id), for the longest chain that `y` ends."""
     factor, divisor = 1, last.divisor
     passed: list[int] = []
-    left_out: list[int] = []
+    found = None
     (x,) = y.inputs
     while x.pending and uses[id(x)] == 1:
         passed.append(id(x))
@@ -44,12 +49,13 @@ def _merge(y: Wire, last: Truncate, uses: Counter[int], compared: set[int]) -> s
                 divisor *= d
                 whole = (divisor + abs(factor) // 2) // abs(factor)
                 if whole >= FINE and divides(whole):
-                    sign, left_out = 1 if factor > 0 else -1, passed[:]
-                    made = Wire(Truncate(whole, magnitude), x.inputs, y.shape, y.label)
+                    found = Truncate(whole, magnitude), x.inputs, 1 if factor > 0 else -1, set(passed)
             case _:
                 break
         (x,) = x.inputs
-    if left_out:
-        made.bound = y.bound
-        y.becomes(Linear(Combine((sign,))), (made,))
-    return set(left_out)
+    if found is None:
+        return None
+    operation, inputs, sign, inside = found
+    made = Wire(operation, inputs, y.shape, y.label)
+    made.bound = y.bound
+    return made, sign, inside

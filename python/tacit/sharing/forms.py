@@ -182,6 +182,8 @@ def _flat(x: Field) -> Field:
 
 
 def _joined(parts: list[Field]) -> Field:
+    if len(parts) == 1:
+        return parts[0]
     return np.concatenate(parts) if parts else np.zeros(0, np.uint64)
 
 

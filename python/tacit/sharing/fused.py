@@ -1,6 +1,6 @@
 """Products that are truncated at once, themselves or in a sum, are opened for both together (`Shamir.bilinear`):
 
-    y = (k f(x, y) + rest) / 2^f
+    y = (k f(x, y) + rest) / d
 Such a product is lowered when its sum is, so that all that the opening waits for is there.
 """
 

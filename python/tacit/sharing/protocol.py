@@ -115,7 +115,7 @@ class Protocol(ABC):
 
     @abstractmethod
     def truncate(self, operation: Truncate, wire: Wire, plan: Plan) -> Task:
-        """floor(x / 2^f) or one more, with the probability that makes the mean x / 2^f, for |x| < 2^58 - 2^22.
+        """floor(x / d) or one more, with the probability that makes the mean x / d, for |x| < 2^58 - 2^22.
 
         Where nobody may know a mask's low part the error is larger (`sharing.truncation`), the mean the same.
         """

@@ -82,8 +82,10 @@ class Randomness(ABC):
 
     @abstractmethod
     def integers(self, asked: Sequence[Bounded], verifier: Verifier) -> Generator[Exchange, Any, list[Sums]]:
-        """[sum of K integers of [0, below)], and [sum of each of them / divisor] if that is not 1. One of them at least is uniform to
-        any t parties. What was dealt for it is verified."""
+        """[sum of K integers of [0, below)], and [sum of their quotients by the divisor] if that is not 1.
+
+        One of them at least is uniform to any t parties. What was dealt for it is verified.
+        """
 
     @abstractmethod
     def burn(self) -> None:
@@ -244,7 +246,7 @@ class Digits:
 
     def bits(self, values: Field) -> Field:
         """Along the first axis; `values` are below `below`."""
-        quotients = values // np.uint64(self.divisor)  # by multiplication: takes as long for any value
+        quotients = _core.divide(values, self.divisor)
         parts = zip((values - quotients * np.uint64(self.divisor), quotients), self._bounds, strict=True)
         return np.concatenate([_bits(part, bound) for part, bound in parts])
 

@@ -14,9 +14,9 @@ That is the case of a dealer, who knows rho. n parties add a rho_i each, known t
 One honest rho_i makes r uniform on [0, p - 1) but for a shift. The top bit's weight is (p - 1) / 2 as before, the rest of r below
 3 (p - 1) / 4; B is 2^58, and x + B less the centre in [0, 3 2^57), for |x| < 2^57 and a centre below 2^57: so it wraps as before.
 For |x| < 2^58, or a larger centre, there is one bit more: the rest of r is below (p - 1) / 2 + 2^58, and B is 3 2^57 as above.
-Either way 2^57 is spare: a cheater's rho_i may reach the multiple of d next to M_t, and n d < 2^57 (`requests.divides`).
-The low parts' carries are lost: the error is at most (n + 1) / 2 units, t / 4 more where d does not nearly divide the 2^j M_t, and
-as much more as cheaters may add by their rho_i / d, one unit each.
+Either way 2^57 is spare: a cheater's rho_i may reach the next multiple of d and 2^-19 more, and n d < 2^57 (`requests.divides`).
+The low parts' carries are lost: the error is at most (n + 1) / 2 units, t / 4 more where d does not nearly divide the 2^j M_t,
+and as much more as cheaters may add by their rho_i / d, one unit each.
 """
 
 from collections.abc import Callable
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 M = (P - 1) // 2
 OFFSET = 1 << CAPACITY
 WIDE = 3 << (CAPACITY - 1)
+
 
 def wrap(c: Field, divisor: int) -> Field:
     """What a wrap has taken from y: (c + p) / d - c / d if c < M, where there may have been one, else 0."""

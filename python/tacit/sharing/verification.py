@@ -26,9 +26,12 @@ from tacit.sharing.polynomials import Interpolation, combined
 if TYPE_CHECKING:
     from tacit.sharing.threshold import Shares
 
-LONG = 1 << 13
-"""Elements up to which a vector is shortened by many at once: fewer rounds, more arithmetic for each element."""
 FEW, MANY = 4, 64
+"""Pieces that a vector is cut in: more of them make fewer rounds, and more arithmetic for each element."""
+WORK = 1 << 21
+"""As many pieces as make so many products, about."""
+LONG = 1 << 13
+"""Elements up to which vectors are put together."""
 
 FAILED = (
     "the check of {} failed: some party altered its part of one. Nothing was revealed after it; the session's keys are "
@@ -171,7 +174,8 @@ class Through:
 
 
 def pieces(length: int) -> int:
-    return FEW if length > LONG else MANY
+    """A power of two: few kinds of polynomials."""
+    return max(FEW, min(MANY, 1 << (WORK // length).bit_length() >> 1))
 
 
 def rounds(length: int) -> int:

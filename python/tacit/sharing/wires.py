@@ -63,9 +63,10 @@ class Wire:
 
     def _depth(self) -> int:
         """Linear maps that openings are followed through."""
-        depth = 1 + max((i.depth for i in self.inputs if i.plain is None), default=0)
-        linear = self.operation is not None and self.operation.linear()[0] is not None
-        return depth if depth <= MAX_DEPTH and linear else 0
+        if self.operation is None or self.operation.linear()[0] is None:
+            return 0
+        depth = 1 + max([i.depth for i in self.inputs if i.plain is None], default=0)
+        return depth if depth <= MAX_DEPTH else 0
 
     def becomes(self, operation: "Operation", inputs: "tuple[Wire, ...]") -> None:
         """Another way to the same value, while it is pending."""

@@ -2,8 +2,8 @@
 sent the next one, the former has run and was checked.
 
     bit:        a uniform, s = a^2 public;  b = (a / sqrt(s) + 1) / 2            (s = 0 is refused: a chance of 1/p)
-    r:          sum_j b_j 2^j M + sum_i rho_i, rho_i of party i: its quotient and remainder by the divisor, each proved to be below
-                its bound (`parts`), so that rho_i is below the next multiple of the divisor, or 2^-19 more
+    r:          sum_j b_j 2^j M + sum_i rho_i, rho_i of party i: its quotient and remainder by the divisor, each proved to be
+                below its bound (`parts`), so that rho_i is below the next multiple of the divisor, or 2^-19 more
     edabits:    r = sum of 61 bits, none of the values from p to 2^61: u (r >> 21 - (2^40 - 1)) is opened and not 0
     products:   the encrypted operand must be uniform and unopened; if neither is, x = A + (x - A) for a fresh A, and x - A is
                 opened once A y is checked
@@ -128,7 +128,7 @@ class Rounded:
         self._parts: list[tuple[int, Shared]] = []
         for owner in range(link.parties):
             rho = link.random.below(count, unit) if owner == link.me else np.zeros(count, np.uint64)
-            high = rho // np.uint64(divisor)  # by multiplication: takes as long for any value
+            high = _core.divide(rho, divisor)
             low = rho - high * np.uint64(divisor)
             split = [
                 *(parts(low, min(unit, divisor)) if divisor > 1 else ()),

@@ -1,0 +1,174 @@
+"""Truncations with public factors between them are one division (`sharing.divisions`); what else uses their parts stays."""
+
+import numpy as np
+import pytest
+
+import tacit
+from tacit import field
+from tacit.sharing.maps import Combine
+from tacit.sharing.operations import AtLeast
+from tacit.testing.protocol import linear, secret, truncated
+
+X = np.random.default_rng(0).integers(-1 << 57, 1 << 57, 300)
+M = 53687
+"""0.8 2^16, about."""
+
+
+def times(e, x, m):
+    return linear(e, Combine((m,)), x)
+
+
+def chain(e, x, m=M, first=15, last=30):
+    """(m (x / 2^first)) / 2^last: the value that is divided first, what lies between, and the result."""
+    inner = truncated(e, x, first)
+    between = times(e, inner, m)
+    return inner, between, truncated(e, between, last)
+
+
+def whole(e, x):
+    return [(chain(e, x)[2], X * (M / 2**45))]
+
+
+def negative(e, x):
+    return [(chain(e, x, -M)[2], X * (-M / 2**45))]
+
+
+def no_factor(e, x):
+    return [(truncated(e, truncated(e, x, 20), 9), X / 2**29)]
+
+
+def three(e, x):
+    first = chain(e, x, 3, 10, 4)[2]
+    return [(truncated(e, times(e, times(e, first, -5), -7), 12), X * (105 / 2**26))]
+
+
+def several_results(e, x):
+    """One value, two chains."""
+    return [(chain(e, x)[2], X * (M / 2**45)), (truncated(e, times(e, truncated(e, x, 10), 5), 20), X * (5 / 2**30))]
+
+
+def forced_between(e, x):
+    _, between, last = chain(e, x)
+    return [(last, X * (M / 2**45)), (between, X * (M / 2**15))]
+
+
+def used_between(e, x):
+    inner, _, last = chain(e, x)
+    return [(last, X * (M / 2**45)), (times(e, inner, 2), X / 2**14)]
+
+
+def used_between_and_whole_below(e, x):
+    """The upper truncations are one, the lower is not."""
+    inner, _, last = chain(e, x, 3, 9, 12)
+    return [(truncated(e, times(e, last, 5), 12), X * (15 / 2**33)), (times(e, inner, 2), X / 2**8)]
+
+
+def coarse(e, x):
+    """A divisor near 6 would not be 2^5 / 5."""
+    return [(chain(e, x, 5, 3, 2)[2], X * (5 / 2**5))]
+
+
+def too_large(e, x):
+    return [(chain(e, x, 3, 30, 22)[2], X * (3 / 2**52))]
+
+
+def zero(e, x):
+    return [(chain(e, x, 0)[2], X * 0)]
+
+
+GRAPHS = {
+    whole: 1,
+    negative: 1,
+    no_factor: 1,
+    three: 1,
+    several_results: 2,
+    forced_between: 2,
+    used_between: 2,
+    used_between_and_whole_below: 2,
+    coarse: 2,
+    too_large: 2,
+    zero: 2,
+}
+"""How many truncations are left."""
+
+
+@pytest.mark.parametrize("protocol", ["spdz", "shamir", "shamir-corrected"])
+@pytest.mark.parametrize("graph", GRAPHS, ids=lambda graph: graph.__name__)
+def test_values(graph, protocol):
+    """As plain arithmetic has them, but for roundings."""
+    parties = {"spdz": 2, "shamir": 3, "shamir-corrected": 4}[protocol]
+
+    def work(session):
+        e = session.engine
+        values = graph(e, secret(e, field.from_signed(X)))
+        e.force(*(wire for wire, _ in values))
+        kinds = [r.kind for r in e.protocol.ledger]
+        opened = e.reveal([wire for wire, _ in values])
+        return [(field.to_signed(v), right) for v, (_, right) in zip(opened, values, strict=True)], kinds
+
+    options = {"protocol": protocol} if protocol != "spdz" else {"dealer": True}
+    for values, kinds in tacit.run(work, parties, tensors=False, **options):
+        assert kinds.count("truncation") == GRAPHS[graph]
+        for value, right in values:
+            # Units of roundings, that of a factor or divisor, and what a factor made of a rounding before it.
+            off = 10 + np.abs(right) * 2.0**-17 + 10 * (M if graph is forced_between else 4)
+            assert (np.abs(value - right) <= off).all()
+
+
+def test_rounds():
+    """One opening for two, fused with the product before it or not."""
+
+    def work(session):
+        e = session.engine
+        x = secret(e, field.from_signed(X))
+        e.force(x)
+        return e.prepare(chain(e, x)[2]).plan.rounds
+
+    assert tacit.run(work, 3, protocol="shamir", tensors=False) == [1] * 3
+
+
+def test_a_value_that_is_compared_is_truncated_by_the_same_opening():
+    def work(session):
+        e = session.engine
+        x = secret(e, field.from_signed(X))
+        inner, _, last = chain(e, x)
+        sign = e.record(AtLeast((0,), 58, 20), (x,), (1, *x.shape), "sign")
+        e.force(last, sign)
+        assert not inner.pending
+        return e.reveal([last, sign])
+
+    for last, sign in tacit.run(work, 3, protocol="shamir", tensors=False):
+        assert np.abs(field.to_signed(last) - X * (M / 2**45)).max() < 10
+        np.testing.assert_array_equal(sign[0], X >= 0)
+
+
+def test_what_was_left_out_can_be_used_later():
+    def work(session):
+        e = session.engine
+        inner, between, last = chain(e, secret(e, field.from_signed(X)))
+        e.force(last)
+        assert inner.pending and between.pending
+        return [field.to_signed(v) for v in e.reveal([last, inner, between, times(e, last, 2)])]
+
+    for last, inner, between, twice in tacit.run(work, 3, protocol="shamir", tensors=False):
+        assert np.abs(last - X * (M / 2**45)).max() < 10
+        assert np.abs(inner - X / 2**15).max() < 4
+        np.testing.assert_array_equal(between, inner * M)
+        np.testing.assert_array_equal(twice, 2 * last)
+
+
+def test_a_step_of_gradient_descent_truncates_once():
+    """Here the product is divided by its width and the rate's factor at once, and lands at the scale of the weights."""
+
+    def work(session):
+        x, y = session.secret(np.ones((20, 3)), owner=0), session.secret(np.ones((20, 1)), owner=1)
+        w = session.secret(np.zeros((3, 1)), owner=0)
+        a = session.arithmetic
+        gradient = x.T @ (x @ w - y)
+        updated = a.like(a.add(w.number, a.times(gradient.number, -0.1 / 20)), w.number.scale)
+        session.engine.force(updated.wire)
+        return [r.kind for r in session.engine.protocol.ledger].count("truncation"), a.reveal([updated])[0]
+
+    for truncations, value in tacit.run(work, 3, protocol="shamir", format=tacit.Format(15, 11), tensors=False):
+        assert truncations == 1
+        np.testing.assert_allclose(value, 0.1, atol=1e-3)
