@@ -112,6 +112,9 @@ def threads() -> int:
 def add(a: Words, b: Words, backend: str | None = None) -> Words:
     """a + b, of equal shapes."""
 
+def accumulate(a: Words, b: Words, backend: str | None = None) -> None:
+    """a += b in place, of one size; a is contiguous."""
+
 def sub(a: Words, b: Words, backend: str | None = None) -> Words:
     """a - b, of equal shapes."""
 

@@ -98,7 +98,7 @@ def added(value, by=1 << 35):
 def wrong_product(self, original, form, x, y):
     """Deals something else than its part of the product, and is honest in all else."""
     z = yield from self.shares.reduce(added(form(x[0], y[0])))
-    self._verifier.multiplied(form, x[0], y[0], z)
+    self._verifier.equals(form, x[0], y[0], z)
     return (z,)
 
 

@@ -55,6 +55,9 @@ def test_elementwise(backend: str, shape: tuple[int, ...]) -> None:
     d, y, x, e, c = (words(*shape, seed=s) for s in range(5))
     D, Y, X, E, C = map(exact, (d, y, x, e, c))
     assert same(_core.add(d, y, backend=backend), D + Y)
+    summed = d.copy()
+    _core.accumulate(summed, y, backend=backend)
+    assert same(summed, D + Y)
     assert same(_core.sub(d, y, backend=backend), D - Y)
     assert same(_core.mul(d, y, backend=backend), D * Y)
     assert same(_core.neg(d, backend=backend), -D)
@@ -432,6 +435,10 @@ REFUSALS: list[tuple[type[Exception], Callable[[], object]]] = [
     (TypeError, lambda: _core.encode(GOOD, 3, 3)),
     (TypeError, lambda: _core.from_signed(GOOD)),
     (ValueError, lambda: _core.add(GOOD, COLUMN)),
+    (ValueError, lambda: _core.accumulate(GOOD, words(7))),
+    (ValueError, lambda: _core.accumulate(np.frombuffer(bytes(8), np.uint64), words(1))),
+    (ValueError, lambda: _core.accumulate(words(4, 4).T, words(16))),
+    (TypeError, lambda: _core.accumulate(GOOD.astype(float), GOOD)),
     (ValueError, lambda: _core.add(GOOD, words(24))),
     (ValueError, lambda: _core.neg(words(10)[::2])),
     (ValueError, lambda: _core.wipe(words(10)[::2])),

@@ -56,6 +56,18 @@ pub fn add(be: Backend, out: &mut [u64], a: &[u64], b: &[u64]) -> Result<(), Bad
     })
 }
 
+/// out_i += a_i.
+pub fn accumulate(be: Backend, out: &mut [u64], a: &[u64]) -> Result<(), BadShape> {
+    same_length("the operand", out.len(), a.len())?;
+    for_rows(out, 1, MIN, |at, out| {
+        let a = &a[at..at + out.len()];
+        variants!(be, (out: &mut [u64] = out, a: &[u64] = a) {
+            out.iter_mut().zip(a).for_each(|(o, &a)| *o = field::add(*o, a));
+        })
+    });
+    Ok(())
+}
+
 /// out_i = a_i - b_i.
 pub fn sub(be: Backend, out: &mut [u64], a: &[u64], b: &[u64]) -> Result<(), BadShape> {
     binary(out, a, b, |out, a, b| {

@@ -61,6 +61,15 @@ fn add<'py>(py: Python<'py>, a: Words<'py>, b: Words<'py>, backend: Option<&str>
 
 #[pyfunction]
 #[pyo3(signature = (a, b, backend=None))]
+fn accumulate(py: Python<'_>, a: &Bound<'_, PyAny>, b: Words<'_>, backend: Option<&str>) -> PyResult<()> {
+    let (be, array, values) = (choose(backend)?, cast::<u64>(a)?, b.slice());
+    let mut guard = array.try_readwrite().map_err(|e| value(format!("the array cannot be written to: {e}")))?;
+    let out = guard.as_slice_mut().map_err(value)?;
+    py.detach(|| vector::accumulate(be, out, values)).map_err(value)
+}
+
+#[pyfunction]
+#[pyo3(signature = (a, b, backend=None))]
 fn sub<'py>(py: Python<'py>, a: Words<'py>, b: Words<'py>, backend: Option<&str>) -> Out<'py> {
     let (be, (x, y)) = (choose(backend)?, (a.slice(), b.slice()));
     b.expect("b", a.shape())?;
@@ -531,6 +540,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(backend, m)?)?;
     m.add_function(wrap_pyfunction!(threads, m)?)?;
     m.add_function(wrap_pyfunction!(add, m)?)?;
+    m.add_function(wrap_pyfunction!(accumulate, m)?)?;
     m.add_function(wrap_pyfunction!(sub, m)?)?;
     m.add_function(wrap_pyfunction!(neg, m)?)?;
     m.add_function(wrap_pyfunction!(mul, m)?)?;

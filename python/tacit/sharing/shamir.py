@@ -178,7 +178,7 @@ class Shamir(OpeningProtocol):
     def multiply(self, form: Form, x: Share, y: Share) -> Rounds:
         """[f(x, y)]. One round."""
         z = yield from self.shares.reduce(form(x[0], y[0]))
-        self._verifier.multiplied(form, x[0], y[0], z)
+        self._verifier.equals(form, x[0], y[0], z)
         return (z,)
 
     def product_cost(self, outputs: int) -> tuple[int, int]:

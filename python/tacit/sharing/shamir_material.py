@@ -128,7 +128,7 @@ class ShamirSource(Source):
             h = len(signs) // 2
             x, y = np.concatenate(signs[:h]), np.concatenate(signs[h : 2 * h])
             z = yield from shares.reduce(field.mul(x, y))
-            self._verifier.multiplied(ELEMENTWISE, x, y, z)
+            self._verifier.equals(ELEMENTWISE, x, y, z)
             signs = [*np.split(z, h), *signs[2 * h :]]
         self._verifier.equals(ELEMENTWISE, signs[0], signs[0], np.ones(count, np.uint64))
         yield from self._verifier.check()
@@ -156,7 +156,7 @@ class ShamirSource(Source):
         while len(bits) > 1:
             h = len(bits) // 2
             z = yield from self._shares.reduce(field.mul(bits[:h], bits[h : 2 * h]))
-            self._verifier.multiplied(ELEMENTWISE, bits[:h], bits[h : 2 * h], z)
+            self._verifier.equals(ELEMENTWISE, bits[:h], bits[h : 2 * h], z)
             bits = np.concatenate([z, bits[2 * h :]])
         yield from self._verifier.check()
         return (yield from self._shares.open(bits[0]))
@@ -225,7 +225,7 @@ class ShamirSource(Source):
         for r, (form, x, y) in zip(requests, operands, strict=True):
             z = reduced[start : start + size(r.shape)].reshape(r.shape)
             start += z.size
-            self._verifier.multiplied(form, x, y, z)
+            self._verifier.equals(form, x, y, z)
             found[r] = ((z,),)
         yield from self._verifier.check()
         return found

@@ -235,7 +235,7 @@ class Shares:
         out = {j: [sums.pop(0)] for j in dealing.receivers}
         came = yield Exchange(out, {i: 8 * count for _, i in dealing.sent})
         for k, i in dealing.sent:
-            sums[k] = _core.add(sums[k], received(came[i], (count,), i))
+            _core.accumulate(sums[k], received(came[i], (count,), i))
         return sums
 
     def _dealing(self, groups: tuple[tuple[int, ...], ...], factor: int, deals: bool) -> Dealing:

@@ -8,7 +8,7 @@ The last time F and G also pass through a random number each at 0, so that F(s),
 
 First the *consistency* of all that was dealt: a random combination, under a random mask, is opened, and honest shares lie on a
 polynomial of degree t. Only then what a cheater did is an addition of something it knew, and the test shows no more than that.
-Errors (Schwartz and Zippel): weights 3 / p, each shortening (2 k) / (p - 2 k); with those of its openings below 2^-51 in all.
+(Of what products dealt, w = <r, z> is the combination.) Errors (Schwartz and Zippel): weights 3 / p for either test, each shortening (2 k) / (p - 2 k); with those of its openings below 2^-51 in all.
 """
 
 from collections.abc import Generator, Sequence
@@ -64,15 +64,10 @@ class Verifier:
         self._zeros.append(field.contiguous(share).reshape(-1))
         self.pending += share.size
 
-    def multiplied(self, form: Form, x: Field, y: Field, z: Field) -> None:
-        """z was made by `Shares.reduce`, to be f(x, y)."""
-        self.equals(form, x, y, z)
-        self.dealt(z)
-
     def equals(self, form: Form, x: Field, y: Field, z: Field) -> None:
-        """z has to be f(x, y), and is consistent."""
+        """z has to be f(x, y), and consistent, as what `Shares.reduce` deals."""
         self._products.append((form, x, y, z))
-        self.pending += x.size + y.size
+        self.pending += x.size + y.size + z.size
 
     def mark(self) -> Mark:
         """What is pending now, for `back`. The lists only grow, and a check that ends begins new ones."""
@@ -94,24 +89,27 @@ class Verifier:
         coin = yield from self.shares.coin()
         prg = _core.Prg(coin, 0)
         (dealt,) = yield from self.shares.random((1,))
-        dealt = (int(dealt) + sum(prg.combine([share])[0] for share in self._dealt)) % P
+        pairs, w = self._tested(_core.Prg(coin, 1))
+        dealt = (int(dealt) + w + sum(prg.combine([share])[0] for share in self._dealt)) % P
         zeros = sum(prg.combine([share])[0] for share in self._zeros) % P
         # Opening them finds by itself what does not lie on polynomials of degree t.
         opened = yield from self.shares.open(np.array([dealt, zeros], np.uint64))
         if opened[1]:
             raise CheatingDetected(FAILED.format("opened values"))
         if self._products:
-            yield from self._multiplication(_core.Prg(coin, 1))
+            yield from self._multiplication(pairs, w)
         self.forget()
 
-    def _multiplication(self, prg: _core.Prg) -> Rounds:
+    def _tested(self, prg: _core.Prg) -> tuple[list[Pair], int]:
+        """All u and v, and w."""
         pairs, w = [], 0
         for form, x, y, z in self._products:
             u, v, part = form.tested(x, y, z, prg)
             pairs.append((u, v))
             w += part
-        w %= P
-        pairs = _gathered(pairs)
+        return _gathered(pairs), w % P
+
+    def _multiplication(self, pairs: Sequence[Pair], w: int) -> Rounds:
         while (length := sum(len(u) for u, _ in pairs)) > MANY:
             pairs, w = yield from self._shorter(pairs, w, pieces(length))
         if length:
