@@ -93,15 +93,20 @@ class MatMul(Form):
         return out
 
     def tested(self, x: Field, y: Field, z: Field, prg: _core.Prg) -> tuple[Field, Field, int]:
-        """r = a b^T (and a number for each of a batch): u = X^T a, v = Y b."""
+        """r = a b^T (and a number for each of a batch): u = X^T a, v = Y b. A single column needs no weight: b = 1."""
         m, n = z.shape[-2:]
-        a, b = prg.field(m).reshape(1, m), prg.field(n).reshape(1, n)
+        a, b = prg.field(m), prg.field(n).reshape(1, n) if n > 1 else None
         us, vs, w = [], [], 0
         for i in np.ndindex(z.shape[:-2]):
             k = int(prg.field(1)[0]) if z.ndim > 2 else 1
-            us.append(field.scale(_core.matmul(a, field.contiguous(x[i]), False, self.transpose_x), k).reshape(-1))
-            vs.append(_core.matmul(b, field.contiguous(y[i]), False, not self.transpose_y).reshape(-1))
-            w += k * _core.dot(_core.matmul(a, field.contiguous(z[i])), b)
+            u = _core.matmul(a.reshape(1, m), field.contiguous(x[i]), False, self.transpose_x)
+            us.append(field.scale(u, k).reshape(-1))
+            if b is None:
+                vs.append(_flat(y[i]))
+                w += k * _core.dot(a, _flat(z[i]))
+            else:
+                vs.append(_core.matmul(b, field.contiguous(y[i]), False, not self.transpose_y).reshape(-1))
+                w += k * _core.dot(_core.matmul(a.reshape(1, m), field.contiguous(z[i])), b)
         return _joined(us), _joined(vs), w % P
 
 

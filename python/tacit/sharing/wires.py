@@ -65,8 +65,11 @@ class Wire:
         """Linear maps that openings are followed through."""
         if self.operation is None or self.operation.linear()[0] is None:
             return 0
-        depth = 1 + max([i.depth for i in self.inputs if i.plain is None], default=0)
-        return depth if depth <= MAX_DEPTH else 0
+        depth = 0
+        for i in self.inputs:
+            if i.plain is None and i.depth > depth:
+                depth = i.depth
+        return depth + 1 if depth < MAX_DEPTH else 0
 
     def becomes(self, operation: "Operation", inputs: "tuple[Wire, ...]") -> None:
         """Another way to the same value, while it is pending."""
