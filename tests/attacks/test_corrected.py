@@ -16,7 +16,7 @@ from tests.losses import failing
 
 CORRECTED = {"protocol": "shamir-corrected"}
 SETTINGS = [(4, (3,)), (7, (2, 6))]
-MATERIAL = ("random bits", "numbers that are not all ones", "masks of inputs", "products of masks")
+MATERIAL = ("random bits", "numbers that are not all ones", "masks of inputs", "products of masks", "check of material")
 ELSEWHERE = ("start", "announce", "agree", "through", *MATERIAL)
 """What is not opened in the online phase."""
 

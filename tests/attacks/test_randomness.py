@@ -130,9 +130,9 @@ def test_a_number_outside_the_field(monkeypatch):
     found(attacked(PARTIES, 3, nothing, **EXTRACTED), PARTIES, 3, "party 3 sent a number outside the field")
 
 
-@pytest.mark.parametrize("label", ["random bits", "random numbers"])
+@pytest.mark.parametrize("label", ["numbers that are not all ones", "check of material"])
 def test_one_number_off_in_each_round(label):
-    """Of what fills the pool, of integers and of their checks: nobody gets a result."""
+    """Of what fills the pool, and of the checks of bits and integers: nobody gets a result."""
     frames = script(PARTIES, 3, **EXTRACTED)
     numbers = sorted({number for (number, _), name in frames.items() if name == label})
     assert len(numbers) > 3

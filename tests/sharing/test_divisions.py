@@ -5,12 +5,13 @@ import pytest
 
 import tacit
 from tacit import field
-from tacit.sharing.maps import Combine
+from tacit.sharing.maps import Combine, Permute, Reshape, Slice
 from tacit.sharing.operations import AtLeast
 from tacit.testing.protocol import linear, secret, truncated
 
 X = np.random.default_rng(0).integers(-1 << 57, 1 << 57, 300)
 M = 53687
+BETWEEN = M + 2**30
 """0.8 2^16, about."""
 
 
@@ -40,6 +41,32 @@ def no_factor(e, x):
 def three(e, x):
     first = chain(e, x, 3, 10, 4)[2]
     return [(truncated(e, times(e, times(e, first, -5), -7), 12), X * (105 / 2**26))]
+
+
+def seen_between(e, x):
+    """Views of what is divided once."""
+    inner = linear(e, Reshape((30, 10)), truncated(e, x, 15))
+    rows = linear(e, Slice(0, 3, 8), times(e, inner, M))
+    y = truncated(e, linear(e, Permute((1, 0)), rows), 30)
+    return [(y, X.reshape(30, 10)[3:8].T * (M / 2**45))]
+
+
+def added(e, x):
+    """A multiple of the last divisor needs no division."""
+    inner = times(e, truncated(e, x, 15), -M)
+    y = truncated(e, x, 40)
+    return [(truncated(e, linear(e, Combine((3 << 30, 1)), y, inner), 30), X * (3 / 2**40 - M / 2**45))]
+
+
+def added_and_used_between(e, x):
+    total = linear(e, Combine((1 << 30, M)), truncated(e, x, 40), truncated(e, x, 15))
+    return [(truncated(e, total, 30), X * (1 / 2**40 + M / 2**45)), (times(e, total, 1), X * (1 / 2**10 + M / 2**15))]
+
+
+def added_in_parts(e, x):
+    """No multiple of it is left where it is."""
+    total = linear(e, Combine((1 << 29, M)), truncated(e, x, 41), truncated(e, x, 15))
+    return [(truncated(e, total, 30), X * (1 / 2**42 + M / 2**45))]
 
 
 def several_results(e, x):
@@ -81,6 +108,10 @@ GRAPHS = {
     negative: 1,
     no_factor: 1,
     three: 1,
+    seen_between: 1,
+    added: 2,
+    added_and_used_between: 3,
+    added_in_parts: 3,
     several_results: 2,
     forced_between: 2,
     used_between: 2,
@@ -111,7 +142,11 @@ def test_values(graph, protocol):
         assert kinds.count("truncation") == GRAPHS[graph]
         for value, right in values:
             # Units of roundings, that of a factor or divisor, and what a factor made of a rounding before it.
-            off = 10 + np.abs(right) * 2.0**-17 + 10 * (M if graph is forced_between else 4)
+            off = (
+                10
+                + np.abs(right) * 2.0**-17
+                + 10 * (M if graph is forced_between else BETWEEN if graph is added_and_used_between else 4)
+            )
             assert (np.abs(value - right) <= off).all()
 
 

@@ -7,8 +7,10 @@ import tacit
 from tacit import field
 from tacit.errors import ConfigurationError
 from tacit.field import P
-from tacit.sharing import verification
+from tacit.sharing import randomness, shamir_material, verification
+from tacit.sharing.forms import Elementwise
 from tacit.sharing.layouts import layout, of_length
+from tacit.sharing.masks import Mask
 from tacit.sharing.polynomials import liars, on_polynomial, point, weights
 from tacit.sharing.randomness import SETS, chosen
 from tacit.sharing.requests import (
@@ -16,6 +18,7 @@ from tacit.sharing.requests import (
     ComparisonRequest,
     InputMask,
     MaskRequest,
+    ProductRequest,
     TruncationRequest,
 )
 from tacit.sharing.shamir_material import expected_bytes
@@ -118,6 +121,25 @@ def test_material(parties, sets, spread):
         e = field.sub(e, field.scale(b, weight))
     assert int(e.max()) < spread * longer.unit
     assert not np.logical_and.reduce(leading[:4]).any()
+
+
+@pytest.mark.parametrize("sets", [SETS, 0])
+def test_one_check_for_a_list_unless_it_is_long(sets, monkeypatch):
+    """What waits for a check is bounded: then bits and integers are verified as they are made."""
+    asked = [ComparisonRequest(0, (50,), 12, False, 30), MaskRequest(1, (20,))]
+    product = ProductRequest(2, (20,), Elementwise(), Mask(asked[1]), Mask(asked[1]))
+
+    def work(session):
+        source = session.engine.source
+        before = source.checks
+        source.take(source.request([*asked, product]))
+        return source.checks - before
+
+    pool = 0 if sets else 1
+    assert shamir(work, 4, 1, sets=sets) == [pool + 1] * 4
+    for module in (shamir_material, randomness):
+        monkeypatch.setattr(module, "UNCHECKED", 0)
+    assert shamir(work, 4, 1, sets=sets) == [pool + (2 if sets else 3)] * 4
 
 
 @pytest.mark.parametrize(

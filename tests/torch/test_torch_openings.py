@@ -48,9 +48,9 @@ MLP_STEP = [
     ("backward of 1(Square) truncate", (4, 6), "truncation"),  # da, for the product with z
     ("backward of 0(Linear) truncate", (4, 6), "truncation"),  # dz = 2 z da ...
     ("backward of 0(Linear) truncate", (4, 6), "plain"),  # ... for the matrix product with x
-    # lr times the gradient, for the constant and for the place's scale
-    *[(f"{name} truncate", shape, "truncation") for name, shape in (("0.weight", (6, 4)), ("0.bias", (6,)))] * 2,
-    *[(f"{name} truncate", shape, "truncation") for name, shape in (("2.weight", (2, 6)), ("2.bias", (2,)))] * 2,
+    # lr times the gradient, at the place's scale
+    *[(f"{name} truncate", shape, "truncation") for name, shape in (("0.weight", (6, 4)), ("0.bias", (6,)))],
+    *[(f"{name} truncate", shape, "truncation") for name, shape in (("2.weight", (2, 6)), ("2.bias", (2,)))],
 ]
 
 CNN_STEP = [
@@ -59,14 +59,13 @@ CNN_STEP = [
     ("4(Linear) truncate", (4, 2, 4, 4), "plain"),
     ("0.weight add", (2, 1, 3, 3), "plain"),
     ("4.weight add", (3, 32), "plain"),
-    ("backward of MseLoss truncate", (4, 3), "truncation"),  # output - target, for the constant 2/n
-    ("backward of 4(Linear) truncate", (4, 3), "truncation"),
+    ("backward of 4(Linear) truncate", (4, 3), "truncation"),  # output - target, times 2/n
     ("backward of 4(Linear) truncate", (4, 3), "plain"),
     ("backward of 2(Polynomial) truncate", (4, 32), "truncation"),  # da
     ("backward of 0(Conv2d) truncate", (4, 2, 4, 4), "truncation"),  # dz, pooled: nothing of the unpooled size
     ("backward of 0(Conv2d) truncate", (4, 2, 4, 4), "plain"),
-    *[(f"{name} truncate", shape, "truncation") for name, shape in (("0.weight", (2, 1, 3, 3)), ("0.bias", (2,)))] * 2,
-    *[("4.weight truncate", (3, 32), "truncation")] * 2,
+    *[(f"{name} truncate", shape, "truncation") for name, shape in (("0.weight", (2, 1, 3, 3)), ("0.bias", (2,)))],
+    ("4.weight truncate", (3, 32), "truncation"),
     ("4.bias truncate", (3,), "truncation"),  # a sum of what was truncated already
 ]
 

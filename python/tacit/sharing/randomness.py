@@ -39,7 +39,9 @@ BATCH = 1 << 10
 SPENT = 4
 """Numbers of a batch that its check takes: for a coin, and a mask."""
 MOST = 1 << 22
-"""Bits verified at once at most: it bounds the memory that a check takes."""
+"""Bits made at once at most."""
+UNCHECKED = 1 << 23
+"""Elements that wait for a check (`Verifier.pending`), about at most: it bounds the memory that a check takes."""
 ELEMENTWISE = Elementwise()
 
 Bounded = tuple[int, int, int]
@@ -84,7 +86,7 @@ class Randomness(ABC):
     def integers(self, asked: Sequence[Bounded], verifier: Verifier) -> Generator[Exchange, Any, list[Sums]]:
         """[sum of K integers of [0, below)], and [sum of their quotients by the divisor] if that is not 1.
 
-        One of them at least is uniform to any t parties. What was dealt for it is verified.
+        One of them at least is uniform to any t parties. What was dealt for it is left to the verifier.
         """
 
     @abstractmethod
@@ -209,8 +211,9 @@ class Extracted(Randomness):
             for bits in each:
                 verifier.dealt(bits)
                 verifier.equals(ELEMENTWISE, bits, bits, bits)
-            self.checks += 1
-            yield from verifier.check()
+            if verifier.pending > UNCHECKED:
+                self.checks += 1
+                yield from verifier.check()
             summed.append(combined([1] * len(each), each))
         return np.concatenate(summed)
 

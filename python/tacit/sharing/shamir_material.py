@@ -6,7 +6,7 @@
     more than 21 bits:               r = R M + Q W + rho (`sharing.layouts`): the product of Q's bits is opened, and must be 0
     any mask A, and [f(A, B)]:       A a random number; for an input opened to its owner; products reduced and verified
 One of t + 1 parties is honest, so s is its sign times 1 or -1: R and rho are uniform to any t parties. A bit hides
-as long as it is a bit: what goes into masks is checked before they are given out. Bits left over are kept.
+as long as it is a bit: what goes into masks is checked before they are given out, all of a list at once. Bits left over are kept.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -22,7 +22,7 @@ from tacit.sharing.layouts import of_length
 from tacit.sharing.masks import Expression, Mask
 from tacit.sharing.plan import Exchange, Rounds
 from tacit.sharing.polynomials import combined
-from tacit.sharing.randomness import MOST, SETS, Sums, chosen
+from tacit.sharing.randomness import MOST, SETS, UNCHECKED, Sums, chosen
 from tacit.sharing.requests import (
     LEADING,
     BitsRequest,
@@ -91,9 +91,11 @@ class ShamirSource(Source):
             r: self._made(r, drawn.pop(r, None)) for r in ticket.requests if not isinstance(r, ProductRequest)
         }
         self._held.update(made)
-        known = self._drive(self._shown(owned), "masks of inputs") if owned else {}
         if products:
             made |= self._drive(self._products(products), "products of masks")
+        if self._verifier.pending:
+            self._drive(self._check(), "check of material")
+        known = self._drive(self._shown(owned), "masks of inputs") if owned else {}
         # Digits serve the graph that they are made for.
         self._held.update({r: made[r][:1] for r in made if r.count > 1})
         return [Material(made[r], known.get(r)) for r in ticket.requests]
@@ -105,6 +107,11 @@ class ShamirSource(Source):
         self._held.clear()
         self._verifier.forget()
 
+    def _check(self) -> Rounds:
+        """Verify all that was made since the last check."""
+        self._checks += 1
+        yield from self._verifier.check()
+
     # Random bits.
 
     def _enough(self, needed: int) -> None:
@@ -112,8 +119,7 @@ class ShamirSource(Source):
             self._drive(self._more(min(MOST, max(BATCH, needed - len(self._bits)))), "random bits")
 
     def _more(self, count: int) -> Rounds:
-        """`count` verified bits more."""
-        self._checks += 1
+        """`count` bits more, to be verified."""
         shares, members = self._shares, self._shares.members
         dealers = [members[(self._turn + i) % len(members)] for i in range(shares.threshold + 1)]
         self._turn += 1
@@ -131,7 +137,8 @@ class ShamirSource(Source):
             self._verifier.equals(ELEMENTWISE, x, y, z)
             signs = [*np.split(z, h), *signs[2 * h :]]
         self._verifier.equals(ELEMENTWISE, signs[0], signs[0], np.ones(count, np.uint64))
-        yield from self._verifier.check()
+        if self._verifier.pending > UNCHECKED:
+            yield from self._check()
         bits = field.scale(_core.add_scalar(signs[0], 1), HALF)
         self._bits = np.concatenate([self._bits, bits])
 
@@ -152,13 +159,12 @@ class ShamirSource(Source):
 
     def _full(self, bits: Field) -> Rounds:
         """The product of the bits along the first axis, verified, then opened."""
-        self._checks += 1
         while len(bits) > 1:
             h = len(bits) // 2
             z = yield from self._shares.reduce(field.mul(bits[:h], bits[h : 2 * h]))
             self._verifier.equals(ELEMENTWISE, bits[:h], bits[h : 2 * h], z)
             bits = np.concatenate([z, bits[2 * h :]])
-        yield from self._verifier.check()
+        yield from self._check()
         return (yield from self._shares.open(bits[0]))
 
     def _taken(self, count: int, shape: tuple[int, ...]) -> list[Field]:
@@ -215,8 +221,7 @@ class ShamirSource(Source):
     # Products of masks.
 
     def _products(self, requests: Sequence[ProductRequest]) -> Rounds:
-        """One reduction for all of them, verified."""
-        self._checks += 1
+        """One reduction for all of them, to be verified."""
         operands = [(r.form, _value(r.x, self._held), _value(r.y, self._held)) for r in requests]
         local = [form(x, y).reshape(-1) for form, x, y in operands]
         reduced = yield from self._shares.reduce(np.concatenate(local))
@@ -227,7 +232,6 @@ class ShamirSource(Source):
             start += z.size
             self._verifier.equals(form, x, y, z)
             found[r] = ((z,),)
-        yield from self._verifier.check()
         return found
 
 

@@ -8,7 +8,9 @@ The last time F and G also pass through a random number each at 0, so that F(s),
 
 First the *consistency* of all that was dealt: a random combination, under a random mask, is opened, and honest shares lie on a
 polynomial of degree t. Only then what a cheater did is an addition of something it knew, and the test shows no more than that.
-(Of what products dealt, w = <r, z> is the combination.) Errors (Schwartz and Zippel): weights 3 / p for either test, each shortening (2 k) / (p - 2 k); with those of its openings below 2^-51 in all.
+(Of what products dealt, w = <r, z> is that combination.)
+Errors (Schwartz and Zippel): weights 3 / p in either test, each shortening (2 k) / (p - 2 k); with those of its openings below
+2^-51 in all.
 """
 
 from collections.abc import Generator, Sequence
