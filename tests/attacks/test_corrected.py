@@ -361,7 +361,7 @@ def test_what_an_undone_step_opened_is_forgotten():
         protocol.everywhere([[result] for result in outcome.results.values()], protocol.MatMul()(square, square))
 
 
-@pytest.mark.parametrize("owner", [0, 1])
+@pytest.mark.parametrize("owner", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_party_that_hangs_before_an_owner_knows_its_mask(owner):
     """The owner waits for it, and all others wait for the owner: it is the one that is lost, not the owner."""
     seen = []

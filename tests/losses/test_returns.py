@@ -37,7 +37,7 @@ def without(party):
     return tuple(i for i in ALL if i != party)
 
 
-@pytest.mark.parametrize(("party", "what"), [(0, "die"), (2, "hang"), (3, "die")])
+@pytest.mark.parametrize(("party", "what"), [(0, "die"), (2, "hang"), pytest.param(3, "die", marks=pytest.mark.slow)])
 def test_a_party_comes_back(party, what):
     outcome = Nodes(long, 4, 1, once(party, 60, what), timeout=1.0, away=0.5).run()
     assert not outcome.errors
