@@ -38,6 +38,7 @@ class Wire:
         "share",
         "task",
         "truncated",
+        "was",
     )
 
     def __init__(self, operation: "Operation", inputs: "tuple[Wire, ...]", shape: Shape, label: str) -> None:
@@ -59,6 +60,9 @@ class Wire:
         self.base: tuple[LinearMap, Wire] | None = None  # what this is a view of
         self.origin: Any = None  # how a pending value came about, for whoever rewrites products; forgotten when forced
         self.clear: Field | None = None  # the value itself, where this party owns it
+        self.was: tuple[Operation | None, tuple[Wire, ...]] | None = (
+            None  # how it was recorded, if lowering changed that
+        )
         self.depth = self._depth()
 
     def _depth(self) -> int:
@@ -72,7 +76,8 @@ class Wire:
         return depth + 1 if depth < MAX_DEPTH else 0
 
     def becomes(self, operation: "Operation", inputs: "tuple[Wire, ...]") -> None:
-        """Another way to the same value, while it is pending."""
+        """Another way to the same value, until `unlower`."""
+        self.was = self.operation, self.inputs
         self.operation, self.inputs = operation, inputs
         self.depth = self._depth()
 
@@ -121,6 +126,9 @@ class Wire:
     def unlower(self) -> None:
         """Undo `lower` and what its task did: the value is pending again."""
         self.task = self.share = self.plain = self.decomposed = self.clear = None
+        if self.was is not None:
+            (self.operation, self.inputs), self.was = self.was, None
+            self.depth = self._depth()
 
     def replace(self, share: "Share") -> None:
         """Hold another share of the value. What opened it under a mask is not known to all any more."""
@@ -132,4 +140,4 @@ class Wire:
         map, _ = self.linear()
         if map is None or not map.view or self.plain is not None:
             self.operation, self.inputs, self.depth = None, (), 0
-        self.origin = None
+        self.origin = self.was = None
