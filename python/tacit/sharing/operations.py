@@ -1,6 +1,7 @@
 """What can be recorded on secrets. Each operation lowers itself through one method of the `Protocol`."""
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,16 +19,14 @@ if TYPE_CHECKING:
     from tacit.sharing.protocol import Protocol
 
 
-class Operation:
-    """Which one it is, is asked of every value more than once, and of an abstract class the answer takes long: so it is none."""
-
+class Operation(ABC):
+    @abstractmethod
     def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
         """Record what `wire`, made by this operation, needs and does."""
-        raise NotImplementedError
 
+    @abstractmethod
     def describe(self) -> str:
         """What all parties must agree on: compared by hash before a graph runs."""
-        raise NotImplementedError
 
     def linear(self) -> tuple[LinearMap | None, Field | None]:
         return None, None
