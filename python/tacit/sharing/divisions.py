@@ -70,7 +70,7 @@ def _chain(
     for map in reversed(views[:seen]):
         made.append(Wire(Linear(map), (made[-1],), map.shape(made[-1].shape), y.label))
     for wire in made:
-        wire.bound = y.bound
+        wire.bound = 0 if whole else y.bound  # of a part of a sum nothing is stated
     return [*whole, (sign, made[-1])], made, set(passed[:inside])
 
 
