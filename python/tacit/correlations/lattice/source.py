@@ -1,7 +1,7 @@
 """A source without a third party: LowGear's way (Keller, Pastro and Rotaru 2018), with matrix and convolution products (Chen et
 al. 2020, Rivinius et al. 2023), and bits and numbers that are made as `jobs` says.
 
-Secure against n - 1 active cheaters: see `batch` for what is checked before anything is given out, and docs/security.md.
+Secure against n - 1 active cheaters: see `batch` for what is checked before anything is given out, and docs/security/README.md.
 Everything is over F_p: bits are field elements. A thread makes what is asked for, and then ahead what will be asked for again.
 """
 
@@ -66,7 +66,7 @@ class LatticeSource(Source):
         self._worker = Worker(f"tacit-material-{me}")
 
     def chances(self) -> list[tuple[int, str, int]]:
-        """docs/security.md; a coefficient of an answer takes more than 8 bytes."""
+        """docs/security/README.md; a coefficient of an answer takes more than 8 bytes."""
         pairs, sent = self.parties * (self.parties - 1), self._meter.total().sent
         return [
             (self._maker.batches, "batches of material", -58),
