@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import socket
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,6 +19,7 @@ from networks import endpoints, identity, pins, tls, together
 from tacit.errors import Mismatch, PartyLost, PeerStopped
 from tacit.testing.transport import run, swap
 from tacit.transport import Channel, Endpoint, Identity
+from tacit.transport.channel import Skip
 from tacit.transport.wire import Kind, header
 
 SIZE = 1000
@@ -115,6 +118,58 @@ def test_a_byte_now_and_then_is_progress_but_not_for_ever(monkeypatch: pytest.Mo
     monkeypatch.setattr("tacit.transport.tcp.SLOWEST", 20)
     error = together(trickle, lambda: channels[1].exchange({}, {0: 4}, timeout=0.4))[1]
     assert isinstance(error, PartyLost) and "slower than" in error.why and time.monotonic() - start < 5
+    for channel in channels:
+        channel.close()
+
+
+def test_who_announces_much_and_trickles_is_lost_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    channels = tls(2, timeout=0.5)
+    sock, over = channels[0]._links[1].sock, threading.Event()
+
+    def trickle() -> None:
+        sock.send(header(Kind.DATA, 1 << 30))
+        while not over.wait(0.05):
+            sock.send(b"x")
+
+    def wait() -> object:
+        try:
+            return channels[1].exchange({}, {0: 1 << 30})
+        finally:
+            over.set()
+
+    monkeypatch.setattr("tacit.transport.tcp.SLOWEST", 200)
+    error = together(trickle, wait)[1]
+    assert isinstance(error, PartyLost) and "slower than" in error.why and not error.silent
+    for channel in channels:
+        channel.close()
+
+
+def test_progress_shows_a_frame_that_is_under_way() -> None:
+    """Who votes on lost parties tells by it that a frame is in transit."""
+    channels = tls(2, timeout=0.2)
+    sock = channels[0]._links[1].sock
+    seen = []
+    for piece in (header(Kind.DATA, 5000), bytes(3000), b"", bytes(2000)):
+        sock.send(piece)
+        with contextlib.suppress(PartyLost):
+            channels[1].exchange({}, {0: 5000})
+        seen.append(channels[1].progress(0))
+    assert seen == [8, 3008, 3008, 5008]
+    for channel in channels:
+        channel.close()
+
+
+@pytest.mark.parametrize("limit", [1 << 40, 1 << 32, Skip(64)])
+def test_memory_is_taken_for_what_came_not_for_what_a_header_says(limit: int) -> None:
+    channels = tls(2, timeout=0.3)
+    sock = channels[0]._links[1].sock
+    sock.send(header(Kind.DATA, 1 << 32) + bytes(1000))
+    tracemalloc.start()
+    try:
+        error = run(channels[1:], lambda c: c.exchange({}, {0: limit}))[0]
+        assert isinstance(error, PartyLost) and tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
     for channel in channels:
         channel.close()
 

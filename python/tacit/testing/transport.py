@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from tacit.errors import Mismatch, PartyLost, PeerStopped, TacitError
-from tacit.transport.channel import Around, Channel
+from tacit.transport.channel import Around, Channel, Skip
 from tacit.transport.handshake import handshake
 from tacit.transport.meter import HEADER_SIZE, Totals
 
@@ -229,6 +229,17 @@ def a_frame_too_long_is_refused(make: Maker) -> None:
         assert "party 0" in str(error) and "eight words" in str(error) and "64" in str(error)
     else:
         raise AssertionError("a frame that is too long was accepted")
+    _finish(channels)
+
+
+@_check
+def what_is_passed_over_takes_nothing(make: Maker) -> None:
+    channels = make(2)
+    for frame in (bytes(100_000), b"", b"short", bytes(9), b"last"):
+        channels[0].exchange({1: [frame]}, {})
+    assert [channels[1].exchange({}, {0: Skip(8)})[0] for _ in range(3)] == [b"", b"short", b"last"]
+    channels[0].exchange({1: [b"more"]}, {})
+    assert channels[1].exchange({}, {0: 4}) == {0: b"more"}
     _finish(channels)
 
 

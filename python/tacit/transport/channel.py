@@ -2,7 +2,7 @@
 
 Time-outs. A wait ends with `PartyLost` when nothing came from, or could be sent to, some awaited peer for `timeout`
 seconds; every byte starts that peer's clock anew, so that a large frame on a slow line is not cut. A peer that sends a
-byte now and then cannot hold a round for ever: a round must also keep an average of `SLOWEST` bytes a second.
+byte now and then cannot hold a round for ever: in each time-out, `SLOWEST` bytes a second have to move on average.
 
 A frame that comes before it is expected is kept; how much is kept is bounded, then its sender has to wait.
 A peer that sends its frame and then dies does not take the frame with it: the next wait on that peer fails.
@@ -31,9 +31,17 @@ DEFAULT_TIMEOUT = 60.0
 LARGEST_FRAME = 1 << 40
 LONGEST_REASON = 4096
 SLOWEST = 1024
+"""Bytes a second."""
 
 CLOSED = "it closed its connection"
 BROKE_OFF = "its connection broke off; the process died or the network failed"
+
+
+class Skip(int):
+    """The most bytes that a frame may have, where a longer one is thrown away as it comes, and is no fault."""
+
+    def __add__(self, more: int) -> Skip:
+        return Skip(int(self) + more)
 
 
 class Channel(abc.ABC):
@@ -66,8 +74,9 @@ class Channel(abc.ABC):
     ) -> dict[int, bytearray]:
         """One round: send each peer in `out` one frame, and return one frame of each peer in `expect`.
 
-        A frame is the concatenation of the buffers; `expect` gives the most bytes that a frame may have. The buffers
-        must not change until the call returns. Raises PartyLost, PeerStopped, or Mismatch for a frame that is too long.
+        A frame is the concatenation of the buffers; `expect` gives the most bytes that a frame may have (`Skip`: longer
+        ones are passed over). The buffers must not change until the call returns. Raises PartyLost, PeerStopped, or
+        Mismatch for a frame that is too long.
         """
         if not out and not expect:
             return {}
@@ -105,6 +114,10 @@ class Channel(abc.ABC):
     @abc.abstractmethod
     def close(self) -> None:
         """End in good order: a peer that still waits gets PartyLost. May be called twice; does not raise."""
+
+    def progress(self, peer: int) -> int:
+        """Bytes of frames that have moved to and from `peer` so far. It grows while a long frame is under way."""
+        return 0
 
     def resume(self) -> None:
         """From now on the next round sends first what one that lost another peer had not sent yet."""
@@ -151,6 +164,9 @@ class Around(Channel):
     def __init__(self, channel: Channel) -> None:
         super().__init__(channel.me, channel.peers, timeout=channel.timeout, meter=channel.meter, names=channel.names)
         self._inner = channel
+
+    def progress(self, peer: int) -> int:
+        return self._inner.progress(peer)
 
     def resume(self) -> None:
         self._inner.resume()

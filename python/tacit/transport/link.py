@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Sequence
 
 from tacit.errors import TacitError
-from tacit.transport.channel import BROKE_OFF, CLOSED, Channel, reason_from
+from tacit.transport.channel import BROKE_OFF, CLOSED, Channel, Skip, reason_from
 from tacit.transport.meter import HEADER_SIZE
 from tacit.transport.wire import Kind, Malformed, header, parse_header
 
@@ -17,6 +17,9 @@ JOIN = 1 << 14
 RECORD = 1 << 14
 """Bytes of a TLS record at most. A small frame is read with its header, in one call."""
 WRITE = 1 << 16
+PIECE = 1 << 20
+DUE = 1 << 26
+"""A frame of exactly the length that is due, up to this one, gets its memory at once; any other grows with what has come."""
 TURN = 1 << 19
 """Bytes moved before the other direction and the other peers get their turn."""
 
@@ -44,6 +47,11 @@ class Link:
         self._body = bytearray()
         self._body_view: memoryview | None = None
         self._body_got = 0
+        self._skipping = False  # what comes is thrown away
+        self.moved = 0
+        """Bytes that were sent and received."""
+        self.mark = 0.0, 0
+        """A moment, and how many bytes had moved by then: the pace is judged from there."""
 
     def load(self, pieces: Sequence[memoryview], kind: Kind = Kind.DATA) -> None:
         """Take one frame to send. The pieces must not change until they are sent."""
@@ -74,6 +82,7 @@ class Link:
                 unsent.clear()
                 return True
             moved += done
+            self.moved += done
             if done == piece.nbytes:
                 unsent.pop()
             else:
@@ -86,7 +95,7 @@ class Link:
             return True
         if self._kind is None:
             return self._end - self._start >= HEADER_SIZE
-        return self._kind is Kind.DATA and self.size > limit
+        return self._kind is Kind.DATA and self.size > limit and not self._skipping
 
     def pull(self, limit: int, where: str) -> tuple[bool, bytearray | None]:
         """Receive what is there: whether anything moved, and the frame once it is complete. Sets `fault` on an end."""
@@ -98,18 +107,18 @@ class Link:
                         return self._fail(BROKE_OFF, where)
                     moved += got
                 self._begin(limit, where)
-            elif self._kind is Kind.DATA and self.size > limit:  # its header came in an earlier, failed exchange
-                self.fault = self.channel.too_long(self.peer, self.size, limit, where)
+            elif self._kind is Kind.DATA and self.size > limit and not self._skipping:
+                self._excess(limit, where)  # its header came in an earlier, failed exchange
             if self.fault is not None:
                 return True, None
-            view, at, size = self._body_view, self._body_got, self.size
+            at, size = self._body_got, self.size
             while at < size and moved < TURN:
-                assert view is not None
-                got = self.sock.recv_into(view[at:])
+                got = self.sock.recv_into(self._room(at))
                 if not got:
                     return self._fail(BROKE_OFF, where)
                 at += got
                 moved += got
+                self.moved += got
                 self._body_got = at
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return moved > 0, None
@@ -133,27 +142,53 @@ class Link:
             self._came[: self._end] = left
         got = self.sock.recv_into(self._came[self._end :])
         self._end += got
+        self.moved += got
         return got
 
     def _begin(self, limit: int, where: str) -> None:
         """The header is complete: check it before memory is taken."""
         at = self._start + HEADER_SIZE
         kind, size = parse_header(self._came[self._start : at])
-        if kind is Kind.DATA and size > limit:
-            self.fault = self.channel.too_long(self.peer, size, limit, where)
+        if kind is Kind.DATA and size > limit and not self._excess(limit, where, size):
             return
         self._kind, self.size = kind, size
-        self._body = bytearray(size)
-        self._body_view = memoryview(self._body)
         self._body_got = min(size, self._end - at)
         self._start = at + self._body_got
-        self._body_view[: self._body_got] = self._came[at : self._start]
+        if not self._skipping:
+            self._body = bytearray(size if size <= PIECE or size == limit <= DUE else PIECE)
+            self._body_view = memoryview(self._body)
+            self._body_view[: self._body_got] = self._came[at : self._start]
+
+    def _excess(self, limit: int, where: str, size: int | None = None) -> bool:
+        """A frame is longer than `limit`: whether it is passed over."""
+        self._drop_body()
+        self._skipping = isinstance(limit, Skip)
+        if not self._skipping:
+            self.fault = self.channel.too_long(self.peer, self.size if size is None else size, limit, where)
+        return self._skipping
+
+    def _room(self, at: int) -> memoryview:
+        """Where the frame goes on. The memory doubles when it is full: it is never more than twice what has come."""
+        if self._skipping:
+            return memoryview(bytearray(min(WRITE, self.size - at)))
+        assert self._body_view is not None
+        if at == len(self._body):
+            self._body_view.release()
+            self._body += bytes(min(at, self.size - at))
+            self._body_view = memoryview(self._body)
+        return self._body_view[at:]
+
+    def _drop_body(self) -> None:
+        if self._body_view is not None:
+            self._body_view.release()
+        self._body_view, self._body = None, bytearray()
 
     def _finish(self, where: str) -> bytearray | None:
-        kind, body = self._kind, self._body
-        assert self._body_view is not None
-        self._body_view.release()  # else the frame could not be resized by whoever gets it
-        self._kind, self._body_view, self._body, self.size = None, None, bytearray(), 0
+        kind, body, skipped = self._kind, self._body, self._skipping
+        self._drop_body()  # releases the view: else the frame could not be resized by whoever gets it
+        self._kind, self.size, self._skipping = None, 0, False
+        if skipped:
+            return None
         if kind is Kind.STOP:
             self.fault = self.channel.stopped(self.peer, reason_from(body))
         elif kind is Kind.END:

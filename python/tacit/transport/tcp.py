@@ -74,8 +74,9 @@ class TcpChannel(Channel):
         timeout: float,
     ) -> None:
         start = last = time.monotonic()
+        for link in (*sending, *(link for link, _ in awaited)):
+            link.mark = start, link.moved
         alive: dict[int, float] = {}  # when something last moved to or from each peer
-        to_send = sum(sum(map(len, link.unsent)) for link in sending)
         # Who is read without asking poll, which says nothing of bytes that are out of the socket already. All others are
         # asked for: a read that finds nothing costs more, an exception; but not more than asking for one alone.
         here = {link.peer for link, limit in awaited if len(awaited) == 1 or link.has(limit)}
@@ -127,7 +128,7 @@ class TcpChannel(Channel):
                 raise min(faults, key=lambda fault: not isinstance(fault, PartyLost))
             writable = [link for link in sending if events.get(link.peer, 0) & ~select.POLLIN]
             if not moved and last >= until:
-                until = self._patience(sending, awaited, alive, start, last, to_send, where, timeout)
+                until = self._patience(sending, awaited, alive, start, last, where, timeout)
 
     def _patience(
         self,
@@ -136,22 +137,29 @@ class TcpChannel(Channel):
         alive: Mapping[int, float],
         start: float,
         now: float,
-        to_send: int,
         where: str,
         timeout: float,
     ) -> float:
-        """The moment at which somebody will have been silent for too long; raises if it has come."""
-        coming = to_send + sum(link.size for link, _ in awaited)
-        latest = start + timeout + coming / SLOWEST
+        """The moment at which somebody will have been silent, or slow, for too long; raises if it has come."""
         peers = {link.peer: "nothing could be sent to it" for link in sending}
         peers.update((link.peer, "nothing came from it") for link, _ in awaited)
         peer = min(peers, key=lambda p: alive.get(p, start))
         silent = alive.get(peer, start) + timeout
         if now >= silent:
             raise self.lost(peer, f"{peers[peer]} for {timeout:g} s", where, silent=True)
-        if now >= latest:
-            raise self.lost(peer, f"it is slower than {SLOWEST} bytes a second", where)
-        return min(silent, latest)
+        # A short look does not judge by the few bytes that can come in it.
+        span = max(timeout, self.timeout)
+        for link in (*sending, *(link for link, _ in awaited)):
+            since, moved = link.mark
+            if now >= since + span:
+                if link.moved - moved < SLOWEST * span:
+                    raise self.lost(link.peer, f"it is slower than {SLOWEST} bytes a second", where)
+                link.mark = since + span, link.moved
+            silent = min(silent, link.mark[0] + span)
+        return silent
+
+    def progress(self, peer: int) -> int:
+        return self._links[peer].moved
 
     def part(self, peers: Collection[int]) -> None:
         super().part(peers)

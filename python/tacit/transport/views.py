@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from tacit.errors import Mismatch, PartyLost, PeerStopped
-from tacit.transport.channel import LARGEST_FRAME, Around, Channel
+from tacit.transport.channel import Around, Channel, Skip
 
 MAGIC = b"tacit lost party"
 _CALL = struct.Struct("<16sQIIB")
@@ -114,7 +114,7 @@ class Viewed(Around):
             if left < 0 and not unsent:
                 return lost | waiting  # whatever else they send
             came: dict[int, bytearray] = {}
-            wanted = {p: LARGEST_FRAME for p in waiting if p not in known or known[p].turn < mine.turn}
+            wanted = {p: Skip(LONGEST) for p in waiting if p not in known or known[p].turn < mine.turn}
             sending, unsent = {p: [memoryview(mine.pack())] for p in unsent}, set()
             try:
                 # A look at a time: a frame that was under way must not hold back the call behind it.
