@@ -402,7 +402,7 @@ class Arithmetic:
         return self.truncate(x, near[0] if near else drop)
 
     def truncate(self, x: Number, drop: int) -> Number:
-        """x at scale - drop, rounded at random: one opening; off by less than one unit, or 1.2 for drops of 22 to 24 bits."""
+        """x at scale - drop, rounded at random: one opening; off by less than `Protocol.ulps` units."""
         if drop <= 0:
             return x
         if drop >= CAPACITY:  # below any unit that is left

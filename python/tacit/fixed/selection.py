@@ -32,6 +32,8 @@ LARGEST_OF = "largest of"
 ALL_PAIRS = 12
 """Up to so many elements, all pairs are compared at once; of more, those of groups, then the winners of the groups."""
 GROUP = 4
+AT_ONCE = 8
+"""Up to so many units that a number may be off by, less one, are compared at once."""
 Axes = int | Sequence[int]
 HALF = np.asarray(0.5)
 
@@ -330,28 +332,44 @@ def weighed(a: Arithmetic, one_hot: Number, values: NDArray[np.int64]) -> Number
 
 
 def floor(a: Arithmetic, x: Number) -> Number:
-    """The largest whole number that is not above x, exact, at scale 0. One truncation, then 3 comparisons: about 70 bytes."""
+    """The largest whole number that is not above x, exact, at scale 0.
+
+    One truncation, then comparisons: one of about 60 bytes with a dealer, else more by the number of summands.
+    """
     return floor_shift(a, x, x.scale)
 
 
 def floor_shift(a: Arithmetic, x: Number, drop: int) -> Number:
     """floor(X / 2^drop), exact, of the integer X behind x: at scale - drop.
 
-    A truncation y is off by less than two units, so that X / 2^drop - y is in (-2, 2): comparing it with -1, 0, 1 mends y.
+    A truncation y is off by less than u = `Protocol.ulps` units, so that X - 2^drop (y - u) is in (0, 2 u 2^drop). How many
+    units that holds is counted by comparisons with their multiples, fewer than `AT_ONCE` at a time; of more, with about the root
+    of their number first.
     """
     if drop <= 0:
         return x
     if drop >= x.bits:
         (sign,) = reached(a, x, [0])
         return bounded(_plus(a, Number(sign.wire, x.scale - drop, 1), -1), 1)
-    excess = max(0, x.bits + 2 - CAPACITY)  # at most two bits, where x fills the field
+    excess = max(0, x.bits + 1 - CAPACITY)  # one bit, where x fills the field
     x, drop = a.truncate(x, excess), drop - excess
-    y = a.truncate(x, drop)
-    rest = bounded(a.add(x, y, -1, "rest"), drop + 1)
-    steps = at_least(a, rest, [math.ldexp(k, drop - rest.scale) for k in (-1, 0, 1)], exact=True)
-    more = Number(_sum(a, steps, (0,), False, 2).wire, y.scale, 2)
+    y, count = a.truncate(x, drop), 2 * a.engine.protocol.ulps
+    rest = a.combine(
+        [(1.0, x), (-1.0, y)], math.ldexp(count // 2, -y.scale), x.scale, drop + count.bit_length(), "rest"
+    )
+    terms, first = [(1.0, y)], count // 2
+    while count > 1:
+        step = 1 if count <= AT_ONCE else math.isqrt(count - 1) + 1
+        levels = range(step, count, step)
+        reached_ones = at_least(a, rest, [math.ldexp(k, drop - rest.scale) for k in levels], exact=True)
+        found = Number(
+            _sum(a, reached_ones, (0,), False, len(levels).bit_length()).wire, y.scale, len(levels).bit_length()
+        )
+        terms.append((float(step), found))
+        rest = a.combine([(1.0, rest), (-float(step), found)], 0.0, rest.scale, drop + step.bit_length(), "rest")
+        count = step
     bits = min(y.bits + 1, max(1, y.scale + a.format.integer), CAPACITY)
-    return a.combine([(1.0, y), (1.0, more)], -math.ldexp(2, -y.scale), y.scale, bits, "floor")
+    return a.combine(terms, -math.ldexp(first, -y.scale), y.scale, bits, "floor")
 
 
 def _plus(a: Arithmetic, x: Number, units: int) -> Number:
@@ -368,7 +386,7 @@ def trunc(a: Arithmetic, x: Number) -> Number:
         return x
     if x.bits < x.scale:
         return Number(a.times(x, 0.0).wire, 0, 1)
-    x = a.truncate(x, x.bits + 2 - CAPACITY)  # as the floor has it
+    x = a.truncate(x, x.bits + 1 - CAPACITY)  # as the floor has it
     almost = a.lookup(a.reshape(compare(a, x, ">="), (1, *x.shape)), [1 - math.ldexp(1, -x.scale), 0.0], x.scale)
     return floor(a, _wide_as(a.add(x, almost), x, almost))
 

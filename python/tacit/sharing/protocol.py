@@ -29,6 +29,7 @@ from tacit.sharing.operations import (
 from tacit.sharing.plan import OpeningRecord, Plan, Rounds, Task
 from tacit.sharing.requests import LEADING, Share
 from tacit.sharing.source import Source
+from tacit.sharing.truncation import ulps
 from tacit.sharing.wires import Wire
 
 REMEMBERED = 1 << 16
@@ -47,6 +48,8 @@ class Protocol(ABC):
     """Elements opened in all."""
     summands: int = 1
     """See `Source.summands`."""
+    swayed: int = 0
+    """Summands of which a cheater may add a unit to the high part that a truncation takes (`sharing.truncation`)."""
     late: bool = True
     """See `Source.late`."""
     checks: int = 0
@@ -55,6 +58,11 @@ class Protocol(ABC):
     def chances(self) -> list[tuple[int, str, int]]:
         """What may have gone wrong so far without anybody noticing: (how often, what, log2 of the chance of each)."""
         return [(self.checks, "checks", -60), (self.openings, "masked openings", -61)]
+
+    @property
+    def ulps(self) -> int:
+        """A truncation is off by less than so many units of the last place, whatever cheaters do (`sharing.truncation`)."""
+        return ulps(self.summands) + self.swayed
 
     @property
     def leading(self) -> int:

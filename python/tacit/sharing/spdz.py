@@ -37,6 +37,7 @@ class Spdz(MaskedProtocol):
         self.me, self.parties, self.hub = me, parties, hub
         self._source = source
         self.summands, self.late = source.summands, source.late
+        self.swayed = source.summands - 1  # all but one of the parties that made them
         self.unit = (int(me == 0), source.key)
         self.binary, self.binary_unit = source.binary, source.binary_key
         self.ledger: list[OpeningRecord] = []

@@ -41,6 +41,11 @@ OFFSET = 1 << CAPACITY
 WIDE = 3 << (CAPACITY - 1)
 
 
+def ulps(summands: int) -> int:
+    """An honest truncation is off by less than so many units: floor((n + 1) / 2 + t / 4) + 1, or 1 with a dealer."""
+    return 1 if summands == 1 else (2 * (summands + 1) + 3 + (summands - 2).bit_length()) // 4 + 1
+
+
 def wrap(c: Field, divisor: int) -> Field:
     """What a wrap has taken from y: (c + p) / d - c / d if c < M, where there may have been one, else 0."""
     d = np.uint64(divisor)

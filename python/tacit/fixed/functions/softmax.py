@@ -29,7 +29,8 @@ from tacit.sharing.operations import Linear
 SOFTMAX = "softmax"
 """The companion of a log softmax: the softmax, pending, for its gradient."""
 COARSE = 5
-"""Bits after the point by which an almost largest number is found, where numbers are wider than the format."""
+"""Bits after the point by which an almost largest number is found, where numbers are wider than the format and a truncation is
+off by less than a unit; where it is off by more, as many more as keep d below 2^(1 - COARSE)."""
 ABOVE, BELOW = Decimal("1.07"), 1 - Decimal(2) ** -9
 """s is between BELOW and n ABOVE: d is at most two units of a coarse number, and e is not exact."""
 TAIL, STEP = (0.0, 5.8, 8.8), 2.25
@@ -43,6 +44,8 @@ COSINE, FACTOR = 27, 26
 """Scale of T(v), and bits of the factors made of it."""
 CONSTANT = 11
 """Significant bits of what is multiplied with e."""
+BLURRED = 3
+"""From so many bits of `Protocol.ulps` on, its operands keep more bits."""
 LOGARITHM = 20
 """Scale of the logarithm."""
 
@@ -136,8 +139,9 @@ def _largest(a: Arithmetic, x: Number) -> Number:
     last = (len(x.shape) - 1,)
     if x.bits <= a.format.bits:
         return largest(a, x, last, True)
-    coarse = a.truncate(x, x.scale - COARSE)
-    coarse = bounded(coarse, coarse.bits + 1)  # rounded up, the largest number has a bit more
+    off = (a.engine.protocol.ulps - 1).bit_length()
+    coarse = a.truncate(x, x.scale - COARSE - off)
+    coarse = bounded(coarse, max(coarse.bits, off) + 1)  # rounded up, the largest number has a bit more
     return picked(a, x, winners_along(a, coarse, last), last, True)
 
 
@@ -173,8 +177,9 @@ def _inverse(n: int) -> Inverse:
 
 
 def _quotient(a: Arithmetic, e: Number, s: Number, inverse: Inverse) -> Number:
-    """e / s, in so few bits that it can be multiplied by a number in the format."""
-    scale = min(2 * FACTOR, CAPACITY - 2 - a.format.bits)
+    """e / s, in so few bits that it can be multiplied by a number in the format; in more where truncations are off by more."""
+    spare = max(0, a.engine.protocol.ulps.bit_length() - BLURRED)
+    scale = min(2 * FACTOR, CAPACITY - 2 - a.format.bits + 2 * spare)
     places = s.scale + inverse.places
     cosine = a.combine([(-inverse.slope, s)], inverse.start, places, places + 1, "softmax")
     product, top = _factor(a, cosine, inverse.terms[0]), inverse.terms[0] + 1
