@@ -31,6 +31,7 @@ from tacit.errors import ConfigurationError, TacitError
 from tacit.transport.channel import as_bytes
 
 MAGIC = b"tacit store 1\n"
+STORE = b"tacit store"
 SALT = KEY = 32
 TAG = 16
 LARGEST_HEAD = 4096
@@ -60,15 +61,15 @@ class Head:
     secret: bytes
 
 
-def read_key(path: Path) -> bytes:
-    """The user's key for stores: whatever is in the file, 32 bytes at least."""
+def read_key(path: Path, what: str = "store key") -> bytes:
+    """The user's key that something is sealed with: whatever is in the file, 32 bytes at least."""
     advice = f"make one with: head -c 32 /dev/urandom > {path}"
     try:
         key = path.read_bytes()
     except OSError as error:
-        raise ConfigurationError(f"cannot read the store key {path}: {error.strerror or error}; {advice}") from None
+        raise ConfigurationError(f"cannot read the {what} {path}: {error.strerror or error}; {advice}") from None
     if len(key) < KEY:
-        raise ConfigurationError(f"the store key {path} has {len(key)} bytes, and needs {KEY} at least; {advice}")
+        raise ConfigurationError(f"the {what} {path} has {len(key)} bytes, and needs {KEY} at least; {advice}")
     return key
 
 
@@ -134,7 +135,7 @@ class Writer:
     def write(self, kind: bytes, data: Any) -> None:
         view = as_bytes(data)
         for start in range(0, view.nbytes, PIECE):
-            sealed = self._cipher.encrypt(_nonce(self._pieces), view[start : start + PIECE], kind)
+            sealed = self._cipher.encrypt(nonce(self._pieces), view[start : start + PIECE], kind)
             with _writing(self._folder.path):
                 self._file.write(sealed)
             self._pieces += 1
@@ -154,7 +155,7 @@ class Writer:
         self.sync()
         salt = secrets.token_bytes(SALT)
         packed = msgpack.packb(asdict(Head(secret=self._secret, **contents)))
-        sealed = AESGCM(_derived(self._key, salt)).encrypt(_nonce(0), packed, MAGIC + salt)
+        sealed = AESGCM(derived(self._key, salt, STORE)).encrypt(nonce(0), packed, MAGIC + salt)
         path = self._folder.path
         with _writing(path):
             with self._folder.create(HEAD_NEW) as file:
@@ -164,7 +165,7 @@ class Writer:
             os.replace(path / HEAD_NEW, path / HEAD)
             self._folder.sync()
             for above in (path, path.parent):  # which may be new themselves
-                _sync_folder(above.parent)
+                sync_folder(above.parent)
 
     def __enter__(self) -> Self:
         return self
@@ -202,7 +203,7 @@ class Reader:
             part = view[start : start + PIECE]
             sealed = self._file.read(part.nbytes + TAG)
             try:
-                part[:] = self._cipher.decrypt(_nonce(self._pieces), sealed, kind)
+                part[:] = self._cipher.decrypt(nonce(self._pieces), sealed, kind)
             except InvalidTag:
                 raise StoreError(
                     f"the store {self._folder.path} was altered or cut off at piece {self._pieces}: remove it and prepare again"
@@ -253,7 +254,7 @@ def _opened(path: Path, key: bytes) -> Head:
         raise StoreError(f"there is no finished store in {path}: make one with `tacit prepare`")
     salt, sealed = found[len(MAGIC) : len(MAGIC) + SALT], found[len(MAGIC) + SALT :]
     try:
-        return Head(**msgpack.unpackb(AESGCM(_derived(key, salt)).decrypt(_nonce(0), sealed, MAGIC + salt)))
+        return Head(**msgpack.unpackb(AESGCM(derived(key, salt, STORE)).decrypt(nonce(0), sealed, MAGIC + salt)))
     except InvalidTag:
         raise StoreError(
             f"the store {path} does not open with this key: give the --store-key that it was prepared with (if this is the one, "
@@ -277,15 +278,16 @@ def _ready(path: Path) -> bool:
     return path.exists() and path.read_bytes().startswith(MAGIC)
 
 
-def _derived(key: bytes, salt: bytes) -> bytes:
-    return HKDF(SHA256(), KEY, salt, b"tacit store").derive(key)
+def derived(key: bytes, salt: bytes, purpose: bytes) -> bytes:
+    """An AES key of the user's key, for one thing that is sealed."""
+    return HKDF(SHA256(), KEY, salt, purpose).derive(key)
 
 
-def _nonce(number: int) -> bytes:
+def nonce(number: int) -> bytes:
     return number.to_bytes(12, "big")
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

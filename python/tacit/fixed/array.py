@@ -159,8 +159,8 @@ class SecretArray:
         return self._new(indexed(self.arithmetic, self.number, key))
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """Pickled, it is this party's part of a saved secret, for `session.restore`; all parties have to save it alike."""
-        return saving.unpickled, (saving.export(self.arithmetic, self.number, "array"),)
+        """Pickled, it is this party's share of it as plain values, for `session.restore`; all parties have to save it alike."""
+        return saving.reduced(self.arithmetic, (self.number, "array", saving.in_bytes))
 
     def __copy__(self) -> "SecretArray":
         return self  # it never changes

@@ -1,19 +1,25 @@
-"""Secrets that outlive their session: each party keeps its part of x, of a random key beta, and of the tags t = beta x.
+"""Secrets that outlive their session: each party keeps its share of x, of a blind r, of a key beta, and of the tags of both.
 
-    x = sum over i of w_i x_i        w_i = 1 and all parties that saved, or the weights of any t + 1 of Shamir's shares
-Restoring: every party of the new session enters its part as an input; chi, which nobody could know before, gives
-    z = sum over all saved values of sum_j chi_j t_j - beta sum_j chi_j x_j
-and u z is opened for a random u: 0, or some party brought another part than it had saved. An alteration passes with a chance of
-2^-59. What is opened instead of 0 is random: z itself would show beta, and the same files may be brought again.
+    t = beta (x, r)             beta and r uniform, known to nobody, new for each saved value
+    x = sum over i of w_i x_i   w_i = 1 and all parties that saved, or the weights of any t + 1 of Shamir's shares
+Restoring: as many parties as put the value together enter their shares; chi, which nobody could know before, gives
+    z = sum over all saved values of chi . (t' - beta' (x', r'))
+and u z is opened for a random u: 0, or some party brought another share than it had saved. An alteration passes with a chance of
+2^-58, whatever x is: r, which nobody can guess, makes a wrong tag or key fail where a guess of x would have made it fit
+(docs/security/saved-shares.md). What is opened instead of 0 is random: z itself would show beta, and the same shares may be
+brought again.
 
-So many parts as put the values together determine them; any fewer tell nothing.
+A saved share is a dictionary of plain values, so that `torch.load(path, weights_only=True)` reads it.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tacit import _core
 from tacit import field as fp
@@ -22,202 +28,262 @@ from tacit.errors import BadInput, CheatingDetected
 from tacit.field import Field
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.sharing.forms import Elementwise, MatMul, With
-from tacit.sharing.maps import Combine, Expand, LinearMap, Reshape, Shape, Sum
+from tacit.sharing.maps import Combine, Concat, Expand, LinearMap, Reshape, Shape, Slice, Sum
 from tacit.sharing.operations import Bilinear, Input, Linear, RandomBits
 from tacit.sharing.polynomials import point, weights
 from tacit.sharing.requests import LENGTH
 from tacit.sharing.wires import Wire
 
 SEED = 128
+VERSION = 1
+"""Of the format of saved shares."""
+MARK = "tacit share"
+"""The first key of a saved share; its value is the version of the format."""
+
+Saved = Mapping[str, Any]
+"""One party's share of a saved value, as plain values. Worth nothing without those of `needed - 1` others."""
+Keep = Callable[[NDArray[np.int64]], Any]
+"""What words are kept as: bytes, or a tensor."""
+Item = tuple[Number, str, Keep]
+"""What is saved, and what it is in a script."""
 
 
 @dataclass(frozen=True)
-class Saved:
-    """One party's part of a saved secret. Worth nothing without those of `needed - 1` others."""
+class Part:
+    """A saved share that was looked at. `origin` and what follows it are the same at all parties, but for `party`."""
 
     origin: str
-    """Which value of which session; the same at all parties."""
+    """Which value of which session."""
     party: int
     parties: int
     needed: int
-    """Parts that put the value together."""
-    shape: Shape
-    scale: int
-    bits: int
+    """Shares that put the value together."""
     kind: str
     """What it is in a script: "array", or a torch dtype."""
-    values: bytes
-    tags: bytes
-    key: bytes
+    scale: int
+    bits: int
+    shape: Shape
+    values: Field
+    blind: Field
+    tags: Field
+    """Of the values and of the blind."""
+    key: Field
+
+    @property
+    def count(self) -> int:
+        return fp.size(self.shape)
+
+    def what(self) -> str:
+        """What all parties have to restore alike."""
+        return f"{self.origin}, {self.kind} of shape {self.shape}, scale {self.scale}, {self.bits} bits"
+
+    def words(self) -> list[Field]:
+        return [np.concatenate([self.values, self.blind]), self.tags, self.key]
 
 
-def export(a: Arithmetic, x: Number, kind: str) -> Saved:
-    """This party's part of x. All parties have to do it alike: one product, one opening of x if there was none, a check."""
-    engine = a.engine
-    beta = _random(engine, "save")
-    flat = _linear(engine, Reshape((fp.size(x.shape),)), x.wire)
-    tags = engine.record(Bilinear(Elementwise()), (flat, _linear(engine, Expand(flat.shape), beta)), flat.shape, "save")
-    engine.force(flat, tags, beta, purpose="save")
+PLAIN = ("origin", "party", "parties", "needed", "kind", "scale", "bits")
+WORDS = ("values", "blind", "tags", "key")
+
+
+def export(a: Arithmetic, items: Sequence[Item]) -> list[Saved]:
+    """This party's shares. All parties have to do it alike: a product, one opening of each value that has none, a check."""
+    engine, wires = a.engine, []
+    secrets = _random(engine, "save", (len(items), 2))
+    for i, (x, *_) in enumerate(items):
+        row = _linear(engine, Reshape((2,)), _linear(engine, Slice(0, i, i + 1), secrets))
+        blind, key = (_linear(engine, Slice(0, k, k + 1), row) for k in range(2))
+        flat = _linear(engine, Reshape((fp.size(x.shape),)), x.wire)
+        both = _linear(engine, Concat(0), flat, blind)
+        spread = _linear(engine, Expand(both.shape), key)
+        wires.append((flat, blind, engine.record(Bilinear(Elementwise()), (both, spread), both.shape, "save"), key))
+    meant = [f"{kind} of shape {x.shape}, scale {x.scale}, {x.bits} bits" for x, kind, _ in items]
+    engine.force(*(w for four in wires for w in four), purpose=f"save {'; '.join(meant)}")
     engine.check()  # before anything is kept: tags of altered openings would fit altered summands
     protocol = engine.protocol
-    if engine.returning:
-        parts = [np.zeros(0, np.uint64)] * 3  # it has no shares of what was before
-    elif engine.dry:
-        parts = [np.zeros(w.shape, np.uint64) for w in (flat, tags, beta)]
-    else:
-        parts = [protocol.kept(w.value()) for w in (flat, tags, beta)]
-    values, marks, key = (p.astype("<u8").tobytes() for p in parts)
-    origin = f"{engine.session.hex()[:32]}/{tags.serial}"
-    return Saved(
-        origin,
-        protocol.me,
-        protocol.parties,
-        protocol.needed,
-        x.shape,
-        x.scale,
-        x.bits,
-        kind,
-        values,
-        marks,
-        key,
-    )
+
+    def kept(wire: Wire, keep: Keep) -> Any:
+        if engine.returning:
+            return keep(np.zeros(0, np.int64))  # it has no shares of what was before
+        share = np.zeros(wire.shape, np.uint64) if engine.dry else protocol.kept(wire.value())
+        return keep(np.ascontiguousarray(share).view(np.int64))
+
+    session = blake2b(engine.session[:64], digest_size=16, person=b"tacit saved").hexdigest()
+    result: list[Saved] = []
+    for (x, kind, keep), four in zip(items, wires, strict=True):
+        saved = OrderedDict({MARK: VERSION, "origin": f"{session}/{four[2].serial}"})
+        saved |= {"party": protocol.me, "parties": protocol.parties, "needed": protocol.needed}
+        saved |= {"kind": kind, "shape": list(x.shape), "scale": x.scale, "bits": x.bits}
+        saved |= {name: kept(wire, keep) for name, wire in zip(WORDS, four, strict=True)}
+        result.append(saved)
+    return result
 
 
-def unpickled(saved: Saved) -> Saved:
-    """What a pickled secret becomes: for `Session.restore`."""
-    return saved
+def in_bytes(words: NDArray[np.int64]) -> bytes:
+    return words.astype("<i8").tobytes()
+
+
+def reduced(a: Arithmetic, item: Item) -> tuple[Any, ...]:
+    """What a secret is pickled as: its share, for `Session.restore`."""
+    (saved,) = export(a, [item])
+    return OrderedDict, (list(saved.items()),)
 
 
 def restore(a: Arithmetic, saved: Sequence[Saved]) -> list[Number]:
-    """The values of which every party gives its part: `BadInput` for too few of them, `CheatingDetected` for altered ones."""
+    """The values of which the parties give their shares: `BadInput` for too few of them, `CheatingDetected` for altered ones."""
     engine = a.engine
-    for s in saved:
-        _check(s, saved[0])
-    if not saved:
+    versions = sorted({str(s[MARK]) for s in saved})
+    parts = [_part(s) for s in saved] if versions == [str(VERSION)] else []
+    for p in parts:
+        _check(p, parts[0])
+    engine.force(purpose=f"restore {len(saved)} values saved in format {', '.join(versions) or VERSION}")
+    if len(parts) < len(saved):
+        raise BadInput(
+            f"these shares were saved in format {', '.join(versions)}, and this version of tacit reads format {VERSION}: restore "
+            "them with the version that saved them"
+        )
+    if not parts:
         return []
-    members = engine.members
-    parties = _announced(engine, members, saved[0])
-    added = saved[0].needed == saved[0].parties
+    members, parties = _chosen(engine, parts[0])
+    added = parts[0].needed == parts[0].parties
     together = Combine(tuple([1] * len(parties) if added else weights([point(i) for i in parties], 0)))
+    wires = [[_linear(engine, together, *_entered(engine, members, w)) for w in p.words()] for p in parts]
+    engine.force(*(w for three in wires for w in three), purpose=f"restore {'; '.join(p.what() for p in parts)}")
+    _test(engine, wires)
+    numbers = []
+    for p, (both, *_) in zip(parts, wires, strict=True):
+        wire = _linear(engine, Reshape(p.shape), _linear(engine, Slice(0, 0, p.count), both))
+        wire.bound = p.bits
+        numbers.append(Number(wire, p.scale, p.bits))
+    return numbers
 
-    def whole(s: Saved, part: bytes, count: int) -> Wire:
-        return _linear(engine, together, *_entered(engine, members, part, count))
 
-    values = [whole(s, s.values, fp.size(s.shape)) for s in saved]
-    tags = [whole(s, s.tags, fp.size(s.shape)) for s in saved]
-    keys = [whole(s, s.key, 1) for s in saved]
-    engine.force(*values, *tags, *keys, purpose=f"restore {', '.join(map(_what, saved))}")  # before chi is known
+def _test(engine: Engine, wires: Sequence[Sequence[Wire]]) -> None:
+    """u sum of chi . (t - beta (x, r)) is 0. All of them are entered already: chi is drawn only now."""
     (drawn,) = engine.reveal([engine.record(RandomBits((SEED,)), (), (SEED,), "random numbers of a check")])
     assert drawn is not None
     prg = _core.Prg(np.packbits(drawn.astype(np.uint8)).tobytes(), 0)
     tests = []
-    for x, t, beta in zip(values, tags, keys, strict=True):
-        chi = With(MatMul(), prg.field(fp.size(x.shape)).reshape(1, -1), True)
-        column = Reshape((fp.size(x.shape), 1))
-        sums = [_linear(engine, chi, _linear(engine, column, w)) for w in (x, t)]
+    for both, tags, key in wires:
+        chi = With(MatMul(), prg.field(fp.size(both.shape)).reshape(1, -1), True)
+        column = Reshape((fp.size(both.shape), 1))
+        sums = [_linear(engine, chi, _linear(engine, column, w)) for w in (both, tags)]
         product = engine.record(
-            Bilinear(Elementwise()), (sums[0], _linear(engine, Reshape((1, 1)), beta)), (1, 1), "restore"
+            Bilinear(Elementwise()), (sums[0], _linear(engine, Reshape((1, 1)), key)), (1, 1), "restore"
         )
         tests += [sums[1], product]
-    total = _linear(engine, Combine((1, -1) * len(saved)), *tests)
-    hidden = _linear(engine, Reshape((1, 1)), _random(engine, "restore"))
+    total = _linear(engine, Combine((1, -1) * len(wires)), *tests)
+    hidden = _random(engine, "restore", (1, 1))
     (z,) = engine.reveal([engine.record(Bilinear(Elementwise()), (total, hidden), (1, 1), "restore")])
     if z is None or z.any():
         engine.cheated(CheatingDetected("some party brought other shares of a saved secret than it had saved"))
-    numbers = []
-    for s, x in zip(saved, values, strict=True):
-        wire = _linear(engine, Reshape(s.shape), x)
-        wire.bound = s.bits
-        numbers.append(Number(wire, s.scale, s.bits))
-    return numbers
 
 
-def _check(s: Saved, first: Saved) -> None:
-    if (s.party, s.parties, s.needed) != (first.party, first.parties, first.needed):
-        raise BadInput(
-            f"some of these shares were saved by party {first.party} of {first.parties}, some by party {s.party} of "
-            f"{s.parties}, or with another threshold: restore what one session saved"
-        )
-    count = fp.size(s.shape)
-    if count and not s.values:
+def _part(saved: Saved) -> Part:
+    """A share from outside, looked at."""
+    try:
+        words: dict[str, Any] = {name: _words(saved[name]) for name in WORDS}
+        plain: dict[str, Any] = {name: saved[name] for name in PLAIN}
+        part = Part(**plain, shape=tuple(saved["shape"]), **words)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"a saved share is damaged: {type(error).__name__} where it was read") from None
+    numbers = (part.party, part.parties, part.needed, part.scale, part.bits, *part.shape)
+    if not all(type(n) is int for n in numbers) or min(part.party, *part.shape, part.needed - 1) < 0:
+        raise BadInput("a saved share is damaged: its numbers are none, or out of range")
+    if part.count and not part.values.size:
         raise BadInput(
             "this holds no share: a party on its way back saved it (`session.returning`). Restore the file that it wrote before"
         )
-    if (len(s.values), len(s.tags), len(s.key)) != (8 * count, 8 * count, 8):
+    if [w.size for w in words.values()] != [part.count, 1, part.count + 1, 1]:
         raise BadInput("a saved share is damaged: its length is not that of its shape")
+    if not all(_core.is_canonical(w) for w in words.values()):
+        raise BadInput("a saved share is damaged: it holds numbers outside the field")
+    return part
 
 
-def _announced(engine: Engine, members: Sequence[int], s: Saved) -> list[int]:
-    """Whose part each of `members` brings: what it says. With a false one, the tags do not fit."""
-    mine = np.array([s.party], np.uint64)
+def _words(kept: Any) -> Field:
+    """Bytes or a tensor, as it was kept."""
+    words = np.frombuffer(kept, "<i8") if isinstance(kept, bytes) else np.asarray(kept)
+    if words.dtype != np.int64 or words.ndim != 1:
+        raise ValueError("no list of words")
+    return words.astype(np.int64).view(np.uint64)
+
+
+def _check(p: Part, first: Part) -> None:
+    if (p.party, p.parties, p.needed) != (first.party, first.parties, first.needed):
+        raise BadInput(
+            f"some of these shares were saved by party {first.party} of {first.parties}, some by party {p.party} of "
+            f"{p.parties}, or with another threshold: restore what one session saved"
+        )
+
+
+def _chosen(engine: Engine, p: Part) -> tuple[list[int], list[int]]:
+    """The members that enter their shares, and whose share each of them says it brings: as many as put the value together.
+
+    Never more: with a false one, the shares of two honest parties would be weighted so that they may cancel.
+    """
+    members, mine = engine.members, np.array([p.party], np.uint64)
     inputs = [
         engine.record(Input(i, (lambda: mine) if i == engine.protocol.me else None), (), (1,), "restore")
         for i in members
     ]
-    told = engine.reveal(inputs, detail=f" of {s.parties} parts, {s.needed} needed")
+    told = engine.reveal(inputs, detail=f" of {p.parties} shares, {p.needed} needed")
     if engine.dry:
-        return list(members)
-    parties = [s.parties if number is None else int(number[0]) for number in told]
-    if max(parties) >= s.parties or len(set(parties)) < len(parties):
+        return list(members[: p.needed]), list(range(min(len(members), p.needed)))
+    parties = [p.parties if number is None else int(number[0]) for number in told]
+    if max(parties) >= p.parties or len(set(parties)) < len(parties):
         raise BadInput(
-            f"the parties bring the shares of parties {', '.join(map(str, parties))} of {s.parties}: each has to bring its own"
+            f"the parties bring the shares of parties {', '.join(map(str, parties))} of {p.parties}: each has to bring its own"
         )
-    if len(parties) < s.needed:
+    if len(parties) < p.needed:
         raise BadInput(
-            f"{s.needed} of the {s.parties} parties that saved this have to bring their shares, and there are {len(parties)}: "
+            f"{p.needed} of the {p.parties} parties that saved this have to bring their shares, and there are {len(parties)}: "
             "start with more of them"
         )
-    return parties
+    return list(members[: p.needed]), parties[: p.needed]
 
 
-def _what(s: Saved) -> str:
-    """What all parties have to restore alike."""
-    return f"{s.origin} of shape {s.shape}, scale {s.scale}, {s.bits} bits"
-
-
-def _entered(engine: Engine, members: Sequence[int], part: bytes, count: int) -> list[Wire]:
-    """What each of `members` enters; `part` by this party."""
-    mine = np.frombuffer(part, "<u8").astype(np.uint64)
-    if not _core.is_canonical(mine):
-        raise BadInput("a saved share is damaged: it holds numbers outside the field")
-
-    def give() -> Field:
-        return mine
-
+def _entered(engine: Engine, members: Sequence[int], mine: Field) -> list[Wire]:
+    """What each of `members` enters; `mine` by this party."""
     return [
-        engine.record(Input(i, give if i == engine.protocol.me else None), (), (count,), "restore") for i in members
+        engine.record(Input(i, (lambda: mine) if i == engine.protocol.me else None), (), mine.shape, "restore")
+        for i in members
     ]
 
 
-def _random(engine: Engine, name: str) -> Wire:
-    """A random number that nobody knows, shape (1,): LENGTH random bits, 2^-40 from uniform."""
-    digits = engine.record(RandomBits((LENGTH,)), (), (LENGTH,), name)
-    powers = np.uint64(1) << np.arange(LENGTH, dtype=np.uint64)
-    return _linear(engine, Sum((0,), True), _linear(engine, With(Elementwise(), powers), digits))
+def _random(engine: Engine, name: str, shape: Shape) -> Wire:
+    """Random numbers that nobody knows: of LENGTH random bits, so that none is likelier than 2 / p."""
+    digits = engine.record(RandomBits((*shape, LENGTH)), (), (*shape, LENGTH), name)
+    powers = np.ascontiguousarray(np.broadcast_to(np.uint64(1) << np.arange(LENGTH, dtype=np.uint64), digits.shape))
+    return _linear(engine, Sum((len(shape),)), _linear(engine, With(Elementwise(), powers), digits))
 
 
 def _linear(engine: Engine, map: LinearMap, *inputs: Wire) -> Wire:
     return engine.record(Linear(map), inputs, map.shape(*(i.shape for i in inputs)), "restore")
 
 
-def leaves(x: Any) -> Iterator[Saved]:
-    """What was saved, in dictionaries, lists and tuples."""
-    if isinstance(x, Saved):
+def is_saved(x: Any) -> bool:
+    return isinstance(x, Mapping) and MARK in x
+
+
+def leaves(x: Any, wanted: Callable[[Any], bool]) -> Iterator[Any]:
+    """What is `wanted` of what dictionaries, lists and tuples hold."""
+    if wanted(x):
         yield x
     elif isinstance(x, Mapping):
         for value in x.values():
-            yield from leaves(value)
+            yield from leaves(value, wanted)
     elif isinstance(x, list | tuple):
         for value in x:
-            yield from leaves(value)
+            yield from leaves(value, wanted)
 
 
-def replaced(x: Any, by: Callable[[Saved], Any]) -> Any:
-    """The same with everything saved replaced."""
-    if isinstance(x, Saved):
+def replaced(x: Any, wanted: Callable[[Any], bool], by: Callable[[Any], Any]) -> Any:
+    """The same, as dictionaries, lists and tuples, with everything `wanted` replaced."""
+    if wanted(x):
         return by(x)
     if isinstance(x, Mapping):
-        return type(x)((key, replaced(value, by)) for key, value in x.items())  # type: ignore[call-arg]
+        ordered = OrderedDict if isinstance(x, OrderedDict) else dict
+        return ordered((key, replaced(value, wanted, by)) for key, value in x.items())
     if isinstance(x, list | tuple):
-        return type(x)(replaced(value, by) for value in x)
+        return (list if isinstance(x, list) else tuple)(replaced(value, wanted, by) for value in x)
     return x

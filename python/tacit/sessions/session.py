@@ -2,8 +2,10 @@
 
 import contextlib
 import operator
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,8 +24,10 @@ from tacit.fixed.array import SecretArray
 from tacit.fixed.format import Format
 from tacit.sessions import data as entry
 from tacit.sessions import loops
+from tacit.sessions import saved as saved_files
 from tacit.sessions.options import MEGABYTE, Options
 from tacit.sessions.protocols import Setting, checked_policy, hub_of, protocol_kind
+from tacit.sessions.saved import Key
 from tacit.sharing.maps import Shape
 from tacit.sharing.source import Source
 from tacit.transport.channel import Channel
@@ -208,17 +212,70 @@ class Session:
         self.engine.force(self.number(x).wire)
         return x
 
-    def restore(self, saved: Any) -> Any:
-        """Secrets that were saved (by pickle or torch.save, in this session or an earlier one).
+    def save(self, x: Any, path: str | os.PathLike[str], key: Key = None) -> None:
+        """Write this party's shares of the secrets in `x` to the file `path`. All parties have to do it alike.
 
-        `saved`: what was loaded, alone or in lists, tuples and dictionaries, such as a state_dict. Every party loads a file that
-        one of the parties wrote, no two the same. All who saved have to bring theirs; of what was saved under shamir, t + 1 of
-        them: `BadInput` if there are fewer. `CheatingDetected` if one brings other shares than were saved. What protects the
-        values from then on is this session's protocol.
+        Parameters
+        ----------
+        x
+            A secret, a shared module (its `state_dict` is saved), or dictionaries, lists and tuples of secrets, numbers, texts
+            and plain tensors, such as the `state_dict` of an optimizer.
+        path
+            Of this party alone. The file is there as a whole or not at all, and only its owner may read it; if some party
+            cannot write its own, all keep the files that they had. `torch.load(path, weights_only=True)` reads it.
+        key
+            32 bytes or more, or the path of a file with them, that the file is sealed with; each party has its own.
+
+        Raises
+        ------
+        CheatingDetected
+            What was opened before was altered: nothing is saved.
         """
-        found = list(saving.leaves(saved))
-        numbers = dict(zip(map(id, found), saving.restore(self.arithmetic, found), strict=True))
-        return saving.replaced(saved, lambda s: self._kind(s.kind, numbers[id(s)]))
+        held = saved_files.given(key)
+        x = x.state_dict() if self._is_module(x) else x
+        shares = iter(saving.export(self.arithmetic, [self._kept(y) for y in saving.leaves(x, self.is_secret)]))
+        data = saved_files.packed(saving.replaced(x, self.is_secret, lambda _: next(shares)))
+        if held is not None:
+            data = saved_files.sealed(data, held)
+        absent = self.engine.dry or self.returning
+        written = None if absent else saved_files.Written(Path(path), data)
+        try:
+            self.engine.force(purpose="saved: all have written their shares")
+            if written is not None:
+                written.place()
+        except BaseException:
+            if written is not None:
+                written.remove()
+            raise
+
+    def restore(self, saved: Any, key: Key = None) -> Any:
+        """Secrets that were saved, by `save`, torch.save or pickle, in this session or an earlier one.
+
+        Every party brings a file that one of the parties wrote, no two the same. All who saved have to; of what was saved under
+        shamir, t + 1 of them. What protects the values from then on is this session's protocol.
+
+        Parameters
+        ----------
+        saved
+            The file's path, or what was loaded from it, alone or in lists, tuples and dictionaries, such as a state_dict.
+        key
+            What the file at that path was sealed with.
+
+        Raises
+        ------
+        BadInput
+            There are too few parties, or this party's file is damaged.
+        Mismatch
+            The parties bring shares of different values, or of different formats.
+        CheatingDetected
+            Some party brings other shares than it had saved. Nothing else is shown by it (docs/security/saved-shares.md).
+        """
+        if isinstance(saved, str | os.PathLike):
+            saved = saved_files.read(Path(saved), saved_files.given(key))
+        elif key is not None:
+            raise ConfigurationError("key= goes with the path of a file")
+        numbers = iter(saving.restore(self.arithmetic, list(saving.leaves(saved, saving.is_saved))))
+        return saving.replaced(saved, saving.is_saved, lambda share: self._kind(share["kind"], next(numbers)))
 
     # Loops.
 
@@ -358,6 +415,14 @@ class Session:
         import torch
 
         return torch.from_numpy(np.array(values)).to(x.dtype)
+
+    def _kept(self, x: Any) -> saving.Item:
+        """How `x` is saved."""
+        if isinstance(x, SecretArray):
+            return x.number, "array", saving.in_bytes
+        from tacit import torch as secret_torch
+
+        return secret_torch.kept(x)
 
     def _kind(self, kind: str, number: Number) -> Any:
         if kind == "array":

@@ -6,8 +6,8 @@
 from tacit.torch import ops as _rules  # fills the table
 from tacit.torch.modules import reveal_module, share_module
 from tacit.torch.operands import plain
-from tacit.torch.tensor import SecretTensor, is_secret, number, wrap
+from tacit.torch.tensor import SecretTensor, is_secret, kept, number, wrap
 
-__all__ = ["SecretTensor", "is_secret", "number", "plain", "reveal_module", "share_module", "wrap"]
+__all__ = ["SecretTensor", "is_secret", "kept", "number", "plain", "reveal_module", "share_module", "wrap"]
 
 del _rules

@@ -245,13 +245,13 @@ class SecretTensor(torch.Tensor):
         self._refuse("`in`")
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """Pickled, as by torch.save, it is this party's part of a saved secret; all parties have to save it alike."""
-        if getattr(self, "_is_param", False) or not self.dtype.is_floating_point:
+        """Pickled, as by torch.save, it is this party's share of it as plain values; all parties have to save it alike."""
+        if getattr(self, "_is_param", False):
             raise Unsupported(
-                "a shared module, or secret labels, cannot be pickled: save model.state_dict() with torch.save, and load it with "
-                "model.load_state_dict(session.restore(torch.load(path, weights_only=False)))"
+                "a shared module cannot be pickled: save model.state_dict() with session.save or torch.save, and load it with "
+                "model.load_state_dict(session.restore(path))"
             )
-        return saving.unpickled, (saving.export(self._cell.arithmetic, number(self), str(self.dtype)),)
+        return saving.reduced(self._cell.arithmetic, kept(self))
 
     def __copy__(self) -> "SecretTensor":
         return self.again()
@@ -286,3 +286,13 @@ def is_secret(x: object) -> bool:
 def number(x: SecretTensor) -> Number:
     """The number that `x` holds now."""
     return _secret(x._cell.arithmetic, x.read())
+
+
+def kept(x: SecretTensor) -> saving.Item:
+    """What is saved of `x`: its number, its kind, and how words are held in a file that torch reads."""
+    if not x.dtype.is_floating_point:
+        raise Unsupported(
+            "secret labels cannot be saved, since the one-hots that they came from would be lost: save the numbers that they are "
+            "computed from, or enter the labels again"
+        )
+    return number(x), str(x.dtype), torch.from_numpy
