@@ -192,6 +192,10 @@ def test_what_was_left_out_can_be_used_later():
         np.testing.assert_array_equal(twice, 2 * last)
 
 
+def kind(wire):
+    return wire.operation.describe(b"").split()[0]
+
+
 def test_a_step_that_is_undone_is_lowered_as_if_it_had_not_been():
     """Else who comes back later, and has not seen it fail, would count other values."""
 
@@ -200,14 +204,14 @@ def test_a_step_that_is_undone_is_lowered_as_if_it_had_not_been():
         inner, between, last = chain(e, secret(e, field.from_signed(X)))
         again = times(e, last, 2)
         wires = e.prepare(last).wires
-        assert [wire.operation.describe().split()[0] for wire in wires] == ["input", "truncate", "Combine"]
+        assert [kind(wire) for wire in wires] == ["Input", "Truncate", "Linear(Combine)"]
         for wire in wires:
             wire.unlower()
-        kinds = [wire.operation.describe().split()[0] for wire in e.prepare(inner, again).wires]
+        kinds = [kind(wire) for wire in e.prepare(inner, again).wires]
         return kinds, between.pending
 
     for kinds, pending in tacit.run(work, 3, protocol="shamir", tensors=False):
-        assert kinds == ["input", "truncate", "Combine", "truncate", "Combine"] and not pending
+        assert kinds == ["Input", "Truncate", "Linear(Combine)", "Truncate", "Linear(Combine)"] and not pending
 
 
 def test_a_step_of_gradient_descent_truncates_once():

@@ -8,6 +8,7 @@ every party applies alike.
 """
 
 import hashlib
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +28,7 @@ from tacit.field import CAPACITY, Field
 from tacit.sharing import divisions, pieces
 from tacit.sharing.comparison import joins
 from tacit.sharing.maps import Combine, Shape
-from tacit.sharing.operations import AtLeast, Linear, Operation, OutputMask, Truncate, Winners
+from tacit.sharing.operations import MARK, AtLeast, Linear, Operation, OutputMask, Truncate, Winners
 from tacit.sharing.plan import OpeningRecord, Plan, Portion, Rounds, Task
 from tacit.sharing.protocol import Protocol
 from tacit.sharing.requests import Share
@@ -38,6 +39,12 @@ from tacit.transport.views import Viewed
 
 T = TypeVar("T")
 LABEL = ", recorded at "
+HASHED = re.compile(f" {MARK}[0-9a-f]*")
+PUBLIC = (
+    ". Public numbers in it are not the same, and the scripts may be: what each party computes by itself (floats by exp or mean, "
+    "random numbers, what a file holds) differs with the versions of Python, NumPy and torch, and with the CPU. "
+    "session.public(x, owner=0) takes it from one party"
+)
 LISTING = 1 << 16
 """Bytes of a graph's listing that are sent to find where two parties differ."""
 
@@ -98,6 +105,8 @@ class Engine:
         """
         self.protocol, self.source, self.channel, self.session = protocol, source, channel, session
         self.limit, self.portion, self.unchecked, self.debug = limit, portion, unchecked, debug
+        self._listing = hashlib.blake2b(session, digest_size=32, person=b"tacit listing").digest()
+        """The key of what parties compare, which nobody else has: they may be numbers that are easily guessed."""
         self.dry = channel is None
         self.costs = Costs()
         self.reveals: list[Revealed] = []
@@ -404,10 +413,10 @@ class Engine:
         lines = [listed]
         for w in wires:
             assert w.operation is not None
-            lines.append(f"{w.operation.describe()} of ({_serials(w.inputs)}), shape {w.shape}")
+            lines.append(f"{w.operation.describe(self._listing)} of ({_serials(w.inputs)}), shape {w.shape}")
         lines += [purpose] if purpose else []
         agreed = "\n".join(lines).encode()
-        digest = hashlib.blake2b(agreed, key=self.session[:64], person=b"tacit graph", digest_size=32).digest()
+        digest = hashlib.blake2b(agreed, key=self._listing, person=b"tacit graph", digest_size=32).digest()
         peers = self.channel.peers
         came = self.channel.exchange({i: [digest] for i in peers}, dict.fromkeys(peers, LISTING), label="agree")
         differing = [i for i in peers if came[i] != digest]
@@ -539,8 +548,10 @@ def _joined(pending: Sequence[Wire], leading: int) -> dict[int, Wire]:
 
 
 def _difference(me: int, lines: Sequence[str], peer: int, text: str) -> str:
+    differ = f"party {me} and party {peer} run different programs"
     for mine, theirs in zip(lines, text.split("\n"), strict=False):
         if mine.partition(LABEL)[0] != theirs.partition(LABEL)[0]:
             shown = "".join(c if c.isprintable() else " " for c in theirs[:400])  # a peer's text, for a terminal
-            return f"party {me} and party {peer} run different programs: here «{mine}», there «{shown}»"
-    return f"party {me} and party {peer} run different programs: {len(lines) - 1} operations here, another number there"
+            same = len({HASHED.sub("", line.partition(LABEL)[0]) for line in (mine, shown)}) == 1
+            return f"{differ}: here «{mine}», there «{shown}»{PUBLIC if same else ''}"
+    return f"{differ}: {len(lines) - 1} operations here, another number there"

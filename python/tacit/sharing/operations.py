@@ -1,13 +1,14 @@
 """What can be recorded on secrets. Each operation lowers itself through one method of the `Protocol`."""
 
+import dataclasses
+import functools
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tacit.field import CAPACITY, Field
 from tacit.sharing.forms import Form
@@ -18,22 +19,72 @@ if TYPE_CHECKING:
     from tacit.sharing.plan import Plan, Task
     from tacit.sharing.protocol import Protocol
 
+MARK = "~"
+"""Before a hash of what parties compare."""
+OWN = "own"
+"""Marks a field that is one party's alone: the others have another, or none."""
+
 
 class Operation(ABC):
+    shown: ClassVar[tuple[str, ...]] = ()
+    """Fields that `describe` tells as they are. No number of a script is one: it may use as public what it should not."""
+
     @abstractmethod
     def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
         """Record what `wire`, made by this operation, needs and does."""
 
-    @abstractmethod
-    def describe(self) -> str:
-        """What all parties must agree on: compared by hash before a graph runs."""
+    def describe(self, key: bytes) -> str:
+        """What all parties must agree on, compared before a graph runs: kinds by name, and all that is in them by a hash."""
+        told = "".join(f" {name} {getattr(self, name)}" for name in self.shown)
+        return f"{_kinds(self)}{told} {MARK}{fingerprint(self, key)}"
 
     def linear(self) -> tuple[LinearMap | None, Field | None]:
         return None, None
 
 
-def digest(array: NDArray[Any]) -> str:
-    return hashlib.blake2b(array.tobytes(), digest_size=16, person=b"tacit public").hexdigest()
+def fingerprint(item: Any, key: bytes) -> str:
+    """A hash of all fields of a dataclass, and of theirs, but for those that are a party's own.
+
+    Nothing is left out that is not marked so: a field of a kind that is not known is a TypeError.
+    """
+    h = hashlib.blake2b(key=key, digest_size=16, person=b"tacit public")
+    _feed(h, item)
+    return h.hexdigest()
+
+
+def _feed(h: Any, item: Any) -> None:
+    if isinstance(item, np.ndarray):
+        h.update(f"array {item.dtype.str} {item.shape}:".encode())
+        h.update(np.ascontiguousarray(item).reshape(-1))
+    elif isinstance(item, tuple | list):
+        h.update(f"list {len(item)}:".encode())
+        if all(type(i) is int for i in item):  # indices may be many
+            h.update(f"{item}:".encode())
+        else:
+            for i in item:
+                _feed(h, i)
+    elif dataclasses.is_dataclass(item):
+        told = _told(item.__class__)
+        h.update(f"{type(item).__name__} {told}:".encode())
+        for name in told:
+            _feed(h, getattr(item, name))
+    elif isinstance(item, bool | int | str | np.integer | None):
+        text = repr(int(item) if isinstance(item, np.integer) else item)
+        h.update(f"{len(text)}:{text}".encode())
+    else:
+        raise TypeError(f"parties cannot compare a {type(item).__name__}")
+
+
+@functools.cache
+def _told(kind: Any) -> tuple[str, ...]:
+    """Fields that parties compare."""
+    return tuple(f.name for f in dataclasses.fields(kind) if not f.metadata.get(OWN))
+
+
+def _kinds(item: Any) -> str:
+    """Names of classes: Linear(With(MatMul))."""
+    inner = [_kinds(i) for name in _told(item.__class__) if isinstance(i := getattr(item, name), LinearMap | Form)]
+    return f"{type(item).__name__}({', '.join(inner)})" if inner else type(item).__name__
 
 
 @dataclass(eq=False)
@@ -41,13 +92,11 @@ class Input(Operation):
     """A private array of `owner`; `value` gives it there."""
 
     owner: int
-    value: Callable[[], Field] | None
+    value: Callable[[], Field] | None = field(metadata={OWN: True})
+    shown = ("owner",)
 
     def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
         return protocol.input(self, wire, plan)
-
-    def describe(self) -> str:
-        return f"input of party {self.owner}"
 
 
 @dataclass(eq=False)
@@ -59,9 +108,6 @@ class Public(Operation):
     def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
         return protocol.public(self, wire, plan)
 
-    def describe(self) -> str:
-        return f"public {digest(self.value)}"
-
 
 @dataclass(eq=False)
 class Linear(Operation):
@@ -71,14 +117,6 @@ class Linear(Operation):
 
     def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
         return protocol.linear(self, wire, plan)
-
-    def describe(self) -> str:
-        """By digest: a peer with another script is shown this, and a script may use as public what it should not."""
-        constant = getattr(self.map, "constant", None)
-        if constant is not None:
-            return f"{type(self.map).__name__} {digest(constant)}"
-        fields = hashlib.blake2b(str(self.map).encode(), digest_size=16, person=b"tacit public").hexdigest()
-        return f"{type(self.map).__name__} {fields}"
 
     def linear(self) -> tuple[LinearMap | None, Field | None]:
         return (None if hasattr(self.map, "constant") else self.map), None
@@ -93,9 +131,6 @@ class Shift(Operation):
     def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
         return protocol.shift(self, wire, plan)
 
-    def describe(self) -> str:
-        return f"shift {digest(self.constant)}"
-
     def linear(self) -> tuple[LinearMap | None, Field | None]:
         return Combine((1,)), self.constant
 
@@ -106,9 +141,6 @@ class Bilinear(Operation):
 
     def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
         return protocol.bilinear(self, wire, plan)
-
-    def describe(self) -> str:
-        return str(self.form)
 
 
 @dataclass(eq=False)
@@ -126,9 +158,6 @@ class Truncate(Operation):
     def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
         return protocol.truncate(self, wire, plan)
 
-    def describe(self) -> str:
-        return f"truncate {self.magnitude} bits by {self.divisor}"
-
 
 @dataclass(eq=False)
 class AtLeast(Operation):
@@ -144,10 +173,6 @@ class AtLeast(Operation):
     def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
         return protocol.at_least(self, wire, plan)
 
-    def describe(self) -> str:
-        levels = digest(np.asarray(self.thresholds, np.int64))
-        return f"comparison with {levels} of {self.magnitude} bits by {self.bits or 'all'}"
-
 
 @dataclass(eq=False)
 class Winners(Operation):
@@ -157,9 +182,6 @@ class Winners(Operation):
 
     def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
         return protocol.winners(self, wire, plan)
-
-    def describe(self) -> str:
-        return f"winners of {self.magnitude} bits"
 
 
 @dataclass(eq=False)
@@ -171,18 +193,13 @@ class RandomBits(Operation):
     def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
         return protocol.random_bits(self, wire, plan)
 
-    def describe(self) -> str:
-        return "random bits"
-
 
 @dataclass(eq=False)
 class OutputMask(Operation):
     """A uniform secret array that only `owner` knows (`wire.clear` there): hides an output from the others."""
 
     owner: int
+    shown = ("owner",)
 
     def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
         return protocol.output_mask(self, wire, plan)
-
-    def describe(self) -> str:
-        return f"output mask of party {self.owner}"
