@@ -52,6 +52,48 @@ NAMED = {
 }
 
 
+RANDOM = {
+    "randn_like": torch.randn_like,
+    "rand_like": torch.rand_like,
+    "randint_like": lambda x: torch.randint_like(x, 5),
+    "of a detached one": lambda x: torch.randn_like(x.detach()),
+    "of a view": lambda x: torch.rand_like(x[0]),
+    "of what is public beside it": lambda x: torch.randn_like(torch.ones_like(x)),
+    "bernoulli": torch.bernoulli,
+    "bernoulli of a chance": lambda x: x.bernoulli(0.5),
+    "bernoulli in place": lambda x: x.bernoulli_(0.5),
+    "bernoulli of secret chances in place": lambda x: torch.empty_like(x).bernoulli_(x),
+    "normal in place": lambda x: x.normal_(),
+    "normal in a new place": lambda x: x.new_empty(3).normal_(),
+    "normal of a secret mean": lambda x: torch.normal(x, 1.0),
+    "normal of a secret deviation": lambda x: torch.normal(0.0, x),
+    "uniform": lambda x: x.uniform_(),
+    "random": lambda x: x.random_(),
+    "exponential": lambda x: x.exponential_(),
+    "geometric": lambda x: x.geometric_(0.5),
+    "cauchy": lambda x: x.cauchy_(),
+    "log_normal": lambda x: x.log_normal_(),
+    "poisson": torch.poisson,
+    "binomial": lambda x: torch.binomial(x, x),
+    "gamma": torch._standard_gamma,
+    "multinomial": lambda x: torch.multinomial(x, 2),
+    "rrelu": lambda x: torch.rrelu(x, training=True),
+    "gumbel": F.gumbel_softmax,
+    "init": nn.init.xavier_uniform_,
+}
+
+
+@pytest.mark.parametrize("name", RANDOM)
+def test_random_numbers_like_a_secret_are_not_public(name):
+    def work(s):
+        (x,) = secrets(s, [X])
+        with pytest.raises(Unsupported, match=r"session\.random"):
+            RANDOM[name](x)
+        return 0
+
+    together(work, 1)
+
+
 @pytest.mark.parametrize("name", SHOWING)
 def test_nothing_shows_a_value(name):
     def work(s):

@@ -28,8 +28,8 @@ _SHOWS = _names("_local_scalar_dense item equal nonzero is_nonzero bincount hist
 
 _RANDOM = _names(
     """
-    bernoulli native_dropout randint_like normal uniform random exponential
-    multinomial
+    bernoulli native_dropout rand_like randn_like randint_like normal normal_like uniform random exponential geometric cauchy
+    log_normal poisson binomial multinomial _standard_gamma _sample_dirichlet rrelu_with_noise
     """
 )
 
@@ -70,8 +70,9 @@ def unknown(func: Any) -> str:
         )
     if name in _RANDOM or base in _RANDOM:
         return (
-            f"{called} draws random numbers, which the parties would draw differently: leave it out, or multiply by a "
-            "public mask that all parties draw from one seed"
+            f"{called} draws random numbers, which would be public, and each party would draw others: session.random(shape, "
+            "low, high) draws numbers that no party knows, uniform in [low, high) (12 of [-0.5, 0.5) add up to a normal one, about); "
+            "a mask that may be public is made from one seed at all parties"
         )
     if base in _PLACES or name in _PLACES:
         return (
