@@ -5,7 +5,7 @@ class TacitError(Exception):
     """The base of all errors that tacit raises on purpose."""
 
     for_peers: str | None = None
-    """What the other parties are told instead of the message, where that shows a value of this party's data."""
+    """What the other parties are told instead of the message, where that shows what is this party's: data, files, addresses."""
 
 
 class CheatingDetected(TacitError):
@@ -61,6 +61,8 @@ class Unsupported(TacitError):
 class ConfigurationError(TacitError):
     """A parties file, certificate, address or option is wrong."""
 
+    for_peers = "its configuration is not in order; its own output says what"
+
 
 class BadInput(TacitError):
     """Data of a party is missing, ragged, not numeric, not finite, or of an unexpected shape."""
@@ -68,3 +70,17 @@ class BadInput(TacitError):
 
 class NotFitted(TacitError, ValueError, AttributeError):
     """An estimator of `tacit.learn` was used before `fit`."""
+
+
+def reason(error: BaseException) -> str:
+    """What the other parties are told: an error of tacit as it is or as it says itself, of all others only the kind.
+
+    Their text may hold data, and so may the errors that they came from, their notes and tracebacks.
+    """
+    if isinstance(error, TacitError):
+        return error.for_peers or str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "it was interrupted"
+    if isinstance(error, SystemExit):
+        return "its script ended inside the session"
+    return f"its script failed with {type(error).__name__}; its own output says where"

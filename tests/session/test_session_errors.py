@@ -38,7 +38,6 @@ BAD = {
     "complex": ([1j], "complex"),
     "nan": ([1.0, float("nan")], "not finite"),
     "infinite": (float("inf"), "not finite"),
-    "no file": (lambda: Path("/nonexistent/table").read_text(), "No such file"),
 }
 
 
@@ -52,6 +51,81 @@ def test_bad_data_stops_every_party_and_says_whose(kind, shape):
     for other in (0, 2):
         assert type(ended[other]) is tacit.PeerStopped
         assert ended[other].party in (0, 1, 2) and message in str(ended[other])
+
+
+SECRET = "patient 4711"
+
+
+class Lazy:
+    """An array that is loaded when it is asked for."""
+
+    def __array__(self, *args, **kwargs):
+        raise tacit.BadInput(SECRET)
+
+
+class ConnectionFailed(OSError):
+    """As those of libraries for HTTP: the address is in its text."""
+
+
+def raising(error, cause=None):
+    def load():
+        error.add_note(SECRET)
+        raise error from cause
+
+    return load
+
+
+LOADERS = {
+    "no file": (lambda: Path(f"/nonexistent/{SECRET}").read_text(), "FileNotFoundError"),
+    "numpy's": (lambda: np.loadtxt(f"/nonexistent/{SECRET}"), "FileNotFoundError"),
+    "an address": (raising(ConnectionFailed(f"https://ehr/{SECRET}")), "ConnectionFailed"),
+    "a system's error": (raising(OSError(5, SECRET, SECRET)), "OSError"),
+    "a value": (raising(ValueError(SECRET)), "ValueError"),
+    "a cell": (lambda: float(SECRET), "ValueError"),
+    "rows": (raising(ValueError(f"inhomogeneous {SECRET}")), "ValueError"),
+    "a cause": (raising(KeyError(1), KeyError(SECRET)), "KeyError"),
+    "tacit's own": (raising(tacit.BadInput(SECRET)), "BadInput"),
+    "tacit's own, of another kind": (raising(tacit.Mismatch(SECRET)), "Mismatch"),
+    "a range": (raising(tacit.OutOfRange(SECRET)), "OutOfRange"),
+    "the end": (raising(SystemExit(SECRET)), "ended"),
+    "when it is read": (Lazy(), "BadInput"),
+    "a structure": (lambda: np.zeros(2, [(SECRET, "f8")]), "real numbers"),
+    "missing values": (lambda: [float("nan")] * 4711, "not finite"),
+    "another shape": (lambda: np.zeros(4711), "shape"),
+}
+
+
+@pytest.mark.parametrize("kind", LOADERS)
+@pytest.mark.parametrize("way", ["secret", "labels", "table"])
+def test_others_learn_the_kind_of_a_loaders_error_and_nothing_of_its_text(kind, way):
+    loader, told = LOADERS[kind]
+    declared = (2,) if kind == "another shape" else None
+
+    def script(s):
+        if way == "secret":
+            x = s.secret(loader, owner=1, shape=declared)
+        elif way == "labels":
+            x = s.labels(loader, classes=2, owner=1, shape=declared)
+        else:
+            x = s.table(rows={1: loader}, shapes=declared and {1: declared})
+        s.reveal(x)
+
+    error, ended = failures(script, 3)
+    for other in (0, 2):
+        assert type(ended[other]) is tacit.PeerStopped and told in str(ended[other])
+        assert "4711" not in str(ended[other]) and "nonexistent" not in str(ended[other])
+    if kind not in ("a cause", "rows"):
+        assert "4711" in str(error)
+
+
+def test_others_learn_nothing_of_files_and_addresses_of_this_host():
+    def script(s):
+        if s.me == 1:
+            raise tacit.ConfigurationError(f"no key in /home/{SECRET}")
+        s.reveal(s.secret(1.0))
+
+    _, ended = failures(script)
+    assert "configuration" in str(ended[0]) and "4711" not in str(ended[0])
 
 
 def test_others_do_not_learn_the_value_that_was_refused():

@@ -43,6 +43,8 @@ HEAD, HEAD_NEW, USED, MATERIAL = "head", "head.new", "used", "material"
 class StoreError(TacitError):
     """A store of prepared material is missing, used, in use, altered, or of another key. Nothing was handed out of it."""
 
+    for_peers = "its store of prepared material cannot be used; its own output says why"
+
 
 @dataclass(frozen=True)
 class Head:

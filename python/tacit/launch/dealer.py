@@ -2,7 +2,7 @@
 
 import sys
 
-from tacit.errors import PeerStopped
+from tacit.errors import PeerStopped, reason
 from tacit.launch.child import FOLLOWED, guarded
 from tacit.sessions import context as contexts
 from tacit.sessions.context import Context
@@ -16,7 +16,6 @@ def serve(context: Context) -> None:
     from tacit.correlations.dealer import Dealer
     from tacit.sessions.options import TIMEOUT, common_hello
     from tacit.sessions.remote import open_endpoint
-    from tacit.sessions.session import reason
 
     with open_endpoint(context) as endpoint:
         channel = endpoint.channel(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tacit.errors import BadInput, Mismatch, OutOfRange
+from tacit.errors import BadInput, Mismatch, OutOfRange, TacitError
 from tacit.field import size
 from tacit.fixed.format import Format
 from tacit.sharing.maps import Shape
@@ -36,10 +36,18 @@ def _called(loader: Callable[[], Any], what: str) -> Any:
     try:
         return loader()
     except OSError as error:
-        raise bad(what, f"it could not be read: {error.strerror or error}", f" ({error.filename})") from error
-    except BadInput as error:
-        error.for_peers = error.for_peers or f"{what}: its data is unusable; its own output says where"
+        file = f" ({error.filename})" if error.filename else ""
+        failed = BadInput(f"{what}: it could not be read: {error.strerror or error}{file}")
+        failed.for_peers = _kind(what, error)
+        raise failed from error
+    except TacitError as error:
+        error.for_peers = _kind(what, error)
         raise
+
+
+def _kind(what: str, error: BaseException) -> str:
+    """All that others are told of a loader's error: a path, an address or a cell may be in its text."""
+    return f"{what}: its loader failed with {type(error).__name__}; its owner's output says where"
 
 
 def _as_array(data: Any, what: str) -> NDArray[Any]:
@@ -47,7 +55,8 @@ def _as_array(data: Any, what: str) -> NDArray[Any]:
     if torch is not None and isinstance(data, torch.Tensor):
         data = data.detach().cpu().numpy()
     try:
-        return np.asarray(data)
+        array: NDArray[Any] = _called(lambda: np.asarray(data), what)
+        return array
     except ValueError as error:
         if "inhomogeneous" not in str(error):
             raise
@@ -58,7 +67,9 @@ def _checked(array: NDArray[Any], what: str) -> Array:
     if array.dtype.kind not in "biuf":
         kind = {"O": "objects (or missing values)", "U": "text", "S": "bytes", "c": "complex numbers"}
         raise bad(
-            what, f"it holds {kind.get(array.dtype.kind, str(array.dtype))}, not real numbers; convert it to floats"
+            what,
+            f"it holds {kind.get(array.dtype.kind, 'something else')}, not real numbers; convert it to floats",
+            f" (it is {array.dtype})",
         )
     values = np.ascontiguousarray(array, np.float64)
     if array.ndim == 0:
@@ -68,8 +79,8 @@ def _checked(array: NDArray[Any], what: str) -> Array:
         first = np.argwhere(~finite)[0]
         raise bad(
             what,
-            f"{int((~finite).sum())} of {values.size} elements are not finite (NaN or infinite); fill or drop them",
-            f" The first is {values[tuple(first)]} at {tuple(int(i) for i in first)}.",
+            "some elements are not finite (NaN or infinite); fill or drop them",
+            f" ({int((~finite).sum())} of {values.size}; the first is {values[tuple(first)]} at {tuple(int(i) for i in first)})",
         )
     return values
 
@@ -89,7 +100,7 @@ def one_hot(values: Array, classes: int, what: str) -> Array:
 
 def bad(what: str, public: str, private: str = "") -> BadInput:
     """An error whose `private` part stays at the owner."""
-    error = BadInput(f"{what}: {public}{'.' if private.startswith(' The') else ''}{private}")
+    error = BadInput(f"{what}: {public}{private}")
     error.for_peers = f"{what}: {public}"
     return error
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from tacit.correlations.dealer import Dealer, DealerSource
 from tacit.correlations.lattice import BYTES, LatticeSource
-from tacit.errors import PartyLost, PeerStopped
+from tacit.errors import PartyLost, PeerStopped, reason
 from tacit.fixed.format import Format
 from tacit.sessions.emulation import emulated
 from tacit.sessions.options import MEGABYTE, TIMEOUT, Options
 from tacit.sessions.protocols import protocol_kind
-from tacit.sessions.session import Session, reason
+from tacit.sessions.session import Session
 from tacit.sharing.source import Source
 from tacit.transport import memory
 from tacit.transport.channel import Channel

@@ -9,11 +9,11 @@ from tacit.correlations import ahead
 from tacit.correlations.lattice import BYTES, LatticeSource
 from tacit.correlations.store import seal
 from tacit.correlations.vault import StoreError, Writer, read_key
+from tacit.errors import reason
 from tacit.sessions.context import Context
 from tacit.sessions.emulation import emulated
 from tacit.sessions.options import MEGABYTE, TIMEOUT, common_hello
 from tacit.sessions.remote import agreed_id, open_endpoint
-from tacit.sessions.session import reason
 from tacit.transport.channel import Channel
 
 WRITTEN = b"written"

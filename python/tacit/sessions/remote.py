@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tacit.engine.returns import Door, Return
+from tacit.errors import reason
 from tacit.fixed.format import Format
 from tacit.sessions import context as contexts
 from tacit.sessions.context import Context
 from tacit.sessions.emulation import emulated
 from tacit.sessions.options import MEGABYTE, TIMEOUT, Options, common_hello, session_id
 from tacit.sessions.protocols import DEALER_TRUST, protocol_kind
-from tacit.sessions.session import Session, reason
+from tacit.sessions.session import Session
 from tacit.sharing.source import Source
 from tacit.transport.channel import Channel
 from tacit.transport.endpoint import Endpoint

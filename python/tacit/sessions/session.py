@@ -17,7 +17,7 @@ from tacit.engine.engine import Engine
 from tacit.engine.history import History
 from tacit.engine.labels import where
 from tacit.engine.returns import Door, Return
-from tacit.errors import BadInput, ConfigurationError, OutOfRange, PartyLost, TacitError
+from tacit.errors import BadInput, ConfigurationError, OutOfRange, PartyLost, reason
 from tacit.fixed import saving, selection
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.fixed.array import SecretArray
@@ -465,7 +465,7 @@ class Session:
     def _own(self, data: Any, what: str, declared: Shape | None) -> entry.Array:
         values = entry.load(data, what)
         if declared is not None and values.shape != declared:
-            raise entry.bad(what, f"its shape is {values.shape}, but {declared} was declared")
+            raise entry.bad(what, f"its shape is not {declared}, which was declared", f" (it is {values.shape})")
         entry.shape_of(values.shape, f"the shape of {what}")
         return values
 
@@ -523,17 +523,3 @@ class Session:
 
 def _without(shape: Shape, axis: int) -> Shape:
     return shape[:axis] + shape[axis + 1 :]
-
-
-def reason(error: BaseException) -> str:
-    """What the other parties are told: an error of tacit as it is, but of the script's own errors only the kind.
-
-    Their text may hold data.
-    """
-    if isinstance(error, TacitError):
-        return error.for_peers or str(error)
-    if isinstance(error, KeyboardInterrupt):
-        return "it was interrupted"
-    if isinstance(error, SystemExit):
-        return "its script ended inside the session"
-    return f"its script failed with {type(error).__name__}; its own output says where"

@@ -71,7 +71,7 @@ def unknown(func: Any) -> str:
     if name in _RANDOM or base in _RANDOM:
         return (
             f"{called} draws random numbers, which would be public, and each party would draw others: session.random(shape, "
-            "low, high) draws numbers that no party knows, uniform in [low, high) (12 of [-0.5, 0.5) add up to a normal one, about); "
+            "low, high) draws numbers that no party knows, uniform in [low, high) (12 of [-0.5, 0.5) are a normal one, about); "
             "a mask that may be public is made from one seed at all parties"
         )
     if base in _PLACES or name in _PLACES:

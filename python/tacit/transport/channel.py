@@ -18,7 +18,7 @@ from collections.abc import Collection, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from tacit.errors import Mismatch, PartyLost, PeerStopped
+from tacit.errors import Mismatch, PartyLost, PeerStopped, reason
 from tacit.transport.meter import Label, Meter, label_text
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class Channel(abc.ABC):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if error is not None:
-            self.stop(f"{kind.__name__ if kind else ''}: {error}")
+            self.stop(reason(error))
         self.close()
 
 
