@@ -1,6 +1,8 @@
 """`python -m tacit.launch.child script.py ...`: one party's process. Runs the script, and says in one paragraph what failed."""
 
+import ctypes
 import os
+import resource
 import runpy
 import signal
 import sys
@@ -16,18 +18,21 @@ LIFELINE = "TACIT_LIFELINE"
 FAILED, FOLLOWED, TOO_FEW, TERMINATED = 1, 3, 4, 128 + signal.SIGTERM
 """Exit codes: an error here; an error that another party's followed into; too few parties left; ended by the launcher."""
 
+PR_SET_DUMPABLE = 4
+
 _INSIDE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 def main() -> int:
     script, sys.argv = sys.argv[1], sys.argv[1:]
-    sys.path[0] = os.path.dirname(os.path.abspath(script))
+    sys.path.insert(0, os.path.dirname(os.path.abspath(script)))  # -P left it out
     return guarded(lambda: runpy.run_path(script, run_name="__main__"))
 
 
 def guarded(work: Callable[[], object]) -> int:
     """The exit code of `work`, after saying what failed."""
     signal.signal(signal.SIGTERM, _terminated)
+    _keep_memory()
     _watch_launcher()
     try:
         work()
@@ -87,6 +92,15 @@ def _say(text: str) -> None:
 def _terminated(number: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise SystemExit(TERMINATED)  # unwinds the script, so that its session tells the peers
+
+
+def _keep_memory() -> None:
+    """Shares and keys stay in this process: no core dumps, and on Linux no look into it by others of the same user."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(
+            PR_SET_DUMPABLE, 0, 0, 0, 0
+        )  # a pattern that pipes dumps to a program ignores the limit
 
 
 def _watch_launcher() -> None:

@@ -22,23 +22,33 @@ def run_local(template: Context, command: Sequence[str]) -> int:
         folder = Path(directory)  # made with mode 0700
         count = template.parties + template.dealer
         listeners = [listen(HOST, 0) for _ in range(template.parties)]
+        identities = [make_identity(f"tacit {i}") for i in range(count)]
+        for i, identity in enumerate(identities):
+            (folder / f"{i}.pem").write_text(identity.pem)
         known = replace(
             template,
-            passing=not template.rejoin,
             rejoin=False,
             addresses={i: (HOST, int(s.getsockname()[1])) for i, s in enumerate(listeners)},
-            pins=_identities(folder, count),
+            pins={i: identity.fingerprint() for i, identity in enumerate(identities)},
             names={template.parties: "dealer"} if template.dealer else {},
         )
         environment = child_environment(template.parties)
         contexts = {}
+
+        def begin(context: Context, path: Path) -> str:
+            """Its private key, which lives as long as the run, goes through a pipe: neither file nor environment holds it."""
+            pipe = identities[context.me].handed()
+            try:
+                context = replace(context, key_from=pipe)
+                context.save(path)
+                return start(group, context, path, command, environment, prefixed=True)
+            finally:
+                os.close(pipe)
+
         for me in range(count):
             descriptor = listeners[me].fileno() if me < template.parties else None
-            context = replace(
-                known, me=me, listener=descriptor, certificate=str(folder / f"{me}.pem"), key=str(folder / f"{me}.key")
-            )
-            context.save(folder / f"{me}.json")
-            contexts[start(group, context, folder / f"{me}.json", command, environment, prefixed=True)] = context
+            context = replace(known, me=me, listener=descriptor, certificate=str(folder / f"{me}.pem"))
+            contexts[begin(context, folder / f"{me}.json")] = context
         for listener in listeners:
             listener.close()  # a party's port lives as long as the party
 
@@ -46,8 +56,7 @@ def run_local(template: Context, command: Sequence[str]) -> int:
             context = replace(contexts[name], rejoin=True, listener=None)
             path = folder / f"{context.me}.again.json"
             path.unlink(missing_ok=True)
-            context.save(path)
-            start(group, context, path, command, environment, prefixed=True)
+            begin(context, path)
 
         apart = protocol_kind(template.protocol, template.parties, template.threshold).majority
         return group.wait(apart, again if template.rejoin else None)
@@ -63,13 +72,18 @@ def start(
     module = ["tacit.launch.dealer"] if dealer else module
     group.start(
         name,
-        [sys.executable, "-m", *module],
+        worker(*module),
         {**environment, VARIABLE: str(path)},
-        descriptors=[] if context.listener is None else [context.listener],
+        descriptors=[d for d in (context.listener, context.key_from) if d is not None],
         prefix=("dealer" if dealer else str(context.me)) if prefixed else None,
         helper=dealer and prefixed,
     )
     return name
+
+
+def worker(*module: str) -> list[str]:
+    """The command of a process: what lies in the directory where it starts is not imported in place of Python's own (-P)."""
+    return [sys.executable, "-P", "-m", *module]
 
 
 def child_environment(parties: int) -> dict[str, str]:
@@ -83,13 +97,3 @@ def child_environment(parties: int) -> dict[str, str]:
     kept = {"MALLOC_MMAP_THRESHOLD_": str(1 << 33), "MALLOC_TRIM_THRESHOLD_": str(1 << 34), "MALLOC_ARENA_MAX": "1"}
     defaults = {"PYTHONUNBUFFERED": "1", "TACIT_THREADS": threads, "OMP_NUM_THREADS": threads, **kept}
     return {**defaults, **os.environ}
-
-
-def _identities(folder: Path, count: int) -> dict[int, str]:
-    """Keys that live as long as the run; their fingerprints by index."""
-    pins = {}
-    for i in range(count):
-        identity = make_identity(f"tacit {i}")
-        identity.save(folder / f"{i}.pem", folder / f"{i}.key")
-        pins[i] = identity.fingerprint()
-    return pins

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tacit.launch.local import child_environment
+from tacit.launch.local import child_environment, worker
 from tacit.report import amount
 from tacit.sessions.context import VARIABLE, Context
 
@@ -32,7 +32,7 @@ def dry(context: Context, folder: Path, command: Sequence[str], *, shown: bool =
     costs, path = folder / f"{context.me}.costs", folder / f"{context.me}.json"
     replace(context, plan=str(costs)).save(path)
     ended = subprocess.run(
-        [sys.executable, "-m", "tacit.launch.child", *command],
+        worker("tacit.launch.child", *command),
         env={**child_environment(1), VARIABLE: str(path)},
         stdout=None if shown else subprocess.DEVNULL,
         check=False,

@@ -25,8 +25,8 @@ class Context:
     pins: dict[int, str] = field(default_factory=dict)
     certificate: str = ""
     key: str = ""
-    passing: bool = False
-    """The key was made for this run: its file goes once it was read."""
+    """The file of the private key; "": it comes through the pipe `key_from`, and was made for this run."""
+    key_from: int | None = None
     names: dict[int, str] = field(default_factory=dict)
     listener: int | None = None
     """A listening socket that this process has inherited."""

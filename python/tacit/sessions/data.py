@@ -41,7 +41,9 @@ def _called(loader: Callable[[], Any], what: str) -> Any:
         failed.for_peers = _kind(what, error)
         raise failed from error
     except TacitError as error:
-        error.for_peers = _kind(what, error)
+        error.for_peers = error.for_peers or _kind(
+            what, error
+        )  # what says itself what others may know, as `inputs` does
         raise
 
 

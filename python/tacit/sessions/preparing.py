@@ -58,7 +58,7 @@ def _fill(context: Context, channel: Channel, lists: Path, outlook: ahead.Outloo
         desc="preparing",
         mininterval=0.5,
         dynamic_ncols=True,
-        disable=me != 0 and context.passing,  # of several parties here, one shows it
+        disable=me != 0 and context.key_from is not None,  # of several parties here, one shows it
         file=sys.stderr,
     ) as bar:
         ahead.prepare(source, lists, me, outlook, writer, FULL * budget, bar.update)

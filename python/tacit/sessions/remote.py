@@ -153,9 +153,10 @@ def joined(context: Context, options: Options) -> Session:
 def open_endpoint(context: Context, always: bool = False) -> Endpoint:
     """`always`: listen for parties that come back."""
     listener = None if context.listener is None else socket.socket(fileno=context.listener)
-    identity = Identity.load(context.certificate, context.key)
-    if context.passing:
-        Path(context.key).unlink()
+    if context.key_from is None:
+        identity = Identity.load(context.certificate, context.key)
+    else:
+        identity = Identity.received(context.certificate, context.key_from)
     return Endpoint(
         context.me,
         context.addresses,

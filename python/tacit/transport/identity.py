@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import logging
 import os
 import ssl
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tacit.errors import ConfigurationError
 
 YEARS = 10
+
+log = logging.getLogger("tacit.transport")
 
 
 @dataclass(frozen=True)
@@ -45,37 +47,75 @@ class Identity:
     @classmethod
     def load(cls, certificate: str | os.PathLike[str], key: str | os.PathLike[str]) -> Identity:
         """Read what `save` wrote, or any PEM certificate and unencrypted PEM key."""
-        path = Path(key)
         try:
-            if path.stat().st_mode & 0o077:
-                raise ConfigurationError(f"others may read the key {path}; run: chmod 600 {path}")
-            identity = cls(load_certificate(certificate), path.read_bytes())
+            with open(key, "rb") as file:
+                mode, content = os.fstat(file.fileno()).st_mode, file.read()
         except OSError as error:
-            raise ConfigurationError(f"cannot read the key {path}: {error.strerror}") from None
+            raise ConfigurationError(f"cannot read the key {os.fspath(key)}: {error.strerror}") from None
+        if mode & 0o037:
+            raise ConfigurationError(f"others may read the key {os.fspath(key)}; run: chmod 600 {os.fspath(key)}")
+        if mode & 0o040:  # as Kubernetes mounts secrets
+            log.warning("the group of the key %s may read it: whoever is in it can pass for this party", os.fspath(key))
+        return cls._checked(certificate, content)
+
+    @classmethod
+    def received(cls, certificate: str | os.PathLike[str], descriptor: int) -> Identity:
+        """The key comes through a pipe, which `handed` has made."""
+        with os.fdopen(descriptor, "rb") as pipe:
+            return cls._checked(certificate, pipe.read())
+
+    def handed(self) -> int:
+        """The reading end of a pipe with the key, for one process."""
+        return _piped(self.key)
+
+    @classmethod
+    def _checked(cls, certificate: str | os.PathLike[str], key: bytes) -> Identity:
+        identity = cls(load_certificate(certificate), key)
         identity.load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))  # raises if they do not belong together
         return identity
 
     def load_into(self, context: ssl.SSLContext) -> None:
-        """Give a TLS context this key. `ssl` reads files only, so the key is in a private one for this moment."""
-        with tempfile.NamedTemporaryFile(prefix="tacit-", dir=_private_directory()) as file:  # created with mode 0600
-            file.write(self.key + b"\n" + self.pem.encode())
-            file.flush()
-            try:
-                context.load_cert_chain(file.name, password=_no_password)
-            except (ssl.SSLError, ValueError) as error:
-                raise ConfigurationError(
-                    f"the key and the certificate {self.fingerprint()} do not belong together, or are no unencrypted "
-                    f"PEM key and certificate ({error}); make both anew"
-                ) from None
+        """Give a TLS context this key. `ssl` takes the names of files only: it gets those of pipes, so that no key is in a file.
+
+        What a process leaves in a file outlives it, however soon it would have removed it, if it is killed.
+        """
+        ends: list[int] = []
+        try:
+            for content in (self.pem.encode(), self.key):
+                ends.append(_piped(content))
+            certificate, key = (f"/dev/fd/{end}" for end in ends)
+            context.load_cert_chain(certificate, key, _no_password)
+        except FileNotFoundError:
+            raise ConfigurationError(
+                "this system has no /dev/fd, through which a private key avoids the disk"
+            ) from None
+        except (OSError, ValueError):  # of OpenSSL, whose own words get lost: a pipe cannot seek
+            raise ConfigurationError(
+                f"the key and the certificate {self.fingerprint()} do not belong together, or are no unencrypted "
+                "PEM key and certificate; make both anew"
+            ) from None
+        finally:
+            for end in ends:
+                os.close(end)
+
+
+def _piped(content: bytes) -> int:
+    """The reading end of a pipe that holds `content`."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    try:
+        if os.write(writing, content) < len(content):
+            raise BlockingIOError
+    except BlockingIOError:
+        os.close(reading)
+        raise ConfigurationError(f"a key or certificate of {len(content)} bytes is none") from None
+    finally:
+        os.close(writing)
+    return reading
 
 
 def _no_password() -> bytes:
     raise ValueError("the key is encrypted")
-
-
-def _private_directory() -> str | None:
-    """A directory in memory if there is one, so that a key does not reach a disk."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 def fingerprint(certificate: bytes) -> str:
