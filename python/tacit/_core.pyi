@@ -133,6 +133,10 @@ def add_scalar(a: Words, k: int, backend: str | None = None) -> Words:
 def weighted(weights: Sequence[int], arrays: Sequence[Words], backend: str | None = None) -> Words:
     """sum_k weights_k arrays_k for elements weights_k, in one pass; one array at least, all of one shape."""
 
+def wrong_places(points: Sequence[int], values: Sequence[int], degree: int, most: int) -> list[int] | None:
+    """Where `values` are not those of the one polynomial of this degree that differs from them at most at `most` places, nor
+    more than (n - degree - 1) / 2; None if there is none."""
+
 def mix(
     n: int, rows: Sequence[Sequence[int]], arrays: Sequence[Words], prgs: Sequence[Prg], backend: str | None = None
 ) -> list[Words]:

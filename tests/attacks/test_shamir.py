@@ -1,5 +1,7 @@
 """Shamir's shares against a party that cheats: its messages altered, and its part of each step of the protocol done wrong."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -19,7 +21,7 @@ ENDS = (CheatingDetected, Mismatch, PartyLost, PeerStopped, TooFewLeft)
 QUICK = ("last_bit", "outside_the_field")
 """Also of five parties."""
 SETTINGS = [(3, 1), (4, 1)]
-"""As few parties as a threshold takes (whose honest shares are always of degree t), and one more (where a liar is named)."""
+"""As few parties as a threshold takes (whose honest shares are always of degree t), and one more."""
 
 
 def nothing(peer, number, payload, label):
@@ -139,25 +141,47 @@ def test_the_check_of_products_is_what_protects(monkeypatch):
     assert np.abs(outcome.results[0] - RIGHT).max() > 1e-3
 
 
-@pytest.mark.parametrize(
-    ("parties", "threshold", "named"), [(3, 1, "some party"), (4, 1, "party 2"), (7, 2, "party 2")]
-)
-def test_a_wrong_share_of_an_opening(parties, threshold, named, monkeypatch):
-    """Found by every receiver at once; its sender is named where 3 t + 1 parties make that certain."""
+def accused(errors):
+    """The parties that honest ones say have cheated."""
+    texts = [str(e) for e in errors.values() if isinstance(e, CheatingDetected)]
+    return {int(i) for text in texts for i in re.findall(r"party (\d+)", text)}
+
+
+@pytest.mark.parametrize(("parties", "threshold"), [(3, 1), (4, 1), (7, 2)])
+def test_a_wrong_share_of_an_opening(parties, threshold, monkeypatch):
+    """Found by every receiver at once; while what was dealt is not verified yet, nobody is named."""
     at_party(monkeypatch, 2, Shamir, "open", lambda self, open, share: open(self, (added(share[0], 1),)))
     outcome = attacked(parties, 2, nothing, threshold=threshold, **SHAMIR)
-    errors = found(outcome, parties, 2, named)
-    assert not any("party 0 sent" in str(e) or "party 1 sent" in str(e) for e in errors.values())
+    assert not accused(found(outcome, parties, 2, "some party"))
+
+
+def at_outputs(tamper, liar, parties, threshold):
+    """`tamper(payload)` changes what `liar` sends of its shares of outputs, in the last round of a run, to some."""
+    frames = script(parties, liar, threshold=threshold, **SHAMIR)
+    last = max(number for (number, _), label in frames.items() if label == "reveal")
+    return attacked(parties, liar, lambda to, n, payload, label: tamper(to, payload) if n == last else payload,
+                    threshold=threshold, **SHAMIR)  # fmt: skip
+
+
+@pytest.mark.parametrize(("parties", "threshold", "named"), [(3, 1, set()), (4, 1, {2}), (6, 2, set()), (7, 2, {2})])
+def test_a_wrong_share_of_an_output(parties, threshold, named):
+    """All that was dealt is verified by then: its sender is named where 3 t + 1 parties make that certain."""
+    outcome = at_outputs(lambda to, payload: one_off(payload), 2, parties, threshold)
+    results, errors = honest(outcome, parties, 2)
+    assert not results
+    assert any(isinstance(e, CheatingDetected) for e in errors.values()) and accused(errors) == named
+
+
+def one_off(payload):
+    return bytes([*payload[:-8], payload[-8] ^ 1, *payload[-7:]])
 
 
 def test_a_wrong_share_told_to_one_party_only():
-    """The others saw a right one, and stop because that party does."""
-    frames = script(4, 3, threshold=1, **SHAMIR)
-    at = next(number for (number, _), label in sorted(frames.items()) if "truncate" in label)
-    outcome = attacked(4, 3, alter(at, lambda p: bytes([*p[:-1], p[-1] ^ 1]), 0), threshold=1, **SHAMIR)
-    results, errors = honest(outcome, 4, 3)
-    assert not results
-    assert "party 3 sent a wrong share" in str(errors[0])
+    """The others saw a right one, and stop because that party does, if they are not through."""
+    outcome = at_outputs(lambda to, payload: one_off(payload) if to == 0 else payload, 3, 4, 1)
+    assert 0 not in outcome.results
+    assert "party 3 sent a wrong share" in str(outcome.errors[0])
+    assert accused({i: e for i, e in outcome.errors.items() if i in (0, 1, 2)}) == {3}
 
 
 def test_what_is_dealt_inconsistently(monkeypatch):
@@ -171,7 +195,8 @@ def test_what_is_dealt_inconsistently(monkeypatch):
         return (yield from altered(steps, inconsistent)) if dealers == [0] else (yield from steps)
 
     at_party(monkeypatch, 0, Shares, "deal", deal)
-    found(attacked(4, 0, nothing, threshold=1, **SHAMIR), 4, 0, "wrong share")
+    errors = found(attacked(4, 0, nothing, threshold=1, **SHAMIR), 4, 0, "wrong share")
+    assert not accused(errors), "party 2 is honest: its share is what was dealt to it"
 
 
 @pytest.mark.parametrize("sign", [0, 2, P - 2])

@@ -78,8 +78,8 @@ def lying(monkeypatch, name, changed):
 
 def test_a_dealer_that_deals_another_value(monkeypatch):
     def deal(self, original, dealers, mine, shape):
-        if self.me == 1 and shape == (7,) and len(dealers) == T + 1:
-            mine = field.add(mine, np.eye(1, 7, 3, dtype=np.uint64)[0])
+        if self.me == 1 and shape == (8,) and len(dealers) == T + 1:  # seven values, and a mask
+            mine = field.add(mine, np.eye(1, 8, 3, dtype=np.uint64)[0])
         return original(self, dealers, mine, shape)
 
     lying(monkeypatch, "deal", deal)
@@ -87,12 +87,12 @@ def test_a_dealer_that_deals_another_value(monkeypatch):
 
 def test_a_dealer_whose_shares_are_inconsistent(monkeypatch):
     def deal(self, original, dealers, mine, shape):
-        if self.me != 1 or shape != (7,) or len(dealers) != T + 1:
+        if self.me != 1 or shape != (8,) or len(dealers) != T + 1:
             return (yield from original(self, dealers, mine, shape))
         steps = original(self, dealers, mine, shape)
         sent = next(steps)
         for parts in list(sent.out.values())[:1]:
-            parts[0] = field.add(parts[0], np.full(7, P - 5, np.uint64))
+            parts[0] = field.add(parts[0], np.full(8, P - 5, np.uint64))
         try:
             steps.send((yield sent))
         except StopIteration as end:

@@ -1,7 +1,11 @@
 """Shamir's shares: the conformance suite for several n and t, what a share shows, what material is, and what it costs."""
 
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import tacit
 from tacit import field
@@ -262,3 +266,26 @@ def test_liars_are_found_where_that_is_certain():
     assert on_polynomial(values, 2)
     assert liars(values | {3: 9, 6: 1}, 2, 2) == (3, 6)
     assert liars(values | {3: 9, 6: 1, 7: 2}, 2, 2) is None
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_all_liars_are_found_whoever_they_are(data):
+    """Up to t of any n >= 3 t + 1 parties, at any points, whatever they say: those, and no others."""
+    n = data.draw(st.integers(4, 40))
+    t = data.draw(st.integers(1, (n - 1) // 3))
+    points = data.draw(st.lists(st.integers(1, 255), min_size=n, max_size=n, unique=True))
+    f = [data.draw(st.integers(0, P - 1)) for _ in range(t + 1)]
+    values = {x: sum(c * pow(x, k, P) for k, c in enumerate(f)) % P for x in points}
+    wrong = data.draw(st.lists(st.sampled_from(points), max_size=t, unique=True))
+    lies = {x: (values[x] + data.draw(st.integers(1, P - 1))) % P for x in wrong}
+    assert liars(values | lies, t, t) == tuple(x for x in points if x in wrong)
+
+
+@pytest.mark.parametrize(("n", "t"), [(16, 5), (19, 6), (22, 7), (40, 13)])
+def test_as_many_liars_as_there_may_be_whose_lies_fit_each_other(n, t):
+    """They agree on another polynomial, as near to the right one as can be: zero at t honest points besides."""
+    values = {x: (5 + 3 * x) % P for x in range(1, n + 1)}
+    lies = {x: (v + math.prod(x - k for k in range(1, t + 1))) % P for x, v in values.items() if x > n - t}
+    assert liars(values | lies, t, t) == tuple(lies)
+    assert liars(values | lies, t, t - 1) is None

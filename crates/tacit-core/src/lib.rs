@@ -7,6 +7,7 @@
 mod avx2;
 pub mod backend;
 pub mod binary;
+pub mod code;
 pub mod conv;
 pub mod divide;
 pub mod error;

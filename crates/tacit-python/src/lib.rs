@@ -12,7 +12,7 @@ use tacit_core::divide::Divisor;
 use tacit_core::fixed::{self, EncodeError, Truncation};
 use tacit_core::matmul::Matrix;
 use tacit_core::vector::MaskedProduct;
-use tacit_core::{binary, joint, matmul as product, vector, Backend, BadShape, P};
+use tacit_core::{binary, code, joint, matmul as product, vector, Backend, BadShape, P};
 use zeroize::{Zeroize, Zeroizing};
 
 type Out<'py> = PyResult<Array<'py, u64>>;
@@ -490,6 +490,17 @@ fn mix<'py>(
     fill_all(py, rows.len(), n, |outs| joint::mix(be, outs, &rows, &slices, &mut prgs))
 }
 
+#[pyfunction]
+fn wrong_places(
+    py: Python<'_>,
+    points: Vec<u64>,
+    values: Vec<u64>,
+    degree: usize,
+    most: usize,
+) -> PyResult<Option<Vec<usize>>> {
+    py.detach(|| code::errors(&points, &values, degree, most)).map_err(value)
+}
+
 /// Several generators as one, see `tacit_core::joint`.
 #[pyclass(module = "tacit._core")]
 struct Joint(tacit_core::Joint);
@@ -549,6 +560,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(multiply_open, m)?)?;
     m.add_function(wrap_pyfunction!(weighted, m)?)?;
     m.add_function(wrap_pyfunction!(mix, m)?)?;
+    m.add_function(wrap_pyfunction!(wrong_places, m)?)?;
     m.add_function(wrap_pyfunction!(matmul, m)?)?;
     m.add_function(wrap_pyfunction!(conv2d, m)?)?;
     m.add_function(wrap_pyfunction!(conv2d_input, m)?)?;

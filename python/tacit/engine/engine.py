@@ -7,6 +7,7 @@ never computed. Wires are forced at a reveal, at a step's end (`step`), and when
 every party applies alike.
 """
 
+import gc
 import hashlib
 import re
 import sys
@@ -185,8 +186,14 @@ class Engine:
         """Go on from this position of the others."""
         self._numbered, self.costs.graphs = numbered, graphs
 
+    @property
+    def forced(self) -> int:
+        """How many values were forced so far."""
+        return self._forced
+
     def live(self) -> dict[int, Wire]:
-        """The values that a party may still use, by serial."""
+        """The values that a party may still use, by serial: those that its script can reach, alike at all parties."""
+        gc.collect()  # what only a cycle holds is gone at once at one party, and later at another
         found = sorted(self._living.items())
         return {serial: wire for serial, wire in found if wire.serial == serial and not wire.pending}
 

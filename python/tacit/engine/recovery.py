@@ -12,6 +12,7 @@ A script sees who is lost and who is back (`members`, `lost`) after the same ste
 with the one before when they heard of it.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 THROUGH = b"through the step"
-"""And the number of the step, and who has caught up, a bit for each party."""
+"""And the number of the step, who is to be let in (1 + its number, or 0), and who has caught up, a bit for each party."""
 PARTIES = 256
+NEXT = 2
+"""Bytes of a party's number."""
 COUNTS = 32
 """In one step, at most, after which nobody was lost: a party that calls for ever would hold all others."""
 GONE = "it was lost before this party came back"
@@ -59,7 +62,10 @@ class Recovery:
         self._holders = set(self.members)
         self._due = False
         """The view has to change."""
+        self._proposed: tuple[int, ...] = ()
+        """Who had caught up at the end of the last step, as all others said."""
         self._coming: tuple[int, ...] = ()
+        """The same, when all have told each other that they found it so."""
         self._asking: PartyLost | None = None
         self._raising: Entry | None = None
         self._ahead = False
@@ -148,20 +154,34 @@ class Recovery:
         return True, ended, result
 
     def _through(self, door: "Door | None") -> None:
-        ready = () if door is None else door.ready(self._engine.protocol.members)
-        note = THROUGH + self._done.to_bytes(8, "little")
-        mine = sum(1 << i for i in ready)
+        """All are through. And who is at the door has to have caught up with all of them: what each party says of that may
+        differ from what it says to others, so that they compare what came of it at the next step's end, before they let it in.
+        """
         protocol = self._engine.protocol
+        proposed, self._coming, self._proposed = self._proposed, (), ()
+        ready = () if door is None else door.ready(protocol.members, proposed)
+        note = THROUGH + self._done.to_bytes(8, "little")
+        found = sum(1 << i for i in ready)
         away = sum(1 << i for i in range(protocol.parties) if i not in protocol.members)
         peers = self._channel.peers
-        whole = note + mine.to_bytes(PARTIES // 8, "little")
+        awaited = sum(1 + i for i in proposed).to_bytes(NEXT, "little")
+        whole = note + awaited + found.to_bytes(PARTIES // 8, "little")
         came = self._channel.exchange({i: [whole] for i in peers}, dict.fromkeys(peers, len(whole)), label="through")
         for i in peers:
-            theirs = int.from_bytes(came[i][len(note) :], "little")
+            theirs = int.from_bytes(came[i][len(note) + NEXT :], "little")
             if came[i][: len(note)] != note or len(came[i]) != len(whole) or theirs & ~away:
-                raise Mismatch(f"party {i} ends another step than this party: do all parties run the same script?")
-            mine &= theirs
-        self._coming = tuple(i for i in ready if mine >> i & 1)[:1]  # those after it do not know it yet
+                raise Mismatch(
+                    f"party {i} and party {self._channel.me} end different steps: do all parties run the same script?"
+                )
+            found &= theirs
+        if any(came[i][len(note) : len(note) + NEXT] != awaited for i in peers):
+            raise CheatingDetected(
+                "the parties were told different things about who has come back: one of them lied, and cannot be told. Start "
+                "again, without that party if you know it"
+            )
+        self._coming = proposed
+        if not proposed:
+            self._proposed = tuple(i for i in ready if found >> i & 1)[:1]  # those after it do not know it yet
 
     def _back(self, mark: Any) -> None:
         for wire in self.wires:
@@ -192,7 +212,7 @@ class Recovery:
         self._enough(members, len(before) + 1)
         self._channel.part(lost)
         self._engine.protocol.view(members)
-        self._due, self._coming = True, ()
+        self._due, self._coming, self._proposed = True, (), ()
         for party in lost:
             why = error.why if error.party == party else "the others lost it"
             self._unseen.append(PartyLost(party, why, error.operation))
@@ -246,25 +266,49 @@ class Recovery:
             if not done:
                 continue
             self._holders = set(members) & set(self._engine.protocol.members)
-            for wire, share in staged:
+            new, gone = staged
+            for wire, share in new:
                 wire.replace(share)
+            for wire, parties in gone:
+                wire.drop(parties)
 
-    def _new_view(self) -> list[tuple["Wire", Share]]:
+    def _new_view(self) -> tuple[list[tuple["Wire", Share]], list[tuple["Wire", list[int]]]]:
+        """(values with their new shares, values that some party does not hold, with who that is)."""
         self._engine.restart()
         live = self._engine.live()
-        mine = np.array([len(live), *live], "<u8").tobytes()
-        peers = self._channel.peers
-        came = self._channel.exchange({i: [mine] for i in peers}, dict.fromkeys(peers, 1 << 28), label="view")
-        alike = set(live)
-        for i in peers:
-            theirs = np.frombuffer(came[i], "<u8").tolist() if len(came[i]) % 8 == 0 else []
-            if not theirs or theirs[0] != len(theirs) - 1:
-                raise Mismatch(f"party {i} sent a malformed list of values; do all parties run one version of tacit?")
-            alike &= set(theirs[1:])
+        claims = self._claims(np.array(list(live), "<u8").tobytes())
+        alike = set(live).intersection(*claims.values())
         wires = [wire for serial, wire in live.items() if serial in alike]
         held = [(wire.shape, wire.share) for wire in wires]
         shares = self._engine.reshare(held, sorted(self._holders))
-        return list(zip(wires, shares, strict=True))
+        gone = [
+            (wire, [i for i in sorted(claims) if serial not in claims[i]])
+            for serial, wire in live.items()
+            if serial not in alike
+        ]
+        return list(zip(wires, shares, strict=True)), gone
+
+    def _claims(self, mine: bytes) -> dict[int, set[int]]:
+        """The serials of the values that each of the others holds, alike at all parties: lists, then a hash of all of them."""
+        me, peers = self._channel.me, self._channel.peers
+        longest = 8 * self._engine.forced
+        came = self._channel.exchange({i: [mine] for i in peers}, dict.fromkeys(peers, longest), label="view")
+        lists = {i: mine if i == me else bytes(came[i]) for i in sorted((me, *peers))}
+        told = b"".join(len(a).to_bytes(8, "little") + a for a in lists.values())
+        echo = hashlib.blake2b(told, digest_size=32, person=b"tacit view").digest()
+        echoed = self._channel.exchange({i: [echo] for i in peers}, dict.fromkeys(peers, len(echo)), label="view")
+        if any(echoed[i] != echo for i in peers):
+            raise CheatingDetected(
+                "the parties were told different lists of the values that some party holds, after a loss or a return: one of "
+                "them lied, and cannot be told. Start again, without that party if you know it"
+            )
+        claims = {}
+        for i in peers:
+            serials = np.frombuffer(lists[i], "<u8") if len(lists[i]) % 8 == 0 else np.zeros(2)
+            if (serials[1:] <= serials[:-1]).any():
+                raise Mismatch(f"party {i} sent a malformed list of values; do all parties run one version of tacit?")
+            claims[i] = set(serials.tolist())
+        return claims
 
     def _admit(self) -> None:
         """At the end of a step, after which all others do the same."""

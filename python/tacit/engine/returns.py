@@ -41,16 +41,18 @@ class Door:
         self.history, self.timeout = history, timeout
         self._visits: dict[int, Visit] = {}
 
-    def ready(self, members: Collection[int]) -> tuple[int, ...]:
-        """Who is at the door and has caught up."""
+    def ready(self, members: Collection[int], proposed: Collection[int] = ()) -> tuple[int, ...]:
+        """Who is at the door and has caught up. `proposed` will be let in whatever happens: their visits stay what they are."""
         if self.history.full:
             return ()
         for party in self.endpoint.visitors(PURPOSE):
+            if party in proposed:
+                continue
             if (old := self._visits.pop(party, None)) is not None:
                 old.give_up()
             self._visits[party] = Visit(self, party)
             self._visits[party].start()
-        for party in [i for i, visit in self._visits.items() if visit.failed]:
+        for party in [i for i, visit in self._visits.items() if visit.failed and i not in proposed]:
             self._visits.pop(party).give_up()
         return tuple(sorted(i for i, visit in self._visits.items() if i not in members and visit.caught_up()))
 

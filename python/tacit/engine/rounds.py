@@ -105,9 +105,11 @@ def _round(
         if len(frame) != count or frame[: HEADER.size] != header:
             if all(wanted.corrects for _, _, wanted in active if peer in wanted.expect):
                 continue
+            if frame[: HEADER.size] == header:
+                raise CheatingDetected(f"party {peer} sent {len(frame)} bytes in round {number} where {count} were due")
             raise CheatingDetected(
-                f"party {peer} sent {len(frame)} bytes in round {number} where {count} were due, or out of order: "
-                "it runs another program than it said"
+                f"a frame of party {peer} does not belong to round {number}, where this party is: one of the two runs another "
+                "program, or a third has told them different things"
             )
         views[peer] = frame
     offset = dict.fromkeys(expect, HEADER.size)

@@ -13,17 +13,18 @@ Inputs: the owner knows A and tells D = x - A, then all tell each other a hash o
 times, so at more than half of the honest parties: no two go on with different D. Else the owner lied, for certain if m > 3 u.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from operator import mul
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from tacit.errors import CheatingDetected, ConfigurationError
-from tacit.field import Field
+from tacit.field import Field, P
 from tacit.sharing.masked import MaskedProtocol
 from tacit.sharing.masks import Opening
 from tacit.sharing.operations import Input, OutputMask
 from tacit.sharing.plan import Exchange, Plan, Rounds, Task, received
-from tacit.sharing.polynomials import liars, on_polynomial, point
+from tacit.sharing.polynomials import liars, point, weights
 from tacit.sharing.randomness import SETS
 from tacit.sharing.shamir import Shamir
 from tacit.sharing.shamir_material import Drive, Held, ShamirSource
@@ -68,16 +69,27 @@ class CorrectedShares(Shares):
             try:
                 shares[i] = mine if i == self.me else received(came[i], mine.shape, i)
             except CheatingDetected:
-                self._suspect([i])
-        values = combinations_of(shares)
-        if not on_polynomial(values, self.threshold):
-            m, u = self.remaining
-            if (found := liars(values, self.threshold, min(u, m - u - self.threshold - 1))) is None:
-                raise CheatingDetected(MANY)
-            self._suspect([i for i in shares if point(i) in found])
+                self.suspect([i])
+        if (found := self.located(combinations_of(shares))) is None:
+            raise CheatingDetected(MANY)
+        self.suspect(found)
         return {i: share for i, share in shares.items() if i not in self.suspected}
 
-    def _suspect(self, parties: Collection[int]) -> None:
+    def located(self, values: Mapping[int, int]) -> set[int] | None:
+        """From the values of those that are not suspected, as many as can be corrected."""
+        t = self.threshold
+        points = {point(i): v for i, v in values.items() if i not in self.suspected}
+        m, u = len(points), t - len(self.suspected)
+        if (found := liars(points, t, min(u, m - u - t - 1))) is None:
+            return None
+        base = [x for x in points if x not in found][: t + 1]
+        known = [points[x] for x in base]
+        expected = {i: sum(map(mul, weights(base, point(i)), known)) % P for i in values if i in self.suspected}
+        return {i for i in values if point(i) in found or (i in expected and expected[i] != values[i])}
+
+    def suspect(self, parties: Collection[int]) -> None:
+        if self.suspected.issuperset(parties):
+            return
         self.suspected.update(parties)
         if len(self.suspected) > self.threshold:
             raise CheatingDetected(MANY)
@@ -148,9 +160,13 @@ class Corrected(MaskedProtocol, Shamir):
         m, u = self.shares.remaining
         alike = 1 + sum(bytes(came[i]) == mine for i in others if i not in self.suspected)
         if 2 * alike <= m + u:
-            doubt = "" if alike < m - u else ", or others lie about it"
+            if alike < m - u:  # an honest owner's word would have come to all honest parties alike
+                raise CheatingDetected(
+                    f"party {owner} did not tell all parties the same about its data; start again without it"
+                )
             raise CheatingDetected(
-                f"party {owner} did not tell all parties the same about its data{doubt}; start again without it"
+                "the parties do not say the same about what an owner told them of its data: it told them different things, or "
+                "others lie about it. Start again, without that party if you know it"
             )
 
     def received_input_cost(self) -> tuple[int, int]:
@@ -162,6 +178,10 @@ class Corrected(MaskedProtocol, Shamir):
         return 0
 
     def check(self) -> Rounds:
+        yield from ()
+
+    def _compare(self, parties: Sequence[int]) -> Rounds:
+        """What was opened is the same at all parties by itself."""
         yield from ()
 
     def output_rounds(self) -> int:

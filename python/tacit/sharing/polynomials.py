@@ -4,15 +4,11 @@ f(a) = sum_k w_k f(x_k),    w_k = prod_{m != k} (a - x_m) / (x_k - x_m)         
 """
 
 import math
-from collections.abc import Sequence
-from itertools import combinations
+from collections.abc import Mapping, Sequence
 from operator import eq, mul
 
 from tacit import _core, field
 from tacit.field import Field, P
-
-SUSPECTS = 1 << 14
-"""Sets of liars that are tried at most."""
 
 
 def point(party: int) -> int:
@@ -65,16 +61,12 @@ def on_polynomial(values: dict[int, int], degree: int) -> bool:
     return Redundancy(list(values), degree).holds(list(values.values()))
 
 
-def liars(values: dict[int, int], degree: int, most: int) -> tuple[int, ...] | None:
-    """The points to leave out so that the others lie on a polynomial of this degree: at most `most`, and unique.
+def liars(values: Mapping[int, int], degree: int, most: int) -> tuple[int, ...] | None:
+    """The points to leave out of {point: value} so that the others lie on a polynomial of this degree.
 
-    For n >= degree + 2 `most` + 1 values no other set explains them (Reed and Solomon 1960). None if there is none.
+    At most `most`, and at most (n - degree - 1) / 2 for n values, so that no other set explains them (Reed and Solomon 1960);
+    decoded by Gao's algorithm, in O(n^2). None if there is no such set.
     """
-    tried = 0
-    for count in range(1, most + 1):
-        for out in combinations(values, count):
-            if on_polynomial({x: v for x, v in values.items() if x not in out}, degree):
-                return out
-            if (tried := tried + 1) > SUSPECTS:
-                return None
-    return None
+    points = list(values)
+    found = _core.wrong_places(points, list(values.values()), degree, most) if most >= 0 else None
+    return None if found is None else tuple(points[i] for i in found)

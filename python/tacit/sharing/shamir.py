@@ -70,6 +70,7 @@ class Shamir(OpeningProtocol):
         self.shares = shares
         self.summands = shares.group.summands
         self._verifier = Verifier(shares)
+        self.shares.unproven = lambda: self._verifier.pending
 
     def chances(self) -> list[tuple[int, str, int]]:
         return [

@@ -13,7 +13,7 @@ Random numbers that nobody knows: `sharing.randomness`.
 
 import hashlib
 import secrets
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,7 @@ from tacit import field as fp
 from tacit.errors import CheatingDetected, ConfigurationError, Mismatch
 from tacit.field import Field, size
 from tacit.sharing.plan import Exchange, Rounds, received
-from tacit.sharing.polynomials import Redundancy, combined, liars, point, weights
+from tacit.sharing.polynomials import Redundancy, combined, liars, on_polynomial, point, weights
 from tacit.sharing.randomness import SETS, chosen
 
 KEY = 32
@@ -137,9 +137,9 @@ def hashed(domain: str, *parts: bytes) -> bytes:
 
 
 def combinations_of(shares: Mapping[int, Field]) -> dict[int, int]:
-    """By point, one random combination of each party's share; nobody knew the coefficients when it sent its share."""
+    """One random combination of each party's share; nobody knew the coefficients when it sent its share."""
     sums = _core.Prg(secrets.token_bytes(16), 0).combine([s.reshape(-1) for s in shares.values()])
-    return {point(i): s for i, s in zip(shares, sums, strict=True)}
+    return dict(zip(shares, sums, strict=True))
 
 
 @dataclass(frozen=True)
@@ -165,6 +165,8 @@ class Shares:
     def __init__(self, group: Group, phase: str) -> None:
         self.group, self.me, self.members, self.threshold = group, group.me, group.members, group.threshold
         self.burned = False
+        self.unproven: Callable[[], int] = lambda: 1
+        """How much waits for a check of what was dealt (`Verifier.pending`), where that is known."""
         self._phase = phase.encode()
         pairs = group.seeds.pairs
         self._draw = {i: _core.Prg(self.key("dealt", seed, bytes([self.me]))) for i, seed in pairs.items()}
@@ -302,15 +304,28 @@ class Shares:
     def open_cost(self, count: int) -> tuple[int, int]:
         return 1, 8 * count * len(self.group.others)
 
+    def located(self, values: Mapping[int, int]) -> set[int] | None:
+        """The parties whose values, one of each party, are off the polynomial of degree t; None if that cannot be told."""
+        return set() if on_polynomial({point(i): v for i, v in values.items()}, self.threshold) else None
+
+    def suspect(self, parties: Collection[int]) -> None:
+        """Ignore their shares from now on, where wrong shares are corrected."""
+        raise NotImplementedError
+
     def _fitting(self, mine: Field, came: Mapping[int, memoryview]) -> dict[int, Field]:
-        """All shares; they lie on polynomials of degree t, or it is said whose do not, where that is certain."""
+        """All shares, if they lie on polynomials of degree t.
+
+        Else whose do not is said only if nothing that was dealt waits for its check: till then, an honest party's share may
+        be off because of what another dealt to it.
+        """
         shares = {i: mine if i == self.me else received(came[i], mine.shape, i) for i in self.members}
         values = combinations_of(shares)
         if self._redundancy.holds(list(values.values())):
             return shares
-        found = liars(values, self.threshold, self.threshold) if self.group.certain else None
+        sure = self.group.certain and not self.unproven()
+        found = liars({point(i): v for i, v in values.items()}, self.threshold, self.threshold) if sure else None
         who = "some party" if found is None else " and ".join(f"party {x - 1}" for x in found)
         raise CheatingDetected(
-            f"{who} sent a wrong share of a value that was opened. Nothing was revealed; the session's keys are destroyed. "
-            f"Start again, without {'that party if you know it' if found is None else who}"
+            f"{who} sent {'a' if sure else 'or dealt a'} wrong share of a value that was opened. Nothing was revealed; the "
+            f"session's keys are destroyed. Start again, without {'that party if you know it' if found is None else who}"
         )

@@ -1,7 +1,9 @@
 """A `Wire` is one recorded value: the operation that makes it, and later this party's share and the value's openings."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from tacit.errors import CheatingDetected
 from tacit.field import Field
 from tacit.sharing.maps import LinearMap, Shape
 from tacit.sharing.masks import Opening, carry
@@ -28,6 +30,7 @@ class Wire:
         "decomposed",
         "depth",
         "gate",
+        "gone",
         "inputs",
         "label",
         "operation",
@@ -60,6 +63,7 @@ class Wire:
         self.base: tuple[LinearMap, Wire] | None = None  # what this is a view of
         self.origin: Any = None  # how a pending value came about, for whoever rewrites products; forgotten when forced
         self.clear: Field | None = None  # the value itself, where this party owns it
+        self.gone: tuple[int, ...] = ()  # the parties that said that they hold no share of it, when all were dealt anew
         self.was: tuple[Operation | None, tuple[Wire, ...]] | None = (
             None  # how it was recorded, if lowering changed that
         )
@@ -91,6 +95,12 @@ class Wire:
         return self.task is None
 
     def value(self) -> Share:
+        if self.gone:
+            who = " and ".join(f"party {i}" for i in self.gone)
+            raise CheatingDetected(
+                f"{who} said that it holds no share of value #{self.serial} when all shares were dealt anew, so that it was "
+                "dropped; yet all parties compute with it. The session is over: start again, without that party"
+            )
         assert self.share is not None, f"{self.label} was not forced"
         return self.share
 
@@ -133,6 +143,11 @@ class Wire:
     def replace(self, share: "Share") -> None:
         """Hold another share of the value. What opened it under a mask is not known to all any more."""
         self.share, self.plain, self.decomposed = share, None, None
+
+    def drop(self, parties: Iterable[int]) -> None:
+        """Forget the share and what opened it: `parties` hold none, so that no new ones were dealt."""
+        self.share = self.plain = self.decomposed = None
+        self.gone = tuple(parties)
 
     def settle(self) -> None:
         """After forcing: keep the openings that follow by now; forget what made the value, unless it is a view."""

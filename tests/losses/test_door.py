@@ -1,0 +1,89 @@
+"""A party that lies about who has come back: who is let in is the same for all, or all stop, and no honest party is named."""
+
+import re
+import time
+
+import numpy as np
+import pytest
+
+from tacit.engine.recovery import NEXT, PARTIES, THROUGH
+from tacit.errors import CheatingDetected, TacitError
+from tacit.testing.nodes import Nodes
+from tacit.testing.transport import Tampered
+from tests.losses.failing import X, at
+
+LIAR, LOST = 1, 2
+NOTE = len(THROUGH) + 8
+BITS = PARTIES // 8
+
+
+def nobody(payload):
+    return bytes(payload[:-BITS]) + bytes(BITS)
+
+
+def no_proposal(payload):
+    return bytes(payload[:NOTE]) + bytes(NEXT) + bytes(payload[NOTE + NEXT :])
+
+
+def a_proposal(payload):
+    return bytes(payload[:NOTE]) + (1 + LOST).to_bytes(NEXT, "little") + bytes(payload[NOTE + NEXT :])
+
+
+def lied(lie, peers, parties=4, first=lambda session: None):
+    """A party is lost and comes back, while the liar tells `peers` something else at the ends of steps."""
+
+    def tamper(peer, number, payload, label):
+        return lie(payload) if label == "through" and peer in peers and number > 80 else payload
+
+    def work(session):
+        if session.me == LIAR:
+            session._channel._inner = Tampered(session._channel._inner, tamper)
+            first(session)
+        x = session.computed(session.secret(X, owner=0))
+        for _ in range(40):
+            y = session.reveal((x * x).relu())
+            time.sleep(0 if session.returning else 0.05)
+        return session.survivors, y
+
+    def fate(me, life):
+        return at(60, "die") if (me, life) == (LOST, 0) else None
+
+    return Nodes(work, parties, 1, fate, timeout=1.0, away=0.3).run()
+
+
+def no_honest_party_is_named(outcome, honest):
+    ends = [e for i in honest for e in [*outcome.ended[i], *([outcome.errors[i]] if i in outcome.errors else [])]]
+    assert all(isinstance(e, TacitError) for e in ends), ends
+    for error in ends:
+        if isinstance(error, CheatingDetected):
+            assert {int(i) for i in re.findall(r"party (\d+)", str(error))} <= {LIAR}, error
+
+
+@pytest.mark.parametrize(
+    ("lie", "peers"),
+    [
+        (nobody, (0,)),
+        pytest.param(nobody, (3,), marks=pytest.mark.slow),
+        (no_proposal, (0,)),
+        pytest.param(a_proposal, (3,), marks=pytest.mark.slow),
+    ],
+)
+def test_who_has_come_back_told_differently(lie, peers):
+    outcome = lied(lie, peers)
+    honest = (0, 3)
+    assert not set(outcome.results) & set(honest)
+    assert any(isinstance(outcome.errors.get(i), CheatingDetected) for i in honest)
+    no_honest_party_is_named(outcome, honest)
+
+
+def test_a_party_that_sees_nobody_keeps_the_other_out():
+    """As it may: all have to let it in. The others go on."""
+
+    def blind(session):
+        session.engine.recovery.door.ready = lambda members, proposed=(): ()
+
+    outcome = lied(nobody, (), first=blind)
+    assert not outcome.errors.keys() & {0, 1, 3}, outcome.errors
+    for i in (0, 3):
+        members, y = outcome.results[i]
+        assert members == (0, 1, 3) and np.abs(y - X * X).max() < 1e-3
