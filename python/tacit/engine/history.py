@@ -42,12 +42,14 @@ class Entry:
         try:
             what, result, members, lost = msgpack.unpackb(data)
             if what not in WHATS:
-                raise ValueError(f"unknown step {what!r}")
+                raise ValueError("an unknown step")
             if what == "reveal":
-                result = [np.frombuffer(raw, "<u8").astype(np.uint64).reshape(shape) for shape, raw in result]
+                result = [np.frombuffer(raw, "<u8").astype(np.uint64).reshape(_numbers(shape)) for shape, raw in result]
             elif isinstance(result, list):
-                result = tuple(map(int, result))
-            return cls(what, result, tuple(map(int, members)), tuple(map(int, lost)))
+                result = _numbers(result)
+            elif not (result is None or type(result) is int):
+                raise ValueError("a result that is none")
+            return cls(what, result, _numbers(members), _numbers(lost))
         except (ValueError, TypeError, msgpack.UnpackException) as error:
             raise Mismatch(f"the parties sent a past that is none of this version of tacit: {error}") from None
 
@@ -72,9 +74,16 @@ class Admission:
     def unpack(cls, data: bytes) -> "Admission":
         try:
             done, numbered, graphs, turn, members, coming = msgpack.unpackb(data)
-            return cls(int(done), int(numbered), int(graphs), int(turn), tuple(members), tuple(coming))
+            done, numbered, graphs, turn = _numbers([done, numbered, graphs, turn])
+            return cls(done, numbered, graphs, turn, _numbers(members), _numbers(coming))
         except (ValueError, TypeError, msgpack.UnpackException) as error:
             raise Mismatch(f"the parties sent a malformed admission: {error}") from None
+
+
+def _numbers(found: Any) -> tuple[int, ...]:
+    if not (isinstance(found, list) and all(type(n) is int and 0 <= n < 1 << 62 for n in found)):
+        raise ValueError("no list of numbers")
+    return tuple(found)
 
 
 LARGEST = 1 << 28

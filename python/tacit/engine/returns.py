@@ -289,10 +289,18 @@ class Return:
             return {}
 
     def _hear(self, peer: int, frame: bytes) -> None:
-        try:
-            entries, admission = msgpack.unpackb(frame)
-            self._told[peer] += [bytes(e) for e in entries]
-        except (ValueError, TypeError, msgpack.UnpackException):
-            raise CheatingDetected(f"party {peer} sent a malformed past") from None
+        entries, admission = unpacked(frame, peer)
+        self._told[peer] += entries
         if admission:
-            self._admissions[peer] = bytes(admission)
+            self._admissions[peer] = admission
+
+
+def unpacked(frame: bytes, peer: int) -> tuple[list[bytes], bytes]:
+    """The entries and the admission (empty: none yet) that a party tells one that comes back."""
+    try:
+        entries, admission = msgpack.unpackb(frame)
+        if all(isinstance(part, bytes) for part in (*entries, admission)):
+            return list(entries), admission
+    except (ValueError, TypeError, msgpack.UnpackException):
+        pass
+    raise CheatingDetected(f"party {peer} sent a malformed past")
