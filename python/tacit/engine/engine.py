@@ -300,6 +300,9 @@ class Engine:
         if later:
             listed += f", in portions that begin with requests {', '.join(str(p.requests[0].number) for p in later)}"
         digest = self._agree(pending, listed, target)
+        if self.recovery is not None:
+            for wire in (*wires, *(i for w in pending for i in w.inputs)):
+                wire.needed()
         self._supply(first)
         return Prepared(pending, plan, portions, digest)
 

@@ -94,13 +94,17 @@ class Wire:
     def pending(self) -> bool:
         return self.task is None
 
-    def value(self) -> Share:
+    def needed(self) -> None:
+        """All parties have agreed to compute with this value: `CheatingDetected` if some said that they hold no share of it."""
         if self.gone:
             who = " and ".join(f"party {i}" for i in self.gone)
             raise CheatingDetected(
                 f"{who} said that it holds no share of value #{self.serial} when all shares were dealt anew, so that it was "
                 "dropped; yet all parties compute with it. The session is over: start again, without that party"
             )
+
+    def value(self) -> Share:
+        self.needed()
         assert self.share is not None, f"{self.label} was not forced"
         return self.share
 
