@@ -13,17 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacit.engine import guard
-from tacit.engine.engine import Engine
+from tacit.engine.engine import Engine, Revealed
 from tacit.engine.history import History
 from tacit.engine.labels import where
 from tacit.engine.returns import Door, Return
-from tacit.errors import BadInput, ConfigurationError, OutOfRange, PartyLost, reason
+from tacit.errors import BadInput, CheatingDetected, ConfigurationError, OutOfRange, PartyLost, reason
 from tacit.fixed import saving, selection
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.fixed.array import SecretArray
 from tacit.fixed.format import Format
 from tacit.sessions import data as entry
-from tacit.sessions import loops
+from tacit.sessions import loops, public
 from tacit.sessions import saved as saved_files
 from tacit.sessions.options import MEGABYTE, Options
 from tacit.sessions.protocols import Setting, checked_policy, hub_of, protocol_kind
@@ -181,6 +181,51 @@ class Session:
         """Secret numbers that no party knows, uniform in [low, high)."""
         sizes = (shape,) if isinstance(shape, int) else tuple(shape)
         return self._wrap(self.arithmetic.uniform(low, high, entry.shape_of(sizes, "the shape of random numbers")))
+
+    def public(self, x: Any, owner: int = 0) -> Any:
+        """Party `owner`'s public numbers, the same at all parties: for constants that each would compute a little differently.
+
+        Parameters
+        ----------
+        x
+            A number, a NumPy array or a tensor, or a function that gives one: **it is sent to all parties as it is**. What the
+            other parties give is not looked at, and may be None.
+        owner
+            Whose is taken.
+
+        Returns
+        -------
+        What `owner` gave: a number, an array, or a tensor, plain and public.
+
+        Raises
+        ------
+        CheatingDetected
+            Not all parties were told the same.
+        """
+        self._member(owner, "owner")
+        what = f"public numbers of party {owner} at {where()}"
+        if self.engine.dry or owner == self.me:
+            x = x() if callable(x) and not hasattr(x, "__array__") else x
+            if x is None:
+                raise BadInput(f"{what}: there are none; in a plan, which asks nobody, each party has to give some")
+            if self.is_secret(x):
+                raise BadInput(f"{what}: they are secret; session.reveal(x) opens a secret")
+        mine = public.packed(x) if self.engine.dry or owner == self.me else None
+        if (channel := self._channel) is None:
+            assert mine is not None
+            return public.unpacked(mine, owner)
+
+        def told() -> list[Any]:
+            if owner not in self._protocol.members:
+                raise PartyLost(owner, "its numbers are lost with it", what)
+            try:
+                return public.told(channel, what, owner, mine, self.engine.session)
+            except CheatingDetected as error:
+                self.engine.cheated(error)
+
+        (words,) = self.engine.together(told, "reveal")
+        self.engine.reveals.append(Revealed(what, np.shape(found := public.unpacked(words.tobytes(), owner)), None))
+        return found
 
     def share(self, module: Any, owner: int = 0) -> Any:
         """A torch module whose parameters are secret; they start as those of `owner`'s module."""
