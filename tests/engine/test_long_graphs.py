@@ -54,11 +54,11 @@ def test_a_graph_with_exponentially_many_paths(n):
         return b
 
     def work(session):
-        a, b = (session.secret(np.full(2, v), owner=0, shape=(2,)) for v in (2.0**-12, 2.0**-11))
+        a, b = (session.secret(np.full(2, v), owner=0, shape=(2,)) for v in (2.0**-14, 2.0**-13))
         b = numbers(a, b)
         return session.reveal(b * b)
 
-    np.testing.assert_allclose(timed(work), numbers(2.0**-12, 2.0**-11) ** 2, atol=1e-3)
+    np.testing.assert_allclose(timed(work), numbers(2.0**-14, 2.0**-13) ** 2, atol=1e-3)
 
 
 # What is kept alive.

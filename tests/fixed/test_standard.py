@@ -14,7 +14,7 @@ from tacit.fixed.standard import standardise
 @pytest.mark.parametrize("eps", [1e-8, 1e-5, 0.1])
 @pytest.mark.parametrize("format", [tacit.Format(16, 6), tacit.Format(16, 12)])
 def test_standardise(format, eps, factor, count, protocol):
-    x = np.random.default_rng(count).normal(size=(4, count)) * np.array([[0.01], [0.1], [1], [8]])
+    x = np.random.default_rng(count).normal(size=(4, count)) * np.array([[0.01], [0.1], [1], [6]])
     x = np.rint(x * 2.0**16) * 2.0**-16
 
     def script(s):

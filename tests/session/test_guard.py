@@ -1,9 +1,12 @@
 """The guard: one bit for a step, whether any value left its contract."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
 import tacit
+from tacit.engine import guard as guards
 from tacit.fixed.array import SecretArray
 
 X = np.linspace(-1, 1, 40).reshape(20, 2)
@@ -49,7 +52,7 @@ def test_a_training_that_diverges_is_noticed_in_its_step(parties):
 def test_it_says_nothing_of_a_training_that_converges_and_reveals_one_bit_for_a_step():
     for w, done, bits in descent(0.5, 9, guard=3):
         assert done == 9
-        assert len(bits) == 3
+        assert len(bits) == 3  # what is revealed after them was looked at then: nothing waits
         assert all(b.shape == (1, 1) for b in bits)
         assert np.abs(w).max() <= 1
 
@@ -136,6 +139,133 @@ def test_what_is_only_written_is_looked_at():
         return True
 
     assert tacit.run(work, 2, guard=True, tensors=False) == [True, True]
+
+
+@pytest.mark.parametrize("protocol", ["spdz", "clear"])
+@pytest.mark.parametrize("guard", [True, 7])
+def test_a_value_that_wrapped_on_the_way_to_a_reveal_is_not_revealed(protocol, guard):
+    """4000^3 = 6.4e10 is 1.1e8 mod p; a mean of squares that the loop did not force is 1.07e5, and -2.4e4 mod p."""
+
+    def work(s):
+        x = s.secret(np.array([4000.0]), owner=0)
+        with pytest.raises(tacit.OutOfRange, match=r"before a reveal.*contract"):
+            s.reveal(x * x * x * 2.0**-20)
+        for _ in s.steps(1):
+            y = s.secret(np.array([250.0, 300.0, 410.0]), owner=0)
+            loss = (y * y).mean() * 2.0**-8
+        with pytest.raises(tacit.OutOfRange, match="before a reveal"):
+            s.reveal(loss, to=1)
+        return s.reveal(x * 0.5)[0]
+
+    assert tacit.run(work, 2, guard=guard, protocol=protocol, tensors=False, timeout=20) == [2000.0] * 2
+
+
+def test_a_value_that_is_only_computed_is_looked_at_when_the_session_ends():
+    def work(s):
+        x = s.secret(np.array([4000.0]), owner=0)
+        s.computed((x * x).relu())
+
+    with pytest.raises(tacit.OutOfRange, match="before the session's end"):
+        tacit.run(work, 2, guard=True, tensors=False, timeout=20)
+
+
+def test_fits_are_looked_at_step_by_step():
+    """One bit for each step of a fit; without a guard, none."""
+    from tacit.learn import LogisticRegression
+
+    def work(s):
+        x, y = s.secret(X, owner=0), s.labels((X[:, 0] > 0).astype(int), 2, owner=1)
+        LogisticRegression(max_iter=3).fit(x, y)
+        return [r.shape for r in s.engine.reveals]
+
+    assert tacit.run(work, 2, guard=True, tensors=False, timeout=30) == [[(1, 1)] * 3] * 2
+    assert tacit.run(work, 2, tensors=False, timeout=30) == [[]] * 2
+
+
+def test_what_waits_is_bounded(monkeypatch):
+    """A script without steps: values that wait for the guard are kept, so that it looks when they are many."""
+    monkeypatch.setattr(guards, "CROWDED", 100)
+
+    def work(s):
+        x = s.secret(np.full(40, 0.5), owner=0)
+        for _ in range(9):
+            x = s.computed((x * x + 0.25).relu())
+        return len(s.engine.reveals), s.engine.guard._elements
+
+    for looks, waiting in tacit.run(work, 2, guard=True, tensors=False, timeout=20):
+        assert looks >= 3 and waiting <= 100
+
+
+@pytest.mark.parametrize("protocol", ["spdz", "shamir", "clear"])
+def test_a_revealed_value_beyond_its_contract_is_an_error_of_those_that_see_it(protocol):
+    """Whoever sees it cannot take it for right; the others see nothing, not even that, and all go on alike."""
+
+    def work(s):
+        x = s.secret(np.array([4000.0, -1.0]), owner=0)
+        large = x + x
+        for to in (None, [0, 2], 1):
+            sees = to is None or s.me in np.atleast_1d(to)
+            with pytest.raises(tacit.OutOfRange, match=r"revealed .*4096") if sees else nullcontext():
+                assert s.reveal([x, large], to=to) == [None, None]
+        return s.reveal(x * 2.0**-2).tolist(), s.reveal((large * large * 2.0**-14).sum()) > 3000
+
+    for quarter, right in tacit.run(work, 3, protocol=protocol, tensors=False, timeout=20):
+        assert quarter == [1000, -0.25] and right
+
+
+@pytest.mark.parametrize("protocol", ["spdz", "shamir"])
+def test_a_receiver_whose_script_ends_tells_the_others_nothing_of_the_value(protocol):
+    """They stop, or go on without it, as whenever a script ends; its error's text stays with it."""
+    told = []
+
+    def work(s):
+        x = s.secret(np.array([4000.0]), owner=0)
+        s.reveal(x + x, to=1)
+        try:
+            s.reveal(x)
+        except tacit.TacitError as error:
+            told.append(str(error))
+            raise
+
+    with pytest.raises(tacit.OutOfRange, match="revealed"):
+        tacit.run(work, 3, protocol=protocol, tensors=False, timeout=5)
+    assert len(told) == 2
+    assert not any(word in text for text in told for word in ("4096", "contract", "OutOfRange", "revealed"))
+
+
+@pytest.mark.parametrize(
+    ("format", "values"), [((16, 12), [4095.99999, -4095.99999]), ((4, 6), [63.9375]), ((0, 28), [2.0**28 - 1])]
+)
+def test_what_is_inside_its_contract_is_revealed(format, values):
+    """Rounding on the way may reach the bound; functions saturate there; whole numbers and labels have bounds of their own."""
+
+    def work(s):
+        x = s.secret(np.array(values), owner=0, format=tacit.Format(*format))
+        return s.reveal(x)
+
+    np.testing.assert_allclose(tacit.run(work, 2, format=tacit.Format(*format), tensors=False)[0], values, atol=1e-5)
+
+
+def test_functions_saturate_inside_the_contract():
+    def work(s):
+        x = s.secret(np.array([100.0, 2.0**-16, 8.3]), owner=0)
+        return s.reveal([x.exp(), 1 / x])
+
+    for exp, inverse in tacit.run(work, 2, tensors=False):
+        np.testing.assert_allclose([exp[0], inverse[1]], 4096, atol=1e-3)
+
+
+def test_large_classes_and_wider_inputs_have_bounds_of_their_own():
+    torch = pytest.importorskip("torch")
+
+    def work(s):
+        labels = s.labels(np.array([19999, 5]), classes=20000, owner=0)
+        wide = s.secret(np.array([100.0]), owner=1, format=tacit.Format(8, 20))
+        return s.reveal(labels), s.reveal(wide)
+
+    for labels, wide in tacit.run(work, 2, format=tacit.Format(16, 6), tensors=True):
+        assert labels.dtype == torch.int64 and labels.tolist() == [19999, 5]
+        assert wide.item() == 100
 
 
 def test_parties_agree_on_the_guard():

@@ -200,7 +200,7 @@ def test_a_replaced_channel_is_used():
 
 def test_declared_rounds_are_those_that_happened():
     def script(s: Session):
-        x, y = s.secret(np.ones((2, 3)), owner=0), s.secret(np.ones((3, 2)), owner=1)
+        x, y = s.secret(np.full((2, 3), 0.5), owner=0), s.secret(np.ones((3, 2)), owner=1)
         s.reveal(((x @ y) ** 2 @ (y.T @ x.T)).sum() ** 2)
         declared = s.engine.costs.rounds_by_label
         return declared, {label: total.rounds for label, total in s.meter.by_label().items() if label in declared}

@@ -22,14 +22,15 @@ import numpy as np
 
 from tacit import field as fp
 from tacit.engine import rounds
+from tacit.engine.guard import Guard
 from tacit.engine.labels import where
 from tacit.engine.recovery import Recovery
 from tacit.errors import Mismatch, OutOfRange, PartyLost, TacitError
-from tacit.field import CAPACITY, Field
+from tacit.field import Field
 from tacit.sharing import divisions, pieces
 from tacit.sharing.comparison import joins
 from tacit.sharing.maps import Combine, Shape
-from tacit.sharing.operations import MARK, AtLeast, Linear, Operation, OutputMask, Truncate, Winners
+from tacit.sharing.operations import MARK, AtLeast, Linear, Operation, OutputMask, Truncate
 from tacit.sharing.plan import OpeningRecord, Plan, Portion, Rounds, Task
 from tacit.sharing.protocol import Protocol
 from tacit.sharing.requests import Share
@@ -98,10 +99,12 @@ class Engine:
         portion: int = 1 << 28,
         unchecked: int = 1 << 22,
         debug: bool = False,
+        guard: int = 0,
         ask: bool = False,
     ) -> None:
         """`portion`: bytes of material that are taken at once, about. `unchecked`: elements that are opened before a check.
 
+        `guard`: at every so many steps it is looked whether some value left its contract (`engine.guard`); 0: never.
         `ask`: a loss that the protocol survives is raised in the script, for which it has to be a `Viewed` channel.
         """
         self.protocol, self.source, self.channel, self.session = protocol, source, channel, session
@@ -112,8 +115,7 @@ class Engine:
         self.costs = Costs()
         self.reveals: list[Revealed] = []
         self.scope: list[str] = []
-        self.watched: list[tuple[Wire, int]] | None = None
-        """Collects, if it is a list, the values of a step that a wrong range does harm to, and their bits (`engine.guard`)."""
+        self.guard = Guard(self, guard)
         self._recorded: list[Wire] = []
         self._elements = 0
         self._kept: dict[int, Wire] = {}
@@ -227,21 +229,25 @@ class Engine:
         """State that lives on (a parameter that was written): forced at the step's end. `key` is its holder's identity."""
         self._kept[key] = wire
 
-    def step(self) -> None:
-        """The end of a step: force what was written in place since the last one."""
-        self.force(*self.written())
+    def step(self, *wires: Wire) -> None:
+        """The end of a step: force what was written in place since the last one, and `wires`; the guard looks.
+
+        `OutOfRange` at all parties, if there is a guard and some value of the step left its contract.
+        """
+        self.force(*self.written(), *wires)
+        self.guard.step()
 
     def written(self) -> list[Wire]:
         """The state that was written since the last step; it counts as taken care of."""
         kept, self._kept = list(self._kept.values()), {}
-        if self.watched is not None:
-            self.watched += [(w, w.bound) for w in kept]
+        self.guard.written(kept)
         return kept
 
     def finish(self) -> None:
         """Before a session ends: force what was written, check everything opened."""
         self._alive()
-        self.step()
+        with self.guard.before("the session's end"):
+            self.force(*self.written())
         self.check()
 
     def check(self) -> None:
@@ -263,6 +269,7 @@ class Engine:
         self._alive()
         if purpose or any(w.pending for w in wires):
             self.together(work, "force", wires)
+            self.guard.crowded()
 
     def prepare(self, *wires: Wire, purpose: str = "") -> Prepared | None:
         """Everything up to the first opening: lower, agree, take the (first) material. None if there is nothing to do.
@@ -319,10 +326,7 @@ class Engine:
         wire.serial, self._forced = self._forced, self._forced + 1
         if self.recovery is not None:
             self._living[wire.serial] = wire
-        if self.watched is not None and isinstance(wire.operation, AtLeast | Truncate | Winners):
-            # What is compared may be a multiple that the contract gives fewer bits.
-            most = CAPACITY if isinstance(wire.operation, Truncate) else wire.operation.magnitude
-            self.watched += [(x, min(x.bound, most)) for x in wire.inputs]
+        self.guard.computed(wire)
 
     def run(self, prepared: Prepared) -> None:
         """The online phase of a prepared graph."""
@@ -473,7 +477,8 @@ class Engine:
                     hidden.append((index, receiver, mask))
                     shown.append(self.record(Linear(Combine((1, 1))), (wire, mask), wire.shape, "masked output"))
         receivers = None if to is None else tuple(sorted(set(to)))
-        self.force(*shown, purpose=f"reveal to {'all' if receivers is None else receivers}{detail}")
+        with self.guard.before("a reveal"):
+            self.force(*shown, purpose=f"reveal to {'all' if receivers is None else receivers}{detail}")
         self.reveals += [Revealed(w.label, w.shape, receivers) for w in wires]
         for w in shown:
             self.protocol.note(OpeningRecord(w.label, w.shape, "output"))

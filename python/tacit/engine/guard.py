@@ -1,33 +1,118 @@
-"""Whether any value of a step left its contract: one bit is revealed for all of them.
+"""Whether any value left its contract since the guard looked last: one bit is revealed to all, for all of them.
 
     left = [sum over x of ([x >= t] + 1 - [x >= -t]) >= 1],    t = 2^bound + max(2^bound / 8, 2)
-Looked at are the values that a wrong range does harm to: what the step truncated, compared, or wrote to state. A value beyond
+Looked at are the values that a wrong range does harm to: what was truncated, compared, or written to state. A value beyond
 5/4 of its bound (by two units at least: rounding may reach the bound) is found, one inside it never; 15 bytes and 6 rounds for
 each. What is beyond 2^17 bounds, or 2^59, has wrapped, and is found as often as chance has it: in a training that diverges there
 are many.
+
+It looks at the end of every so many steps; before each reveal, at what was computed since (in a step that is not looked at: for
+the reveal); at the session's end; and when `CROWDED` elements wait for it, since their shares are kept until then.
 """
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tacit import field as fp
-from tacit.engine.engine import Engine
+from tacit.errors import ConfigurationError, OutOfRange
+from tacit.field import CAPACITY
 from tacit.sharing.comparison import FILL
 from tacit.sharing.maps import Combine, Concat, LinearMap, Reshape, Slice, Sum
-from tacit.sharing.operations import AtLeast, Linear, Shift
+from tacit.sharing.operations import AtLeast, Linear, Shift, Truncate, Winners
 from tacit.sharing.wires import Wire
+
+if TYPE_CHECKING:
+    from tacit.engine.engine import Engine
 
 BEYOND = 17
 """Bits beyond the bound that are told from what is inside: as many as 21 leading bits can."""
+CROWDED = 1 << 22
 
 
-def left(engine: Engine) -> bool:
-    """Whether one of `engine.watched` left its contract. Reveals this, and nothing else, to all parties."""
-    bounds: dict[int, tuple[Wire, int]] = {}
-    for wire, bound in engine.watched or ():
-        if bound and fp.size(wire.shape):
-            bounds[id(wire)] = wire, min(bound, bounds.get(id(wire), (wire, bound))[1])
+class Guard:
+    """Of one engine. `every`: it looks at every so many steps; 0: never, at anything."""
+
+    def __init__(self, engine: "Engine", every: int) -> None:
+        if every < 0:
+            raise ConfigurationError(f"guard={every}: True, or at every so many steps")
+        self._engine, self._every = engine, every
+        self._steps = 0
+        self._waiting: dict[int, tuple[Wire, int]] = {}
+        """By identity: values that were not looked at yet, and their bits."""
+        self._elements = 0
+        self._watching = every == 1
+        self._looking = False
+
+    def computed(self, wire: Wire) -> None:
+        """`wire` is about to be computed: what it is made from is looked at, if a wrong range does harm there."""
+        if self._watching and isinstance(wire.operation, AtLeast | Truncate | Winners):
+            # What is compared may be a multiple that the contract gives fewer bits.
+            most = CAPACITY if isinstance(wire.operation, Truncate) else wire.operation.magnitude
+            for x in wire.inputs:
+                self._wait(x, min(x.bound, most))
+
+    def written(self, wires: Iterable[Wire]) -> None:
+        """State that lives on."""
+        if self._watching:
+            for wire in wires:
+                self._wait(wire, wire.bound)
+
+    def _wait(self, wire: Wire, bound: int) -> None:
+        if not bound or not (size := fp.size(wire.shape)):
+            return
+        _, known = self._waiting.get(id(wire), (wire, 0))
+        self._elements += 0 if known else size
+        self._waiting[id(wire)] = wire, min(bound, known or bound)
+
+    def step(self) -> None:
+        """A step is over."""
+        self._steps += 1
+        due = self._every > 0 and self._steps % self._every == 0
+        self._watching = self._every > 0 and (self._steps + 1) % self._every == 0
+        if due:
+            self._look(f"step {self._steps}")
+        self._waiting, self._elements = {}, 0
+
+    @contextmanager
+    def before(self, what: str) -> Iterator[None]:
+        """Whatever step this is, what is computed inside is looked at, and what waits for it: all before `what`."""
+        if not self._every or self._looking:
+            yield
+            return
+        watching, self._watching = self._watching, True
+        try:
+            yield
+        finally:
+            self._watching = watching
+        self._look(f"before {what}, after {self._steps} steps")
+
+    def crowded(self) -> None:
+        """Look now, if too much waits."""
+        if self._elements > CROWDED and not self._looking:
+            self._look(f"in step {self._steps + 1}")
+
+    def _look(self, when: str) -> None:
+        """`OutOfRange` at all parties, if some value that waits left its contract. Opens one bit, and nothing else."""
+        waiting, self._waiting, self._elements = self._waiting, {}, 0
+        watching, self._watching, self._looking = self._watching, False, True
+        try:
+            found = _left(self._engine, waiting.values())
+        finally:
+            self._watching, self._looking = watching, False
+        if found:
+            raise OutOfRange(
+                f"{when}: some value left its contract: the training diverges, or the data are too large for the format. "
+                "Lower the learning rate, scale the data, or declare a format with more integer bits; session(debug=True) on "
+                "made-up data names the line"
+            )
+
+
+def _left(engine: "Engine", waiting: Iterable[tuple[Wire, int]]) -> bool:
     by_bound: dict[int, list[Wire]] = {}
-    for wire, bound in bounds.values():
+    for wire, bound in waiting:
         by_bound.setdefault(bound, []).append(wire)
     counts = [_count(engine, wires, bound) for bound, wires in sorted(by_bound.items())]
     if not counts:
@@ -38,7 +123,7 @@ def left(engine: Engine) -> bool:
     return bool(found.any())
 
 
-def _count(engine: Engine, wires: list[Wire], bound: int) -> Wire:
+def _count(engine: "Engine", wires: list[Wire], bound: int) -> Wire:
     """How many comparisons say that a value is outside: shape (1,)."""
     size = sum(fp.size(w.shape) for w in wires)
 

@@ -126,7 +126,28 @@ class Arithmetic:
                 return decode(value, n.scale).reshape(n.shape)
             return np.full(n.shape, np.nan) if mine else None  # it was shown this before it was lost and came back
 
+        for n, v in zip(numbers, values, strict=True):
+            if v is not None:
+                self._inside(n, v, to is None)
         return [shown(n, v) for n, v in zip(numbers, values, strict=True)]
+
+    def _inside(self, n: Number, value: Field, public: bool) -> None:
+        """`OutOfRange` unless |x| <= 2^integer and two places of the format, for what was rounded on the way.
+
+        What has a contract of its own is held to that: whole numbers to their bits, and what entered in a wider format.
+        """
+        own = n.scale == 0 or n.bits > self._cap(n.scale)
+        limit = math.ldexp(1.0, n.bits if own and n.bits else max(0, n.scale + self.format.integer))
+        if int(np.abs(fp.to_signed(value)).max(initial=0)) <= limit + math.ldexp(2.0, n.scale - self.format.fraction):
+            return
+        error = OutOfRange(
+            f"{n.wire.label} (shape {n.shape}) was revealed and is not below {math.ldexp(limit, -n.scale):g} in magnitude, its "
+            "contract: it is wrong, or may be. Scale the data or the learning rate down, or declare a format with more integer "
+            "bits; session(debug=True) on made-up data names the first line that left the contract"
+        )
+        if not public:
+            error.for_peers = "its script ended"
+        raise error
 
     def uniform(self, low: float, high: float, shape: Shape) -> Number:
         """Secret, uniform on the multiples of (high - low) 2^-fraction in [low, high). Opens nothing."""

@@ -1,8 +1,8 @@
 """Fixed-point formats: a real x is the integer round(x 2^scale), of magnitude below 2^bits; both numbers are public.
 
 A `Format` is the contract that a script declares: every value stays below 2^integer, and is kept to `fraction` bits where it
-has to be rounded. Inputs are held to it; nothing else can be (that would need comparisons), so a script that leaves its
-contract gets wrong numbers: the debugging mode and, later, the guard find where.
+has to be rounded. Inputs and what is revealed are held to it; nothing between can be without comparisons, so that a script
+which leaves its contract on the way may get wrong numbers: the guard notices (`engine.guard`), the debugging mode finds where.
 """
 
 import math

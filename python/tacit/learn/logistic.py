@@ -144,7 +144,7 @@ def _descend(a: Arithmetic, x: Number, target: Number, ridge: Vector, steps: int
         if classes > 1:
             w = a.add(w, a.mean(w, (1,), keepdims=True), -1, "centre")
         w = _weights(a, w)
-        a.engine.force(w.wire, metric.power.wire, metric.s.wire)
+        a.engine.step(w.wire, metric.power.wire, metric.s.wire)
     return w
 
 

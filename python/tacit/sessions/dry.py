@@ -25,12 +25,12 @@ class DrySource(Source):
         self.binary = self.late = dealer
         self.summands = 1 if dealer else parties
         self._kinds: Counter[tuple[str, str]] = Counter()
-        self._material = 0
+        self.material = 0
         self._lists = None if lists is None else lists.open("xb")
 
     def request(self, requests: Sequence[Request]) -> Ticket:
         self._kinds.update(_kind(r) for r in requests)
-        self._material += sum(map(self._price, requests))
+        self.material += sum(map(self._price, requests))
         if self._lists is not None:
             ahead.append(self._lists, requests)
         return Ticket(requests)
@@ -47,7 +47,7 @@ class DrySource(Source):
             "requests": [[*kind, count] for kind, count in self._kinds.items()],
             "by_label": costs.by_label,
             "rounds_by_label": costs.rounds_by_label,
-            "material": self._material,
+            "material": self.material,
         }
         path.write_text(json.dumps(summary))
 

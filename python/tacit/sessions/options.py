@@ -19,7 +19,7 @@ class Options:
     topology: str = "mesh"
     debug: bool = False
     guard: int = 0
-    """Every so many steps it is revealed whether some value left its contract; 0: never."""
+    """Every so many steps, and before each reveal, one bit is revealed: whether some value left its contract; 0: never."""
     tensors: bool | None = None
     timeout: float = TIMEOUT
     seed: int = 0

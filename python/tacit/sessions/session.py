@@ -12,12 +12,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tacit.engine import guard
 from tacit.engine.engine import Engine, Revealed
 from tacit.engine.history import History
 from tacit.engine.labels import where
 from tacit.engine.returns import Door, Return
-from tacit.errors import BadInput, CheatingDetected, ConfigurationError, OutOfRange, PartyLost, reason
+from tacit.errors import BadInput, CheatingDetected, ConfigurationError, PartyLost, reason
 from tacit.fixed import saving, selection
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.fixed.array import SecretArray
@@ -70,7 +69,9 @@ class Session:
             channel = Viewed(channel)
         ask = checked_policy(options.on_loss) == "raise"
         portion = options.memory * MEGABYTE // 2
-        self.engine = Engine(self._protocol, source, channel, session, portion=portion, debug=options.debug, ask=ask)
+        self.engine = Engine(
+            self._protocol, source, channel, session, portion=portion, debug=options.debug, guard=options.guard, ask=ask
+        )
         if (recovery := self.engine.recovery) is not None:
             recovery.door = None if door is None else door(recovery.history)
             recovery.past = past
@@ -84,8 +85,6 @@ class Session:
         self._channel, self.source = channel, source
         self._on_end, self._report_to = on_end, report_to
         self._open = True
-        self._steps = 0
-        self._watch()
 
     # Losses.
 
@@ -238,6 +237,8 @@ class Session:
         """Open `x` (a secret, a list or tuple of secrets, or a shared module) to all, or to the parties `to` alone.
 
         Others get None. Everything opened so far is checked before, and what is opened here before it is returned.
+        `OutOfRange` at those that see it, and only there, if a value is outside its contract: it is wrong, or may be. With a
+        guard what was computed on the way is looked at before, and all parties learn of it (one bit).
         """
         receivers = self._receivers(to)
         if self._is_module(x):
@@ -350,15 +351,6 @@ class Session:
         `OutOfRange` at all parties, if there is a guard and some value of the step left its contract.
         """
         self.engine.step()
-        self._steps += 1
-        left = self.engine.watched is not None and guard.left(self.engine)
-        self._watch()
-        if left:
-            raise OutOfRange(
-                f"step {self._steps}: some value left its contract, below 2^{self.options.format.integer} in this format: the "
-                "training diverges, or the data are too large. Lower the learning rate, scale the data, or declare a format with "
-                "more integer bits; session(debug=True) on made-up data names the line"
-            )
 
     # The end.
 
@@ -433,11 +425,6 @@ class Session:
     def rows(self, x: Any, chosen: Sequence[int] | NDArray[np.int64]) -> Any:
         """Public rows of `x`: a view, so that what is opened of `x` serves all of its batches."""
         return self._like(x, self.arithmetic.gather(self.number(x), 0, list(chosen)))
-
-    def _watch(self) -> None:
-        """The guard looks at the next step, if that one is due."""
-        every = self.options.guard
-        self.engine.watched = [] if every and (self._steps + 1) % every == 0 else None
 
     def _like(self, x: Any, number: Number) -> Any:
         """`number` as the kind of secret that `x` is."""
