@@ -40,13 +40,13 @@ def session(
 ) -> Session:
     """This party's session, with the other processes that `tacit run` started (or that wait on other hosts).
 
-    `format`: how numbers are held. `topology`: "mesh", or "hub" for fewer bytes among many parties. `debug`: for made-up data;
-    EVERY VALUE THAT IS COMPUTED, inputs too, is opened to all parties, and the line where one left its contract is named.
-    `guard` (True, or every so many steps) reveals one bit at a step's end, before each reveal and at the end: whether any value
-    left its contract. `timeout`: seconds of silence after which a peer counts as lost. `tensors`: secrets are torch tensors; by default if
-    the script has imported torch by now. `seed`: of the public randomness, such as the order of batches. `on_loss`: where the
-    protocol can go on without a lost party, "continue" does so, and "raise" raises `PartyLost` for the script to decide. All
-    parties have to give the same.
+    `format`: how numbers are held. `topology`: "mesh", or "hub" for fewer bytes among many parties. `debug`: for made-up
+    data; EVERY VALUE THAT IS COMPUTED, inputs too, is opened to all parties, and the line where one left its contract is
+    named. `guard` (True, or every so many steps) reveals one bit at a step's end, before each reveal and at the end: whether
+    any value left its contract. `timeout`: seconds of silence after which a peer counts as lost. `tensors`: secrets are torch
+    tensors; by default if the script has imported torch by now. `seed`: of the public randomness, such as the order of
+    batches. `on_loss`: where the protocol can go on without a lost party, "continue" does so, and "raise" raises `PartyLost`
+    for the script to decide. All parties have to give the same.
     """
     context = contexts.take()
     options = Options(
