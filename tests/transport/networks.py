@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import struct
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -55,3 +58,92 @@ def tls(n: int, *, timeout: float = 60.0, names: Mapping[int, str] | None = None
         if isinstance(channel, Exception):
             raise channel
     return channels
+
+
+class Breaking:
+    """A proxy in front of `target` whose connections break: the k-th after `limits[k]` bytes of both directions, then none.
+
+    `how`: "reset" both ends, "end" them in order, reset only the side that "listens" or that "connects", or go "silent".
+    """
+
+    def __init__(self, target: tuple[str, int], limits: Iterable[int] = (), how: str = "reset") -> None:
+        self.target, self.how = target, how
+        self.made = self.carried = 0
+        self.last: bytes = b""
+        self._limits = iter(limits)
+        self._lock = threading.Lock()
+        self._live: list[tuple[socket.socket, socket.socket]] = []
+        self._listener = listen("127.0.0.1", 0)
+        self.address = self._listener.getsockname()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self.target)
+            except OSError:
+                return
+            with self._lock:
+                self.made += 1
+                pair, left = (client, server), [next(self._limits, None)]
+                self._live.append(pair)
+            for a, b in (pair, pair[::-1]):
+                threading.Thread(target=self._pump, args=(a, b, left, pair), daemon=True).start()
+
+    def _pump(self, a: socket.socket, b: socket.socket, left: list[int | None], pair: tuple) -> None:
+        try:
+            while data := a.recv(1 << 16):
+                with self._lock:
+                    if left[0] is not None:
+                        data, left[0] = data[: left[0]], left[0] - len(data[: left[0]])
+                    self.carried += len(data)
+                b.sendall(data)
+                if left[0] == 0:
+                    return self._end(pair)
+            b.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._end(pair, "reset")
+
+    def _end(self, pair: tuple[socket.socket, socket.socket], how: str | None = None) -> None:
+        how = how or self.how
+        for sock, name in zip(pair, ("connects", "listens"), strict=True):
+            if how == "silent" or how not in ("reset", "end", name):
+                continue
+            with contextlib.suppress(OSError):
+                if how != "end":
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                sock.shutdown(socket.SHUT_RD)  # wakes the thread that reads from it
+            sock.close()
+
+    def cut(self) -> None:
+        """All connections break now."""
+        with self._lock:
+            live, self._live = self._live, []
+        for pair in live:
+            self._end(pair)
+
+    def close(self) -> None:
+        """No connection can be made any more."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self.cut()
+
+
+def behind(n: int, proxy: Callable[[int, int, tuple[str, int]], Breaking]) -> tuple[list[Endpoint], dict]:
+    """Endpoints of which each reaches each by a proxy of their own: proxy(from, to, address)."""
+    listeners = [listen("127.0.0.1", 0) for _ in range(n)]
+    addresses = {i: listener.getsockname() for i, listener in enumerate(listeners)}
+    proxies = {(i, j): proxy(i, j, addresses[j]) for i in range(n) for j in range(n) if i != j}
+    ends = [
+        Endpoint(
+            i,
+            {j: addresses[j] if i == j else proxies[i, j].address for j in range(n)},
+            identity(i),
+            pins(n, i),
+            listener=listeners[i],
+        )
+        for i in range(n)
+    ]
+    return ends, proxies

@@ -26,7 +26,7 @@ SIZE = 1000
 
 
 def _swap_for_ever(addresses: dict[int, tuple[str, int]], own: Identity, known: dict[int, bytes]) -> None:
-    channel = Endpoint(2, addresses, own, known).channel("online", [0, 1], {})
+    channel = Endpoint(2, addresses, own, known, always=True).channel("online", [0, 1], {})
     while True:
         swap(channel, SIZE)
 
@@ -35,11 +35,12 @@ def _swap_for_ever(addresses: dict[int, tuple[str, int]], own: Identity, known: 
 def third_process(timeout: float) -> Iterator[tuple[list[Channel], int]]:
     """Parties 0 and 1 here, party 2 in a process of its own."""
     ends = endpoints(3)
-    addresses = {i: ends[i].address for i in range(2)}
+    addresses = {i: end.address for i, end in enumerate(ends)}
+    ends.pop().close()  # its port is the process's own: where nothing listens any more, a process has died
     context = multiprocessing.get_context("spawn")
     process = context.Process(target=_swap_for_ever, args=(addresses, identity(2), pins(3, 2)), daemon=True)
     process.start()
-    channels = together(*[lambda e=e: e.channel("online", range(3), {}, timeout=timeout, within=60) for e in ends[:2]])
+    channels = together(*[lambda e=e: e.channel("online", range(3), {}, timeout=timeout, within=60) for e in ends])
     try:
         assert process.pid is not None
         yield channels, process.pid

@@ -14,7 +14,7 @@ from typing import IO, BinaryIO, Self
 
 from tacit.launch.child import FOLLOWED, LIFELINE, TERMINATED, TOO_FEW
 
-FOLLOW = 1.5
+FOLLOW = 2.5
 """Seconds that the others have, after one failed, to notice it by themselves and say so."""
 GRACE = 3.0
 """Seconds between asking a process to end and ending it."""

@@ -119,6 +119,9 @@ class Channel(abc.ABC):
         """Bytes of frames that have moved to and from `peer` so far. It grows while a long frame is under way."""
         return 0
 
+    def wake(self) -> None:  # noqa: B027
+        """Another thread has made a connection again, or given it up: a wait that goes on has to look."""
+
     def resume(self) -> None:
         """From now on the next round sends first what one that lost another peer had not sent yet."""
         self.resumes = True

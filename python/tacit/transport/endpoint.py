@@ -13,6 +13,7 @@ import errno
 import hmac
 import logging
 import os
+import secrets
 import socket
 import ssl
 import threading
@@ -25,17 +26,33 @@ from tacit.transport.channel import DEFAULT_TIMEOUT
 from tacit.transport.handshake import handshake
 from tacit.transport.identity import Identity, fingerprint, pin
 from tacit.transport.link import cut
+from tacit.transport.mending import Line, Mender
 from tacit.transport.meter import Meter
 from tacit.transport.tcp import TcpChannel
-from tacit.transport.wire import ANSWER_SIZE, INTRODUCTION_SIZE, Answer, Introduction, Malformed, Verdict
+from tacit.transport.wire import (
+    ANSWER_SIZE,
+    INTRODUCTION_SIZE,
+    LONGEST_PURPOSE,
+    REPLY_SIZE,
+    REQUEST_SIZE,
+    TOKEN,
+    Answer,
+    Ask,
+    Introduction,
+    Malformed,
+    Reply,
+    Request,
+    Told,
+    Verdict,
+)
 
 Address = tuple[str, int]
+Arrival = tuple[ssl.SSLSocket, Line]
 DEFAULT_WITHIN = 60.0
 """Seconds for the peers to come."""
 GREETING = 10.0
 """Seconds that a new connection has to show who it is."""
 MOST_GREETINGS = 64
-LONGEST_PURPOSE = 64
 
 log = logging.getLogger("tacit.transport")
 
@@ -91,7 +108,9 @@ class Endpoint:
         self._pins[me] = pin(identity.certificate)
         self._check_pins()
         self._arrived = threading.Condition()
-        self._waiting: dict[tuple[int, str], ssl.SSLSocket] = {}
+        self._waiting: dict[tuple[int, str], Arrival] = {}
+        self._begun: dict[str, int] = {}  # purposes of channels, and since when they are there
+        self.mender = Mender(self._dial)
         self._refused: dict[int, str] = {}
         self._greeting: OrderedDict[int, socket.socket] = OrderedDict()
         self._closed = False
@@ -137,7 +156,7 @@ class Endpoint:
         if not 0 < len(purpose.encode()) <= LONGEST_PURPOSE:
             raise ValueError(f"a purpose has 1 to {LONGEST_PURPOSE} bytes")
         deadline = time.monotonic() + within
-        sockets: dict[int, ssl.SSLSocket] = {}
+        sockets: dict[int, Arrival] = {}
         try:
             # Connect first: those that listen hold the connection until they ask for it, so no order can lock up.
             for peer in sorted(set(peers) - {self.me}):
@@ -147,9 +166,10 @@ class Endpoint:
                     self._connect(peer, purpose, deadline) if peer < self.me else self._await(peer, purpose, deadline)
                 )
         except BaseException:
-            for sock in sockets.values():
+            for sock, _ in sockets.values():
                 sock.close()
             raise
+        self._begun[purpose] = int(time.time())
         channel = self._made(sockets, timeout, meter)
         if hello is not None:
             try:
@@ -163,9 +183,13 @@ class Endpoint:
         """A connection with `peer`, whichever has the lower index, if it answers now; ConnectionRefusedError: nobody is there."""
         if peer not in self._addresses:
             raise ConfigurationError(f"{self._who(peer)} has no address; add its host and port")
-        host, port = self._addresses[peer]
+        line = self._new_line(peer, purpose)
         try:
-            return self._made({peer: self._dial(peer, host, port, purpose, min(timeout, GREETING))}, timeout)
+            sock, reply = self._dial(peer, self._opening(line), min(timeout, GREETING))
+            if reply.told is Told.TAKEN:
+                return self._made({peer: (sock, line)}, timeout)
+            sock.close()
+            return None
         except ConnectionRefusedError:
             raise
         except (OSError, EOFError, Malformed):
@@ -179,17 +203,23 @@ class Endpoint:
     def receive(self, peer: int, purpose: str, timeout: float) -> TcpChannel:
         """The connection of a visitor."""
         with self._arrived:
-            sock = self._waiting.pop((peer, purpose))
-        return self._made({peer: sock}, timeout)
+            arrival = self._waiting.pop((peer, purpose))
+        return self._made({peer: arrival}, timeout)
 
-    def _made(self, sockets: Mapping[int, ssl.SSLSocket], timeout: float, meter: Meter | None = None) -> TcpChannel:
-        for sock in sockets.values():
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        return TcpChannel(self.me, sockets, timeout=timeout, meter=meter, names=self.names)
+    def _made(self, arrivals: Mapping[int, Arrival], timeout: float, meter: Meter | None = None) -> TcpChannel:
+        sockets = {peer: sock for peer, (sock, _) in arrivals.items()}
+        lines = {peer: line for peer, (_, line) in arrivals.items()}
+        return TcpChannel(self.me, sockets, lines=lines, timeout=timeout, meter=meter, names=self.names)
+
+    def _new_line(self, peer: int, purpose: str) -> Line:
+        return Line(self.mender, peer, purpose, secrets.token_bytes(TOKEN), dials=True, listens=True)
+
+    def _opening(self, line: Line) -> Request:
+        line.epoch += 1
+        return Request(Ask.OPEN, line.token, line.epoch, listens=self._listener is not None, purpose=line.purpose)
 
     def close(self) -> None:
-        """Stop listening, and drop connections that nobody asked for. Channels stay open."""
+        """Stop listening, and drop connections that nobody asked for. Channels stay open, but are not mended any more."""
         with self._arrived:
             if self._closed:
                 return
@@ -199,11 +229,12 @@ class Endpoint:
             for sock in self._greeting.values():
                 cut(sock)
             self._arrived.notify_all()
+        self.mender.close()
         if self._listener is not None:
             with contextlib.suppress(OSError):
                 self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread in accept
             self._listener.close()
-        for sock in left:
+        for sock, _ in left:
             with contextlib.suppress(OSError):
                 sock.close()
 
@@ -215,14 +246,19 @@ class Endpoint:
 
     # The side that connects
 
-    def _connect(self, peer: int, purpose: str, deadline: float) -> ssl.SSLSocket:
+    def _connect(self, peer: int, purpose: str, deadline: float) -> Arrival:
         if peer not in self._addresses:
             raise ConfigurationError(f"{self._who(peer)} has no address; add its host and port")
         host, port = self._addresses[peer]
+        line = self._new_line(peer, purpose)
         pause, problem = 0.02, "nobody answered"
         while (left := deadline - time.monotonic()) > 0:
             try:
-                return self._dial(peer, host, port, purpose, min(left, GREETING))
+                sock, reply = self._dial(peer, self._opening(line), min(left, GREETING))
+                if reply.told is Told.TAKEN:
+                    return sock, line
+                sock.close()
+                problem = self._leftover(reply)
             except socket.gaierror:
                 problem = f"the name {host} is not known"
             except ConnectionRefusedError:
@@ -239,11 +275,22 @@ class Endpoint:
             pause = min(1.0, pause * 1.5)
         raise PartyLost(
             self.names.get(peer, peer),
-            f"never came: {problem} ({host}:{port}); start it, or correct its address",
+            f"never came: {problem} ({host}:{port}); start it{' anew' if 'earlier' in problem else ''}, or correct its address",
             f"connecting for {purpose!r}",
         )
 
-    def _dial(self, peer: int, host: str, port: int, purpose: str, limit: float) -> ssl.SSLSocket:
+    def _leftover(self, reply: Reply) -> str:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(reply.began))
+        return (
+            f"the process that answers there is in an earlier run since {since} (process {reply.process} on its host): "
+            "end that one"
+        )
+
+    def _dial(self, peer: int, request: Request, limit: float) -> tuple[ssl.SSLSocket, Reply]:
+        """A connection that is proved, and what the other side answers to the request."""
+        if peer not in self._addresses:
+            raise ConfigurationError(f"{self._who(peer)} has no address; add its host and port")
+        host, port = self._addresses[peer]
         end = time.monotonic() + limit
         sock: socket.socket = socket.create_connection((host, port), timeout=limit)
         try:
@@ -257,11 +304,8 @@ class Endpoint:
                 raise ConfigurationError(self._wrong(peer, theirs, f"at {host}:{port} "))
             sock = secure = self._wrap(sock, theirs, peer, server=False)
             self._prove(secure, peer, end)
-            name = purpose.encode()
-            secure.sendall(bytes([len(name)]) + name)
-            if _read(secure, 1, end) != b"\1":
-                raise Malformed("no confirmation")
-            return secure
+            secure.sendall(request.encode())
+            return secure, Reply.decode(_read(secure, REPLY_SIZE, end))
         except BaseException:
             sock.close()
             raise
@@ -285,7 +329,7 @@ class Endpoint:
 
     # The side that listens
 
-    def _await(self, peer: int, purpose: str, deadline: float) -> ssl.SSLSocket:
+    def _await(self, peer: int, purpose: str, deadline: float) -> Arrival:
         if self._listener is None:
             raise ConfigurationError(f"{self._who(self.me)} does not listen, so {self._who(peer)} cannot connect")
         with self._arrived:
@@ -338,7 +382,7 @@ class Endpoint:
             if kept is None:
                 sock.close()
 
-    def _admit(self, sock: socket.socket, key: int) -> ssl.SSLSocket:
+    def _admit(self, sock: socket.socket, key: int) -> ssl.SSLSocket | None:
         end = time.monotonic() + GREETING
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         intro = Introduction.decode(_read(sock, INTRODUCTION_SIZE, end))
@@ -369,19 +413,29 @@ class Endpoint:
                     raise EOFError("crowded out")
                 self._greeting[key] = secure
             self._prove(secure, intro.me, end)
-            (length,) = _read(secure, 1, end)
-            purpose = _read(secure, min(length, LONGEST_PURPOSE), end).decode()
+            request, length = Request.decode(_read(secure, REQUEST_SIZE, end))
+            purpose = _read(secure, length, end).decode()
+            secure.settimeout(_left(end))
+            # An opening that is known already: its reply was lost on the way.
+            if request.ask is not Ask.OPEN or self.mender.knows(intro.me, request.token):
+                return secure if self.mender.answer(intro.me, request, secure) else None
+            if purpose in self._begun and self.mender.busy(purpose):
+                secure.sendall(Reply(Told.BUSY, process=os.getpid(), began=self._begun[purpose]).encode())
+                return None
+            line = Line(
+                self.mender, intro.me, purpose, request.token, dials=False, listens=request.listens, epoch=request.epoch
+            )
             with self._arrived:
                 mine = [waiting for waiting in self._waiting if waiting[0] == intro.me]
                 # From here on it is no greeting, which `close` would cut: whoever takes it may close this endpoint at once.
                 if self._closed or len(mine) >= 16 or self._greeting.pop(key, None) is None:
                     raise EOFError("not now")
-                secure.sendall(b"\1")
+                secure.sendall(Reply(Told.TAKEN).encode())
                 stale = self._waiting.pop((intro.me, purpose), None)
-                self._waiting[intro.me, purpose] = secure
+                self._waiting[intro.me, purpose] = secure, line
                 self._arrived.notify_all()
             if stale is not None:
-                stale.close()
+                stale[0].close()
         except BaseException:
             secure.close()
             raise

@@ -92,6 +92,12 @@ class Meter:
         self._labels: defaultdict[str, _Sums] = defaultdict(_Sums)
         self._sent: dict[int, int] = {}
         self._received: dict[int, int] = {}
+        self.again = 0
+        """Bytes sent again after a connection broke off. No total has them: they belong to no operation."""
+
+    def resent(self, size: int) -> None:
+        with self._lock:
+            self.again += size
 
     def record(
         self,

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
+import socket
 import ssl
 import time
 from collections.abc import Collection, Mapping, Sequence
 
 from tacit.errors import PartyLost, TacitError
-from tacit.transport.channel import DEFAULT_TIMEOUT, LARGEST_FRAME, SLOWEST, Channel, reason_text
-from tacit.transport.link import Link, cut
+from tacit.transport.channel import DEFAULT_TIMEOUT, LARGEST_FRAME, SLOWEST, Channel, Skip, reason_text
+from tacit.transport.link import Copies, Link, cut
+from tacit.transport.mending import Line, quiet
 from tacit.transport.meter import Meter
 from tacit.transport.wire import Kind
 
 FAREWELL = 1.0
+LINGER = 5.0
 
 
 class TcpChannel(Channel):
@@ -24,13 +28,22 @@ class TcpChannel(Channel):
         me: int,
         sockets: Mapping[int, ssl.SSLSocket],
         *,
+        lines: Mapping[int, Line] | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         meter: Meter | None = None,
         names: Mapping[int, str] | None = None,
     ) -> None:
         super().__init__(me, list(sockets), timeout=timeout, meter=meter, names=names)
-        self._links = {peer: Link(self, peer, sock) for peer, sock in sockets.items()}
+        """`lines`: by which connections that break off are made again."""
+        self._links = {peer: Link(self, peer, sock, (lines or {}).get(peer)) for peer, sock in sockets.items()}
         self._closed = False
+        self._quiet = quiet(self.timeout)
+        self._bell = socket.socketpair()  # rung by threads that make connections again
+        for end in self._bell:
+            end.setblocking(False)
+        self._woken = False
+        for peer, line in (lines or {}).items():
+            line.mender.watch(self._links[peer])
 
     def _round(
         self,
@@ -58,12 +71,11 @@ class TcpChannel(Channel):
             # The caller may change these buffers now: what is left of them is copied, or must never be sent.
             kept = self.resumes and isinstance(error, PartyLost)
             for link in sending:
-                if kept:
-                    link.unsent = [memoryview(bytes(piece)) for piece in link.unsent]
-                elif link.unsent:
-                    link.half_sent = True
-                    link.unsent.clear()
+                link.abandon(kept)
             raise
+        finally:
+            if out:
+                self._own()
 
     def _move(
         self,
@@ -81,22 +93,32 @@ class TcpChannel(Channel):
         # asked for: a read that finds nothing costs more, an exception; but not more than asking for one alone.
         here = {link.peer for link, limit in awaited if len(awaited) == 1 or link.has(limit)}
         writable = sending
-        until = start + timeout  # nobody can have been silent for too long before
+        until = start + min(timeout, self._quiet)  # nobody can have been silent for too long before
+        copied = False
         while True:
             moved = False
             for link in writable:
                 if link.push():
                     moved = True
                     alive[link.peer] = last
-            gone = [link for link in sending if link.cannot_send]
-            sending = [link for link in sending if link.unsent]
+            gone = []
+            for link in sending:
+                if link.cannot_send:
+                    link.read_out(where)
+                    here.add(link.peer)
+                if link.failed(where) is not None:
+                    gone.append(link)
+            sending = [link for link in sending if link.unsent or (link.broken and link not in gone)]
             if not sending and not awaited and not gone:
                 return
             events: dict[int, int] = {}
             if sending or len(here) < len(awaited):
                 left = 0.0 if here or gone else max(0.0, until - time.monotonic())
+                if left and not sending and not copied:
+                    self._own()  # while nothing else is to be done
+                    copied = True
                 # Straight to sleep: looking again for some microseconds first gained nothing, and cost on busy cores.
-                events = _wait(sending, awaited, left)
+                events = self._wait(sending, awaited, left)
                 last = time.monotonic()
             faults: list[TacitError] = []
             waiting: list[tuple[Link, int]] = []
@@ -105,15 +127,19 @@ class TcpChannel(Channel):
                 peer = link.peer
                 frame = None
                 if peer in here or events.get(peer, 0) & ~select.POLLOUT:  # an end, too, is found by reading
-                    if link.fault is None:
-                        came, frame = link.pull(limit, where)
-                        if came:
-                            moved = True
-                            alive[peer] = last
-                    if link.fault is not None:
-                        faults.append(link.fault)
+                    link.heard = last
+                    came, frame = link.pull(limit, where)
+                    if came:
+                        moved = True
+                        alive[peer] = last
+                    if frame is None and (fault := link.failed(where)) is not None:
+                        faults.append(fault)
                     elif frame is None and link.has(limit):
                         here_still.add(peer)
+                elif self._woken and link.has(
+                    limit
+                ):  # nothing says so but the thread that gave it another connection, or up
+                    here_still.add(peer)
                 if frame is None:
                     waiting.append((link, limit))
                 else:
@@ -122,11 +148,14 @@ class TcpChannel(Channel):
             for link in gone:
                 # A frame that came is not withheld because the peer died after it: the next wait on it will fail.
                 if link.peer not in frames and all(link is not other for other, _ in awaited):
-                    faults.append(link.fault or link.last_words(where))
+                    faults += [fault for fault in [link.failed(where)] if fault is not None]
             if faults:
                 # Who is dead says more than who stopped because of it.
                 raise min(faults, key=lambda fault: not isinstance(fault, PartyLost))
-            writable = [link for link in sending if events.get(link.peer, 0) & ~select.POLLIN]
+            writable = [
+                link for link in sending if link.unsent and (self._woken or events.get(link.peer, 0) & ~select.POLLIN)
+            ]
+            self._woken = False
             if not moved and last >= until:
                 until = self._patience(sending, awaited, alive, start, last, where, timeout)
 
@@ -141,22 +170,63 @@ class TcpChannel(Channel):
         timeout: float,
     ) -> float:
         """The moment at which somebody will have been silent, or slow, for too long; raises if it has come."""
+        links = {link.peer: link for link in (*sending, *(link for link, _ in awaited))}
         peers = {link.peer: "nothing could be sent to it" for link in sending}
         peers.update((link.peer, "nothing came from it") for link, _ in awaited)
         peer = min(peers, key=lambda p: alive.get(p, start))
         silent = alive.get(peer, start) + timeout
         if now >= silent:
-            raise self.lost(peer, f"{peers[peer]} for {timeout:g} s", where, silent=True)
+            link = links[peer]
+            if link.waits and now >= link.since + self.timeout:
+                raise self.lost(peer, link.problem, where)
+            broken = f", and {link.problem}" if link.waits else ""
+            raise self.lost(peer, f"{peers[peer]} for {timeout:g} s{broken}", where, silent=True)
         # A short look does not judge by the few bytes that can come in it.
         span = max(timeout, self.timeout)
-        for link in (*sending, *(link for link, _ in awaited)):
+        for link in links.values():
             since, moved = link.mark
             if now >= since + span:
                 if link.moved - moved < SLOWEST * span:
                     raise self.lost(link.peer, f"it is slower than {SLOWEST} bytes a second", where)
                 link.mark = since + span, link.moved
             silent = min(silent, link.mark[0] + span)
+        for link, _ in awaited:
+            if link.line is not None and not link.broken:
+                doubt = max(start, link.heard) + self._quiet
+                if now >= doubt:
+                    link.doubt("no sign of life came over its connection")
+                else:
+                    silent = min(silent, doubt)
         return silent
+
+    def _own(self) -> None:
+        """Frames that may have to be sent again are copied; each buffer once."""
+        copies: Copies = {}
+        for link in self._links.values():
+            link.own(copies)
+
+    def _wait(self, sending: list[Link], awaited: list[tuple[Link, int]], seconds: float) -> dict[int, int]:
+        """Sleep until one of the connections can move, or for `seconds`; what poll says of the peers that it names."""
+        poll = select.poll()
+        peers: dict[int, int] = {}
+        # A connection may be replaced at any moment, and its number be that of another socket by the time of the sleep.
+        bell = self._bell[0].fileno()
+        poll.register(bell, select.POLLIN)
+        for links, wanted in (([link for link, _ in awaited], select.POLLIN), (sending, select.POLLOUT)):
+            for link in links:
+                sock = link.sock
+                if sock is None or (fd := sock.fileno()) < 0:
+                    continue
+                poll.register(fd, select.POLLIN | select.POLLOUT if fd in peers else wanted)
+                peers[fd] = link.peer
+        events = dict(poll.poll(int(seconds * 1000) + 1 if seconds else 0))
+        if events.pop(bell, 0):
+            self._woken = bool(self._bell[0].recv(64))
+        return {peers[fd]: event for fd, event in events.items()}
+
+    def wake(self) -> None:
+        with contextlib.suppress(OSError):  # full: it will be heard; closed: nobody listens
+            self._bell[1].send(b"!")
 
     def progress(self, peer: int) -> int:
         return self._links[peer].moved
@@ -173,9 +243,11 @@ class TcpChannel(Channel):
             if (old := self._links.pop(peer, None)) is not None:
                 old.close()
             link.channel = self
+            link.own({})
             self._links[peer] = link
         self.peers = tuple(sorted(self._links))
         other._links, other.peers, other._closed = {}, (), True
+        other._unhang()
 
     def stop(self, message: str) -> None:
         self._farewell(Kind.STOP, reason_text(message), FAREWELL)
@@ -197,34 +269,46 @@ class TcpChannel(Channel):
             left = end - time.monotonic()
             if not links or left <= 0:
                 break
-            _wait(links, [], left)
+            self._wait(links, [], left)
         for link in links:
             link.half_sent = True
 
     def cut(self) -> None:
         """End the connections while another thread may be using the channel, which closes it."""
         for link in self._links.values():
-            cut(link.sock)
+            link.finish()
+            if (sock := link.sock) is not None:
+                cut(sock)
 
     def close(self) -> None:
         if self._closed:
             return
+        for link in self._links.values():
+            link.tell()
         self._farewell(Kind.END, b"", FAREWELL / 4)
+        self._linger()
         self._closed = True
         for link in self._links.values():
             link.close()
+        self._unhang()
 
+    def _linger(self) -> None:
+        """Until the peers have what was sent last, or for a moment: for longer only where a connection is being made again."""
+        start = time.monotonic()
+        while True:
+            links = [link for link in self._links.values() if not link.told and link.failed("") is None]
+            within = min(self.timeout, LINGER) if any(link.waits for link in links) else FAREWELL / 4
+            left = start + within - time.monotonic()
+            if not links or left <= 0:
+                return
+            self._wait([link for link in links if link.unsent], [(link, 0) for link in links], left)
+            for link in links:
+                link.push()
+                more = True
+                while more:
+                    came, _ = link.pull(Skip(0), "")
+                    more = link.failed("") is None and (came or link.has(Skip(0)))
 
-def _wait(sending: list[Link], awaited: list[tuple[Link, int]], seconds: float) -> dict[int, int]:
-    """Sleep until one of the connections can move, or for `seconds`; what poll says of the peers that it names."""
-    poll = select.poll()
-    peers: dict[int, int] = {}
-    for link, _ in awaited:
-        if (fd := link.sock.fileno()) >= 0:
-            peers[fd] = link.peer
-            poll.register(fd, select.POLLIN)
-    for link in sending:
-        if (fd := link.sock.fileno()) >= 0:
-            poll.register(fd, select.POLLIN | select.POLLOUT if fd in peers else select.POLLOUT)
-            peers[fd] = link.peer
-    return {peers[fd]: event for fd, event in poll.poll(int(seconds * 1000) + 1 if seconds else 0)}
+    def _unhang(self) -> None:
+        for end in self._bell:
+            end.close()

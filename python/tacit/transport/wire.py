@@ -21,6 +21,12 @@ LONGEST_CERTIFICATE = 1 << 14
 _HEADER = struct.Struct("<Q")
 _INTRODUCTION = struct.Struct("<8sIII")
 _ANSWER = struct.Struct("<8sBI32s")
+_REQUEST = struct.Struct("<B16sIQQBB")
+_REPLY = struct.Struct("<BQQIQ")
+REQUEST_SIZE = _REQUEST.size
+REPLY_SIZE = _REPLY.size
+TOKEN = 16
+LONGEST_PURPOSE = 64
 INTRODUCTION_SIZE = _INTRODUCTION.size
 ANSWER_SIZE = _ANSWER.size
 _LENGTH_BITS = 56
@@ -34,9 +40,12 @@ class Kind(IntEnum):
     DATA = 0
     STOP = 1
     END = 2
+    ALIVE = 3
+    """The sender is there, and has got so many frames (`COUNT`). Is itself not counted, nor sent again."""
 
 
-_LIMITS = {Kind.DATA: LARGEST_FRAME, Kind.STOP: LONGEST_REASON, Kind.END: 0}
+COUNT = struct.Struct("<Q")
+_LIMITS = {Kind.DATA: LARGEST_FRAME, Kind.STOP: LONGEST_REASON, Kind.END: 0, Kind.ALIVE: COUNT.size}
 _KINDS = {int(kind): kind for kind in Kind}
 
 
@@ -97,6 +106,83 @@ class Answer:
         if magic != MAGIC or size > LONGEST_CERTIFICATE or verdict not in Verdict._value2member_map_:
             raise Malformed("not an answer of a tacit party")
         return cls(Verdict(verdict), size, pinned)
+
+
+class Ask(IntEnum):
+    """What a connection is for."""
+
+    OPEN = 0
+    """A channel."""
+    MEND = 1
+    """A channel that is there goes on over it."""
+    CALL = 2
+    """Nothing: the side that connected first is to do so again."""
+
+
+class Told(IntEnum):
+    TAKEN = 1
+    GONE = 2
+    """No such channel is there any more."""
+    BUSY = 3
+    """A channel for the same purpose is there already: this process is in another run."""
+    CALLED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How much of a stream came: whole frames, and bytes of the next one with its header."""
+
+    frames: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """First bytes inside TLS, from the side that connects; the purpose follows.
+
+    `token` tells channels between two parties apart, and `epoch` the connections of one: a later one takes the place of
+    earlier ones, never the reverse. `listens`: the sender can be connected to.
+    """
+
+    ask: Ask
+    token: bytes
+    epoch: int = 0
+    position: Position = Position()
+    listens: bool = False
+    purpose: str = ""
+
+    def encode(self) -> bytes:
+        name = self.purpose.encode()
+        at = self.position
+        return _REQUEST.pack(self.ask, self.token, self.epoch, at.frames, at.bytes, self.listens, len(name)) + name
+
+    @classmethod
+    def decode(cls, data: bytes | bytearray) -> tuple[Request, int]:
+        """All but the purpose, and its length."""
+        ask, token, epoch, frames, size, listens, length = _unpack(_REQUEST, data)
+        if ask not in Ask._value2member_map_ or length > LONGEST_PURPOSE:
+            raise Malformed("not a request of a tacit party")
+        return cls(Ask(ask), token, epoch, Position(frames, size), bool(listens)), length
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The answer to a request. `process` and `began` tell what is `BUSY`."""
+
+    told: Told
+    position: Position = Position()
+    process: int = 0
+    began: int = 0
+
+    def encode(self) -> bytes:
+        return _REPLY.pack(self.told, self.position.frames, self.position.bytes, self.process, self.began)
+
+    @classmethod
+    def decode(cls, data: bytes | bytearray) -> Reply:
+        told, frames, size, process, began = _unpack(_REPLY, data)
+        if told not in Told._value2member_map_:
+            raise Malformed("not a reply of a tacit party")
+        return cls(Told(told), Position(frames, size), process, began)
 
 
 def _unpack(layout: struct.Struct, data: bytes | bytearray) -> tuple:
