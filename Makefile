@@ -7,7 +7,7 @@ SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml pypr
 
 TESTS = $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not alone" && $(BIN)/python -m pytest -m "alone and not slow"
 
-.PHONY: install demo test check check-full format bench bench-full clean
+.PHONY: install demo test check check-full fuzz format bench bench-full clean
 
 install: $(VENV)/.installed
 
@@ -35,6 +35,12 @@ check: install
 
 check-full: check
 	$(BIN)/python -m pytest -m slow
+	$(MAKE) fuzz
+
+# Hostile bytes for every decoder, for about a minute each: mutations of honest messages, drawn from seeds (stable Rust; hypothesis).
+fuzz: install
+	TACIT_EXAMPLES=2000 $(BIN)/python -m pytest tests/hostile
+	TACIT_EXAMPLES=600 cargo test --release -p tacit-core --test hostile
 
 format: install
 	cargo fmt --all

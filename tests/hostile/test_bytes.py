@@ -17,6 +17,7 @@ from tacit.correlations.ahead import _unpacked
 from tacit.engine.history import Admission, Entry
 from tacit.engine.returns import unpacked
 from tacit.errors import TacitError
+from tacit.sessions import saved
 from tacit.sharing.forms import Elementwise
 from tacit.sharing.masks import Mask
 from tacit.sharing.plan import received
@@ -64,6 +65,8 @@ DECODERS = {
         lambda data: received(memoryview(data), (3,), 1),
         [np.array([0, 1, 5], np.uint64).tobytes()],
     ),
+    "saved shares": (saved.unpacked, [saved.packed({"a": [1, 2.5, b"share"], "b": None})]),
+    "sealed shares": (lambda data: saved.opened(data, bytes(32)), [saved.sealed(b"shares", bytes(32))]),
     "requests": (lambda data: _unpacked(msgpack.unpackb(data)), [msgpack.packb(requests())]),
 }
 REFUSED = (TacitError, ValueError)
