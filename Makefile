@@ -39,8 +39,8 @@ check-full: check
 
 # Hostile bytes for every decoder, for about a minute each: mutations of honest messages, drawn from seeds (stable Rust; hypothesis).
 fuzz: install
-	TACIT_EXAMPLES=2000 $(BIN)/python -m pytest tests/hostile
-	TACIT_EXAMPLES=600 cargo test --release -p tacit-core --test hostile
+	TACIT_EXAMPLES=6000 $(BIN)/python -m pytest tests/hostile
+	TACIT_EXAMPLES=900 cargo test --release -p tacit-core --test hostile
 
 format: install
 	cargo fmt --all

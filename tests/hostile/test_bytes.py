@@ -142,6 +142,7 @@ def test_what_is_right_is_taken(name):
         decode(sample)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", DECODERS)
 def test_hostile_bytes(name):
     @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
