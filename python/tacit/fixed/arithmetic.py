@@ -7,9 +7,9 @@ Rescaling is lazy: an operand is truncated to the width of the format only when 
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from tacit.engine.engine import Engine
 from tacit.errors import OutOfRange
 from tacit.field import CAPACITY, Field
 from tacit.fixed.format import Format, constant, constants, decode, encode
+from tacit.fixed.known import Fact, follow
 from tacit.sharing.forms import Elementwise, Form, MatMul, With
 from tacit.sharing.maps import (
     BoxSpread,
@@ -44,6 +45,8 @@ NEARLY = 2.0**-5
 """How near to 1 a factor is that a wide number is not truncated for."""
 DEEPER, SMALLER = 4, 4
 """An operand of so many times fewer elements is truncated to so many bits below the format's width, so that the other is not."""
+TRUNCATED: Fact[Wire] = Fact("truncated", integers=True)
+"""By bits dropped: once for all uses."""
 NEAR = 2
 """A truncation by about as many bits as wanted is used again: 2 x is not opened anew when x was truncated."""
 
@@ -68,14 +71,6 @@ class Number:
         """(map, x) if this is a view of x."""
         found = self.wire.base
         return None if found is None else (found[0], Number(found[1], self.scale, self.bits))
-
-
-@runtime_checkable
-class Lasting(Protocol):
-    """A companion of a value that stays true of it when its scale changes."""
-
-    def after(self, drop: int) -> "Lasting":
-        """The same, `drop` bits lower."""
 
 
 @dataclass(frozen=True)
@@ -428,23 +423,23 @@ class Arithmetic:
             return x
         if drop >= CAPACITY:  # below any unit that is left
             return self._linear(Combine((0,)), (x,), x.scale - drop, 1, "truncate")
-        return Number(self._truncated(x.wire, drop), x.scale - drop, max(1, x.bits - drop))
+        return Number(self._truncated(x, drop), x.scale - drop, max(1, x.bits - drop))
 
-    def _truncated(self, wire: Wire, drop: int) -> Wire:
+    def _truncated(self, x: Number, drop: int) -> Wire:
         """Once for each value, and for all views of a value that is not larger than they are."""
-        if (found := wire.truncated.get(drop)) is not None:
-            return found
-        if wire.base is not None and fp.size(wire.base[1].shape) <= fp.size(wire.shape):
-            map, whole = wire.base
+        if (known := TRUNCATED.of(x, drop)) is not None:
+            return known
+        wire = x.wire
+        if (base := x.base) is not None and fp.size(base[1].shape) <= fp.size(wire.shape):
+            map, whole = base
             inner = self._truncated(whole, drop)
             found = self.engine.record(Linear(map), (inner,), wire.shape, "view")
             found.views(map, inner)
         else:
             found = self.engine.record(Truncate(1 << drop, wire.bound or CAPACITY), (wire,), wire.shape, "truncate")
         found.bound = max(1, wire.bound - drop) if wire.bound else 0
-        _follow(found, wire, drop)
-        wire.truncated[drop] = found
-        return found
+        follow(found, wire, drop)
+        return TRUNCATED.note(x, found, drop)
 
     def like(self, x: Number, scale: int) -> Number:
         """x for a place that keeps its scale, whatever is written to it. Its bits are its contract's, not its first value's."""
@@ -452,7 +447,7 @@ class Arithmetic:
         bits = min(self._cap(scale), CAPACITY)
         if x.scale < scale:
             lifted = self._linear(Combine((1 << (scale - x.scale),)), (x,), scale, bits, "write")
-            _follow(lifted.wire, x.wire, x.scale - scale)
+            follow(lifted.wire, x.wire, x.scale - scale)
             return lifted
         return Number(x.wire, scale, bits)
 
@@ -465,9 +460,9 @@ class Arithmetic:
         return self.truncate(x, min((d for d in self._truncations(x) if drop <= d <= deepest), default=drop))
 
     @staticmethod
-    def _truncations(x: Number) -> Iterable[int]:
+    def _truncations(x: Number) -> list[int]:
         """The bits that x, or what it is a view of, was truncated by."""
-        return x.wire.truncated if x.wire.base is None else x.wire.base[1].truncated
+        return [cast(int, drop) for (drop,) in TRUNCATED.parameters(x if x.base is None else x.base[1])]
 
     def _summable(self, x: Number, terms: int, cap: int | None = None) -> tuple[Number, int]:
         """x with room for a sum of `terms`, and the bits of that sum: below `cap`, if the contract holds for it."""
@@ -501,12 +496,6 @@ class Arithmetic:
     def _number(self, wire: Wire, scale: int, bits: int) -> Number:
         wire.bound = bits
         return Number(wire, scale, bits)
-
-
-def _follow(new: Wire, old: Wire, drop: int) -> None:
-    """What is known of a value stays known when its scale changes."""
-    new.gate = old.gate
-    new.companions.update({k: c.after(drop) for k, c in old.companions.items() if isinstance(c, Lasting)})
 
 
 def _log2(terms: int) -> int:

@@ -9,29 +9,25 @@ A product with a sign opens nothing. Costs are for a source with bits over GF(2)
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from tacit.errors import OutOfRange
 from tacit.field import CAPACITY
 from tacit.fixed.arithmetic import Arithmetic, Number
+from tacit.fixed.known import Fact
 from tacit.sharing.comparison import FILL
 from tacit.sharing.operations import AtLeast, Operation, Public, Truncate, Winners
+from tacit.sharing.wires import Wire
 
 ONE, MINUS_ONE = np.asarray(1.0), np.asarray(-1.0)
 RESOLUTION = 8
 """Comparisons that are not exact are right for |x - t| >= 2^-RESOLUTION."""
-RECENT = 16
-"""So many comparisons of a value are kept: data may be compared with something new in every step."""
-
-
-def remember(known: dict[Any, Any], key: Any, value: Any) -> Any:
-    """`value`, kept under `key`; the oldest of more than `RECENT` is forgotten."""
-    known[key] = value
-    if len(known) > RECENT:
-        del known[next(iter(known))]
-    return value
+COMPARED: Fact[tuple[Wire, int]] = Fact("compared", integers=True)
+"""By thresholds t: [x >= t], right for |x - t| of at least the second number."""
+WINNERS: Fact[Number] = Fact("winners", integers=True)
+GATE: Fact[Number] = Fact("gate", integers=True, bounded=False, lasting=True)
+"""Of the output of a ReLU: where it lets through."""
 
 
 def non_negative(a: Arithmetic, x: Number, exact: bool = False) -> Number:
@@ -61,12 +57,12 @@ def at_least(a: Arithmetic, x: Number, thresholds: Sequence[float], exact: bool 
     bits = magnitude + 2 if exact else max(2, min(leading, magnitude + 1 - x.scale + RESOLUTION))
     bits = bits if bits <= leading else 0 if exact else leading
     unit = 0 if bits == 0 or bits >= magnitude + 2 else 1 << (magnitude + 1 - bits)
-    known = x.wire.compared.get(levels)
-    if known is None or known[1] > unit or known[2] < magnitude:
+    known = COMPARED.of(x, levels)
+    if known is None or known[1] > unit:
         shape = (len(levels), *x.shape)
         wire = a.engine.record(AtLeast(levels, magnitude, bits), (x.wire,), shape, "comparison")
         wire.bound = 1
-        known = remember(x.wire.compared, levels, (wire, unit, magnitude))
+        known = COMPARED.note(x, (wire, unit), levels)
     return Number(known[0], 0, 1)
 
 
@@ -82,15 +78,15 @@ def winners(a: Arithmetic, x: Number) -> Number:
 
     All pairs are compared: n (n - 1) / 2 comparisons and about 8 + log2(n - 1) rounds; once for each value.
     """
-    known, bits = x.wire.companions.get("winners", (None, 0))
-    if known is None or bits < x.bits:
+
+    def record() -> Number:
         alone = x.shape[-1] == 1
         operation: Operation = Public(np.ones(x.shape, np.uint64)) if alone else Winners(x.bits + 1)
         wire = a.engine.record(operation, () if alone else (x.wire,), x.shape, "winners")
         wire.bound = 1
-        known = Number(wire, 0, 1)
-        x.wire.companions["winners"] = known, x.bits
-    return known
+        return Number(wire, 0, 1)
+
+    return WINNERS.found(x, record)
 
 
 def relu(a: Arithmetic, x: Number) -> Number:
@@ -102,7 +98,7 @@ def relu(a: Arithmetic, x: Number) -> Number:
         x = a.round(x)
     bit = non_negative(a, x)
     out = a.multiply(x, bit, "relu")
-    out.wire.gate = bit.wire
+    GATE.note(out, bit)
     return out
 
 
@@ -110,7 +106,7 @@ def leaky_relu(a: Arithmetic, x: Number, slope: float) -> Number:
     """slope x + (1 - slope) relu(x)"""
     gated = relu(a, x)
     out = a.add(a.times(x, slope), a.times(gated, 1 - slope), name="leaky_relu")
-    out.wire.gate = gated.wire.gate
+    GATE.note(out, gate(a, gated))
     return out
 
 
@@ -119,9 +115,8 @@ def gate(a: Arithmetic, x: Number) -> Number:
 
     Where that is not known any more: x is 0 or more, so that it is compared with a number between 0 and what it resolves.
     """
-    if x.wire.gate is not None:
-        return Number(x.wire.gate, 0, 1)
-    return non_negative(a, a.add_public(x, np.asarray(-(2.0 ** (1 - RESOLUTION)))))
+    known = GATE.of(x)
+    return known or non_negative(a, a.add_public(x, np.asarray(-(2.0 ** (1 - RESOLUTION)))))
 
 
 def absolute(a: Arithmetic, x: Number) -> Number:

@@ -18,17 +18,25 @@ from tacit import field as fp
 from tacit.errors import OutOfRange
 from tacit.field import CAPACITY
 from tacit.fixed.arithmetic import Arithmetic, Number
-from tacit.fixed.comparison import RESOLUTION, at_least, complement, remember, winners
+from tacit.fixed.comparison import RESOLUTION, at_least, complement, winners
+from tacit.fixed.known import Fact
 from tacit.sharing.forms import MatMul, With
 from tacit.sharing.maps import Sum
 from tacit.sharing.operations import Linear
 
-ONE_HOT = "one_hot"
-"""The companion of an index: 1 at its place along one more axis, the last."""
-ONE_ALONG = "one along"
-"""The companion of a one-hot: the axes along which its sum is 1."""
-LARGEST_OF = "largest of"
-"""The companion of the largest or least: the wire among whose elements it is, and its one-hot there."""
+ONE_HOT: Fact[Number] = Fact("one-hot", bounded=False)
+"""Of an index: 1 at its place along one more axis, the last."""
+ONE_ALONG: Fact[bool] = Fact("one along", bounded=False)
+"""Of a one-hot, by axes: along these its sum is 1."""
+LARGEST_OF: Fact[tuple[Number, Number]] = Fact("largest of", bounded=False)
+"""Of the largest or least: the number among whose elements it is, and its one-hot there."""
+DIFFERENCE: Fact[Number] = Fact("difference")
+"""By what is subtracted: x less that."""
+REACHED: Fact[Number] = Fact("reached", integers=True)
+"""By levels T, in units of the last place: [X >= T]."""
+WINNERS_ALONG: Fact[Number] = Fact("winners along", integers=True)
+"""By axes."""
+NEGATED: Fact[Number] = Fact("negated")
 ALL_PAIRS = 12
 """Up to so many elements, all pairs are compared at once; of more, those of groups, then the winners of the groups."""
 GROUP = 4
@@ -58,8 +66,9 @@ def compare(a: Arithmetic, x: Number, relation: str, t: float = 0.0, loosely: bo
     == and != compare twice, with one opening. `loosely`, for gradients: x = t may count as above or below, as was found before.
     """
     low, high = _level(a, x, t, False), _level(a, x, t, True)
-    if loosely and (low in _known(x)) != (high in _known(x)):
-        low = high = low if low in _known(x) else high
+    before, after = REACHED.of(x, low), REACHED.of(x, high)
+    if loosely and (before is None) != (after is None):
+        low = high = low if before is not None else high
     match relation:
         case ">=" | "<":
             (found,) = reached(a, x, [low])
@@ -73,44 +82,35 @@ def compare(a: Arithmetic, x: Number, relation: str, t: float = 0.0, loosely: bo
 
 def difference(a: Arithmetic, x: Number, y: Number | NDArray[np.float64]) -> Number:
     """x - y, the same value each time, so that it is compared once."""
-    known = x.wire.companions.setdefault("differences", {})
     if isinstance(y, Number):
-        key: Any = (id(y.wire), x.scale, y.scale)
-        if key not in known:
-            remember(known, key, (a.add(x, y, -1, "compare"), y.wire))  # y is kept, or another might take its id
-    else:
-        key = (hashlib.blake2b(y.tobytes(), digest_size=16).digest(), y.shape, x.scale)
-        if key not in known:
-            remember(known, key, (a.add_public(x, -y, "compare"), None))
-    found: Number = known[key][0]
-    return found
+        return DIFFERENCE.found(x, lambda: a.add(x, y, -1, "compare"), *_seen(y))
+    digest = hashlib.blake2b(y.tobytes(), digest_size=16).digest()
+    return DIFFERENCE.found(x, lambda: a.add_public(x, -y, "compare"), digest, y.shape)
 
 
 def differed(x: Number, y: Number) -> bool:
     """Whether x - y was found before."""
-    return (id(y.wire), x.scale, y.scale) in x.wire.companions.get("differences", {})
+    return DIFFERENCE.of(x, *_seen(y)) is not None
+
+
+def _seen(y: Number) -> tuple[Any, ...]:
+    """All that a fact about y depends on. The wire itself: it is kept, so that no other takes its identity."""
+    return y.wire, y.scale, y.bits
 
 
 def reached(a: Arithmetic, x: Number, levels: Sequence[int]) -> list[Number]:
     """[X >= T] for each level, in units of the last place of x. One opening for those that were not asked for before."""
-    known = _known(x)
-    bits = {t: known[t] for t in levels if t in known}
+    bits = {t: known for t in levels if (known := REACHED.of(x, t)) is not None}
     most = 1 << x.bits
     if missing := [t for t in dict.fromkeys(levels) if t not in bits and -most < t < most]:
         found = at_least(a, x, [math.ldexp(t, -x.scale) for t in missing], exact=True)
         for i, t in enumerate(missing):
-            bits[t] = remember(known, t, a.reshape(a.slice(found, 0, i, i + 1), x.shape))
+            bits[t] = REACHED.note(x, a.reshape(a.slice(found, 0, i, i + 1), x.shape), t)
     for t in levels:
         if t not in bits:  # no number of so many bits reaches it, or every one
             never = Number(a.times(x, 0.0).wire, 0, 1)
-            bits[t] = remember(known, t, never if t > 0 else complemented(a, never))
+            bits[t] = REACHED.note(x, never if t > 0 else complemented(a, never), t)
     return [bits[t] for t in levels]
-
-
-def _known(x: Number) -> dict[int, Number]:
-    """What was found for x with these bits: a multiple of x may have fewer, by the contract."""
-    found: dict[int, Number] = x.wire.companions.setdefault("reached", {}).setdefault(x.bits, {})
-    return found
 
 
 def _level(a: Arithmetic, x: Number, t: float, strict: bool) -> int:
@@ -242,16 +242,15 @@ def winners_along(a: Arithmetic, x: Number, axes: Axes) -> Number:
     n <= 12: n (n - 1) / 2 comparisons at once. Else 3 n / 2 in groups of four, then those of the groups' winners.
     """
     axes = _axes(x, axes)
-    known: dict[tuple[int, ...], Number] = x.wire.companions.setdefault("winners along", {}).setdefault(x.bits, {})
-    if axes not in known:
-        order = [i for i in range(len(x.shape)) if i not in axes] + list(axes)
-        moved = a.permute(x, order)
-        lead = moved.shape[: len(moved.shape) - len(axes)]
-        found = _winners(a, a.reshape(moved, (*lead, fp.size([x.shape[i] for i in axes]))))
-        one_hot = a.permute(a.reshape(found, moved.shape), [order.index(i) for i in range(len(order))])
-        one_hot.wire.companions[ONE_ALONG] = axes
-        known[axes] = one_hot
-    return known[axes]
+    if (known := WINNERS_ALONG.of(x, axes)) is not None:
+        return known
+    order = [i for i in range(len(x.shape)) if i not in axes] + list(axes)
+    moved = a.permute(x, order)
+    lead = moved.shape[: len(moved.shape) - len(axes)]
+    found = _winners(a, a.reshape(moved, (*lead, fp.size([x.shape[i] for i in axes]))))
+    one_hot = a.permute(a.reshape(found, moved.shape), [order.index(i) for i in range(len(order))])
+    ONE_ALONG.note(one_hot, True, axes)
+    return WINNERS_ALONG.note(x, one_hot, axes)
 
 
 def _winners(a: Arithmetic, x: Number) -> Number:
@@ -279,22 +278,20 @@ def largest(a: Arithmetic, x: Number, axes: Axes, keepdims: bool = False) -> Num
     """The largest along `axes`, exact. It remembers where that is, for its gradient."""
     one_hot = winners_along(a, x, axes)
     out = picked(a, x, one_hot, axes, keepdims)
-    out.wire.companions[LARGEST_OF] = x.wire, one_hot
+    LARGEST_OF.note(out, (x, one_hot))
     return out
 
 
 def least(a: Arithmetic, x: Number, axes: Axes, keepdims: bool = False) -> Number:
     one_hot = winners_along(a, negated(a, x), axes)
     out = picked(a, x, one_hot, axes, keepdims)
-    out.wire.companions[LARGEST_OF] = x.wire, one_hot
+    LARGEST_OF.note(out, (x, one_hot))
     return out
 
 
 def negated(a: Arithmetic, x: Number) -> Number:
     """-x, the same value each time: its winners are the least of x."""
-    if "negated" not in x.wire.companions:
-        x.wire.companions["negated"] = a.negate(x).wire
-    return Number(x.wire.companions["negated"], x.scale, x.bits)
+    return NEGATED.found(x, lambda: a.negate(x))
 
 
 def picked(a: Arithmetic, x: Number, one_hot: Number, axes: Axes, keepdims: bool = False) -> Number:
@@ -315,7 +312,7 @@ def index(a: Arithmetic, one_hot: Number) -> Number:
     *lead, classes = one_hot.shape
     rows = a.reshape(one_hot, (1, fp.size(lead), classes))
     found = a.reshape(weighed(a, rows, np.arange(classes)[None, :]), tuple(lead))
-    found.wire.companions[ONE_HOT] = one_hot
+    ONE_HOT.note(found, one_hot)
     return found
 
 

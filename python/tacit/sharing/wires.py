@@ -25,11 +25,9 @@ class Wire:
         "base",
         "bound",
         "clear",
-        "companions",
-        "compared",
         "decomposed",
         "depth",
-        "gate",
+        "facts",
         "gone",
         "inputs",
         "label",
@@ -40,7 +38,6 @@ class Wire:
         "shape",
         "share",
         "task",
-        "truncated",
         "was",
     )
 
@@ -55,11 +52,7 @@ class Wire:
         self.decomposed: Opening | None = None  # has late terms: good for elementwise forms
         self.serial = -1  # the engine's count of forced values, alike at all parties
         self.bound = 0  # |value| < 2^bound by contract, in units of the last place; 0: not stated
-        self.truncated: dict[int, Wire] = {}  # by bits dropped: truncated once for all uses
-        # By thresholds t: [x >= t], right for |x - t| >= the first number, where x and x - t have the second's bits.
-        self.compared: dict[tuple[int, ...], tuple[Wire, int, int]] = {}
-        self.gate: Wire | None = None  # for the output of a ReLU: where it lets through
-        self.companions: dict[str, Any] = {}  # what was found together with this value and serves its gradient: Numbers
+        self.facts: dict[Any, dict[Any, Any]] = {}  # what is known of the value; only `fixed.known` looks into it
         self.base: tuple[LinearMap, Wire] | None = None  # what this is a view of
         self.origin: Any = None  # how a pending value came about, for whoever rewrites products; forgotten when forced
         self.clear: Field | None = None  # the value itself, where this party owns it

@@ -20,15 +20,11 @@ from tacit.torch.operands import Operand, array
 
 def one_hot(a: Arithmetic, x: Number) -> Number | None:
     """The one-hot of an index, along one more axis, the last; None if `x` is none. Local."""
-    if x.scale != 0:  # some multiple of an index
+    if (known := ONE_HOT.of(x)) is not None:
+        return known
+    if x.base is None or (rows := one_hot(a, x.base[1])) is None or (seen := _viewed(a, x.base[0], rows)) is None:
         return None
-    companions = x.wire.companions
-    if ONE_HOT not in companions and x.base is not None:
-        map, whole = x.base
-        rows = one_hot(a, whole)
-        companions[ONE_HOT] = None if rows is None else _viewed(a, map, rows)
-    found: Number | None = companions.get(ONE_HOT)
-    return found
+    return ONE_HOT.note(x, seen)
 
 
 def needed(a: Arithmetic, x: Number, func: Any) -> Number:
@@ -48,7 +44,7 @@ def joined(a: Arithmetic, numbers: Sequence[Number], axis: int) -> Number:
     one_hots = [one_hot(a, x) for x in numbers]
     known = [e for e in one_hots if e is not None]
     if len(known) == len(numbers) and len({e.shape[-1] for e in known}) == 1:
-        out.wire.companions[ONE_HOT] = a.concat(known, axis)
+        ONE_HOT.note(out, a.concat(known, axis))
     return out
 
 

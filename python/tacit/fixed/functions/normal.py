@@ -3,7 +3,7 @@
     [X >= t_j] for public t_j, all from one comparison   ->   V = V_k, public, for t_k <= |X| < t_{k+1}:  linear in the bits
     u = |X| V 2^-b in [1/B, 1]                           ->   f(x) = g(V) P(u), or g(V) + P(u)
 B is about 12 to 16, and P a Chebyshev series of 16 terms. Below t_0 V is 0, and a value of its own is looked up, so that nothing
-wraps. The thresholds' bits and u hang on the value they were found for (`Wire.companions`) and serve its gradient.
+wraps. The thresholds' bits and u are kept as facts of the value they were found for (`fixed.known`) and serve its gradient.
 
 Costs stand in docs/functions.md. Inputs of more than 52 bits are truncated to 52 first.
 """
@@ -21,6 +21,7 @@ from tacit.field import CAPACITY
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.fixed.comparison import at_least
 from tacit.fixed.functions.chebyshev import FINE, Function, fitted, series
+from tacit.fixed.known import Fact
 from tacit.sharing.operations import Public
 
 WIDEST = 52
@@ -78,16 +79,18 @@ class Normal:
 
 @dataclass(frozen=True)
 class Root:
-    """What is known of a value at `scale`: it is factor sqrt(x) + addend, x normalised, the addend small and not negative."""
+    """A value is factor sqrt(x) + addend, x normalised, the addend small and not negative."""
 
     normal: Normal
-    scale: int
     factor: float = 1.0
     addend: float = 0.0
 
-    def after(self, drop: int) -> "Root":
-        """The same value at another scale."""
-        return replace(self, scale=self.scale - drop)
+
+NORMAL: Fact[Normal] = Fact("normal", integers=True)
+"""By what `_normal` is given."""
+ROOT: Fact[Root] = Fact("root", bounded=False, lasting=True)
+SERIES: Fact[Number] = Fact("series")
+"""Of e, by the function and beta."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ def reciprocal(a: Arithmetic, x: Number, least: float | None = None) -> Number:
 
     `least`: a positive number that x is known not to be below. Fewer thresholds then: none below it, none for negative x.
     """
-    if least is None and _key((1,), OCTAVES, True, True) in x.wire.companions:  # x was a denominator
+    if least is None and NORMAL.of(x, (1,), OCTAVES, True, True) is not None:  # x was a denominator
         return divide(a, a.constant(np.ones(())), x)
     x, integer = _narrow(a, x, WIDEST), a.format.integer
     low = min(max(1, math.ceil(math.ldexp(1 + MARGIN, x.scale - integer))), (1 << x.bits) + 1)
@@ -176,12 +179,12 @@ def _sides(a: Arithmetic, x: Number, y: Number, extra: int) -> tuple[Number, Num
 
 def _inverse(a: Arithmetic, y: Number, least: float | None) -> Inverse:
     """Of a root from what the root was made of."""
-    root: Root | None = y.wire.companions.get("root")
+    root = ROOT.of(y)
     if root is None:
         return _reciprocals(a, _normal(a, y, (1,), OCTAVES, True, least))
-    normal, shift = root.normal, root.scale - y.scale
-    tops = [math.ldexp(root.factor * math.sqrt(normal.magnitude(v)), shift) if v else math.inf for v in normal.factors]
-    addend = math.ldexp(2 * root.addend, shift)  # beside the middle of an interval: a half of its top
+    normal = root.normal
+    tops = [root.factor * math.sqrt(normal.magnitude(v)) if v else math.inf for v in normal.factors]
+    addend = 2 * root.addend  # beside the middle of an interval: a half of its top
     values = tuple(1 / (top + addend) for top in tops)
     scale = PRECISE - math.frexp(min(v for v in values if v))[1]
     return Inverse(normal, values, scale, _opened(a, normal, _rsqrt, "rsqrt"))
@@ -195,12 +198,12 @@ def _reciprocals(a: Arithmetic, normal: Normal) -> Inverse:
 
 def _opened(a: Arithmetic, normal: Normal, f: Function, name: str) -> Number:
     """f(u), truncated to FINE bits; once for each value."""
-    known = normal.e.wire.companions
-    if name not in known:
+
+    def make() -> Number:
         p = normal.series(a, f)
-        known[name] = a.truncate(p, p.scale - FINE)
-    number: Number = known[name]
-    return number
+        return a.truncate(p, p.scale - FINE)
+
+    return SERIES.found(normal.e, make, name, normal.beta)
 
 
 def _largest(a: Arithmetic) -> float:
@@ -222,7 +225,7 @@ def sqrt(a: Arithmetic, x: Number, factor: float = 1.0) -> Number:
     p = a.truncate(p, p.scale - min(FINE, LARGE - looked_up.bits))
     root = a.multiply(looked_up, p, "sqrt", bits=looked_up.bits + p.scale)
     root = a.truncate(root, root.scale - max(a.format.fraction + 2, normal.x.scale // 2 + 10))
-    root.wire.companions["root"] = Root(normal, root.scale, factor)
+    ROOT.note(root, Root(normal, factor))
     return root
 
 
@@ -280,13 +283,12 @@ def remember(result: Number, x: Number, factor: float = 1.0, addend: float = 0.0
 
     Only if the addend is small beside all roots but 0: then the quotient is 0 where the root is.
     """
-    root: Root | None = x.wire.companions.get("root")
+    root = ROOT.of(x)
     if root is None or factor <= 0 or addend < 0:
         return
-    shift = math.ldexp(1.0, root.scale - x.scale)
-    known = Root(root.normal, result.scale, root.factor * shift * factor, root.addend * shift * factor + addend)
+    known = Root(root.normal, root.factor * factor, root.addend * factor + addend)
     if known.addend <= known.factor * math.ldexp(SMALL, -root.normal.x.scale // 2):
-        result.wire.companions["root"] = known
+        ROOT.note(result, known)
 
 
 def power(a: Arithmetic, x: Number, exponent: float) -> Number:
@@ -335,15 +337,9 @@ def _normal(
     if least is not None:
         low = max(1, math.floor(math.ldexp(least * (1 - 2.0**-8), x.scale)))
         cuts, signed = (*(c for c in cuts if c > low), low), False
-    key = _key(cuts, octaves, signed, least is None)
-    known: Normal | None = x.wire.companions.get(key)
-    if known is None or known.x.bits < x.bits:  # a multiple of x has fewer bits, by the contract
-        known = x.wire.companions[key] = _normalised(a, x, cuts, octaves, signed, least is None)
-    return known if known.x.scale == x.scale else replace(known, x=x)
-
-
-def _key(cuts: tuple[int, ...], octaves: float, signed: bool, dead: bool) -> str:
-    return f"normal {cuts} {octaves} {signed} {dead}"
+    dead = least is None
+    known = NORMAL.found(x, lambda: _normalised(a, x, cuts, octaves, signed, dead), cuts, octaves, signed, dead)
+    return known if known.x.scale == x.scale else replace(known, x=replace(known.x, scale=x.scale))
 
 
 def _normalised(a: Arithmetic, x: Number, cuts: tuple[int, ...], octaves: float, signed: bool, dead: bool) -> Normal:

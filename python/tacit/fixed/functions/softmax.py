@@ -22,12 +22,14 @@ from tacit.fixed.comparison import ONE
 from tacit.fixed.functions.curves import DIGITS, ZERO, Curve, exp_of_twice
 from tacit.fixed.functions.normal import log
 from tacit.fixed.functions.splines import LOG_2, evaluate
+from tacit.fixed.known import Fact
 from tacit.fixed.selection import bounded, largest, picked, winners_along
 from tacit.sharing.maps import Sum
 from tacit.sharing.operations import Linear
 
-SOFTMAX = "softmax"
-"""The companion of a log softmax: the softmax, pending, for its gradient."""
+LAST: Fact[Number] = Fact("softmax along the last axis")
+SOFTMAX: Fact[Number] = Fact("softmax", bounded=False)
+"""Of a log softmax, by its axis: the softmax, pending, for its gradient."""
 COARSE = 5
 """Bits after the point by which an almost largest number is found, where numbers are wider than the format and a truncation is
 off by less than a unit; where it is off by more, as many more as keep d below 2^(1 - COARSE)."""
@@ -60,6 +62,9 @@ class Exponentials:
     s: Number
 
 
+EXPONENTIALS: Fact[Exponentials] = Fact("exponentials")
+
+
 @dataclass(frozen=True)
 class Inverse:
     """1 / s = constant product_j (terms_j + T_(2^j)(start - slope s)), where slope has `places` bits after the point."""
@@ -75,16 +80,16 @@ def softmax(a: Arithmetic, x: Number) -> Number:
     """e^x / sum e^x along the last axis; shape of x. Found once for each number."""
     if not x.shape or x.shape[-1] <= 1:
         return a.add_public(a.times(x, 0.0), ONE)
-    key = f"softmax at {x.scale}"
-    if key not in x.wire.companions:
+
+    def make() -> Number:
         found = _exponentials(a, x)
-        x.wire.companions[key] = _quotient(a, found.e, found.s, _inverse(x.shape[-1]))
-    result: Number = x.wire.companions[key]
-    return result
+        return _quotient(a, found.e, found.s, _inverse(x.shape[-1]))
+
+    return LAST.found(x, make)
 
 
 def log_softmax(a: Arithmetic, x: Number) -> Number:
-    """x - log(sum e^x) along the last axis; shape of x. Its companion SOFTMAX costs nothing until it is used."""
+    """x - log(sum e^x) along the last axis; shape of x. The fact SOFTMAX about it costs nothing until it is used."""
     if not x.shape or x.shape[-1] <= 1:
         out = a.times(x, 0.0)
     else:
@@ -94,7 +99,7 @@ def log_softmax(a: Arithmetic, x: Number) -> Number:
         out = bounded(
             out, max(n.bits + out.scale - n.scale for n in (d, log_s)) + 1
         )  # perhaps twice what the format holds
-    out.wire.companions[SOFTMAX] = softmax(a, x)
+    SOFTMAX.note(out, softmax(a, x), len(x.shape) - 1)
     return out
 
 
@@ -117,21 +122,21 @@ def _log(a: Arithmetic, s: Number) -> Number:
 
 
 def _exponentials(a: Arithmetic, x: Number) -> Exponentials:
-    key = f"exponentials at {x.scale}"
-    if key not in x.wire.companions:
-        n, last = x.shape[-1], len(x.shape) - 1
-        m = _largest(a, x)
-        # Halves, since a difference may be twice what the format holds.
-        half = a.add(Number(x.wire, x.scale + 1, x.bits), Number(m.wire, m.scale + 1, m.bits), -1, "softmax")
-        curve, shift = _curve(n, a.format.integer)
-        e = evaluate(a, a.add_public(half, np.asarray(shift), "softmax"), curve)
-        room = CAPACITY - 2 - _inverse(n).places
-        e = a.truncate(e, e.scale - room)
-        bits = e.scale + math.ceil(n * ABOVE).bit_length()
-        total = a.engine.record(Linear(Sum((last,), True)), (e.wire,), m.shape, "softmax")
-        x.wire.companions[key] = Exponentials(m, half, e, bounded(Number(total, e.scale, bits), bits))
-    found: Exponentials = x.wire.companions[key]
-    return found
+    return EXPONENTIALS.found(x, lambda: _made(a, x))
+
+
+def _made(a: Arithmetic, x: Number) -> Exponentials:
+    n, last = x.shape[-1], len(x.shape) - 1
+    m = _largest(a, x)
+    # Halves, since a difference may be twice what the format holds.
+    half = a.add(Number(x.wire, x.scale + 1, x.bits), Number(m.wire, m.scale + 1, m.bits), -1, "softmax")
+    curve, shift = _curve(n, a.format.integer)
+    e = evaluate(a, a.add_public(half, np.asarray(shift), "softmax"), curve)
+    room = CAPACITY - 2 - _inverse(n).places
+    e = a.truncate(e, e.scale - room)
+    bits = e.scale + math.ceil(n * ABOVE).bit_length()
+    total = a.engine.record(Linear(Sum((last,), True)), (e.wire,), m.shape, "softmax")
+    return Exponentials(m, half, e, bounded(Number(total, e.scale, bits), bits))
 
 
 def _largest(a: Arithmetic, x: Number) -> Number:

@@ -23,6 +23,7 @@ from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.fixed.format import Format
 from tacit.fixed.functions import curves
 from tacit.fixed.functions.curves import DIGITS, Curve, Line
+from tacit.fixed.known import Fact
 from tacit.sharing.forms import Elementwise
 from tacit.sharing.maps import Combine
 from tacit.sharing.operations import Bilinear, Linear, Shift, Truncate
@@ -50,6 +51,7 @@ NODES = tuple(
 )
 """Chebyshev's, on [-1, 1]."""
 
+OWN_POWERS: Fact[tuple[Number, ...]] = Fact("powers")
 Polynomial = tuple[int, ...]
 """Coefficients of 1, x, x^2 ...: integers at what the scales of these leave of the result's scale."""
 
@@ -146,15 +148,13 @@ def _polynomial(a: Arithmetic, powers: list[Wire], coefficients: Polynomial, nam
 
 def _powers(a: Arithmetic, x: Number) -> tuple[Number, ...]:
     """x ... x^5, truncated; only x has a bound. Found once for each number."""
-    key = f"powers of {x.bits} bits at {x.scale}"
-    if (known := x.wire.companions.get(key)) is None:
-        scale = max(COARSEST, min(FINEST, x.scale - (x.bits - a.format.bits)))
-        x1 = a.lift(x, scale) if x.scale < scale else a.truncate(x, x.scale - scale)
-        x2 = _product(a, x1, x1, POWERS[0])
-        x3, x4 = _product(a, x1, x2, POWERS[1]), _product(a, x2, x2, POWERS[2])
-        known = x.wire.companions[key] = (x1, x2, x3, x4, _product(a, x2, x3, POWERS[3]))
-    found: tuple[Number, ...] = known
-    return found
+    if (known := OWN_POWERS.of(x)) is not None:
+        return known
+    scale = max(COARSEST, min(FINEST, x.scale - (x.bits - a.format.bits)))
+    x1 = a.lift(x, scale) if x.scale < scale else a.truncate(x, x.scale - scale)
+    x2 = _product(a, x1, x1, POWERS[0])
+    x3, x4 = _product(a, x1, x2, POWERS[1]), _product(a, x2, x2, POWERS[2])
+    return OWN_POWERS.note(x, (x1, x2, x3, x4, _product(a, x2, x3, POWERS[3])))
 
 
 def _product(a: Arithmetic, x: Number, y: Number, scale: int) -> Number:

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from tacit.errors import Unsupported
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.fixed.functions.softmax import softmax
+from tacit.fixed.known import Fact
 from tacit.torch.operands import Operand, array
 from tacit.torch.ops.arithmetic import add, times
 from tacit.torch.ops.products import matmul
@@ -20,6 +21,8 @@ from tacit.torch.rules import handles, implements
 
 aten = torch.ops.aten
 
+WEIGHTS: Fact[Number] = Fact("attention", bounded=False)
+"""Of what attention returned: the softmax of its scores."""
 OF_KEYS = 1
 """The mask type of PyTorch that has shape (N, L); others are (L, L) or (N, H, L, L)."""
 
@@ -48,7 +51,7 @@ def attention(
         scores = add(a, scores, attn_mask)
     weights = softmax(a, scores)
     out = matmul(a, weights, v)
-    out.wire.companions["attention"] = weights
+    WEIGHTS.note(out, weights)
     return out, torch.zeros(q.shape[:-1])
 
 
@@ -68,7 +71,9 @@ def attention_backward(
     scale: float | None = None,
 ) -> tuple[Number, Number, Number]:
     g, q, k, v = (_secret(a, x) for x in (grad, query, key, value))
-    p: Number = out.wire.companions["attention"]
+    p = WEIGHTS.of(out)
+    if p is None:
+        raise Unsupported("the gradient of attention needs what its forward pass returned")
     weighted = a.multiply(p, matmul(a, g, _turned(a, v)), "attention gradient")
     inner = a.multiply(p, a.sum(weighted, (-1,), True), "attention gradient")
     ds = times(a, a.add(weighted, inner, -1), _factor(q, scale))

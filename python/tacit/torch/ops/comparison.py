@@ -125,8 +125,10 @@ def _winner(x: Number, largest: Number) -> Number | None:
     """Where in x its `largest` is, if it is that: at one place, the first, of those that are equal."""
     while largest.base is not None and isinstance(largest.base[0], Reshape | Expand):
         largest = largest.base[1]
-    wire, one_hot = largest.wire.companions.get(selection.LARGEST_OF, (None, None))
-    return one_hot if wire is x.wire else None
+    if (known := selection.LARGEST_OF.of(largest)) is None:
+        return None
+    whole, one_hot = known
+    return one_hot if whole.wire is x.wire and whole.scale == x.scale else None
 
 
 @implements(aten.isnan.default, aten.isinf.default, aten.isposinf.default, aten.isneginf.default)

@@ -12,6 +12,7 @@ from tacit.fixed import comparison
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.fixed.functions import softmax as softmaxes
 from tacit.fixed.functions import splines
+from tacit.fixed.known import Fact
 from tacit.torch.operands import Operand, axes
 from tacit.torch.ops.arithmetic import mul, sub, times
 from tacit.torch.ops.reductions import total
@@ -19,6 +20,10 @@ from tacit.torch.rules import floating, implements
 
 aten = torch.ops.aten
 
+MULTIPLE: Fact[Number] = Fact("multiple")
+"""By the factor."""
+TOTALS: Fact[NDArray[np.float64]] = Fact("totals", bounded=False)
+"""Of a gradient, by an axis: its sums along it, which are public, with the axis kept or to be broadcast."""
 LINEAR = 7.0
 """Above this, softplus is a line within what it is right to."""
 
@@ -126,11 +131,7 @@ def _softly(a: Arithmetic, x: Number, beta: float, threshold: float) -> Number:
 
 def _scaled(a: Arithmetic, x: Number, factor: float) -> Number:
     """factor x, the same value each time, so that it is compared once."""
-    key = f"{factor!r} times, at {x.scale}"
-    if key not in x.wire.companions:
-        x.wire.companions[key] = a.times(x, factor)
-    found: Number = x.wire.companions[key]
-    return found
+    return MULTIPLE.found(x, lambda: a.times(x, factor), factor)
 
 
 @implements(aten.log_sigmoid_forward.default)
@@ -186,22 +187,25 @@ def softmax_backward(a: Arithmetic, grad: Operand, y: Number, dim: int, dtype: t
 
 @implements(aten._log_softmax.default)
 def log_softmax(a: Arithmetic, x: Number, dim: int, half_to_float: bool = False) -> Number:
-    """Its companion, the softmax, serves the gradient: the logarithm is taken only if somebody looks at the value."""
+    """The softmax, which is known of it, serves the gradient: the logarithm is taken only if somebody looks at the value."""
     order = _last(x, dim)
     moved = softmaxes.log_softmax(a, a.permute(x, order))
     out = a.permute(moved, order)
-    out.wire.companions[softmaxes.SOFTMAX] = a.permute(moved.wire.companions[softmaxes.SOFTMAX], order)
+    shares = softmaxes.SOFTMAX.of(moved, len(x.shape) - 1)
+    assert shares is not None
+    softmaxes.SOFTMAX.note(out, a.permute(shares, order), dim % max(1, len(x.shape)))
     return out
 
 
 @implements(aten._log_softmax_backward_data.default)
 def log_softmax_backward(a: Arithmetic, grad: Operand, out: Number, dim: int, dtype: torch.dtype) -> Operand:
     """g - softmax sum g. Where the sums are known in public, as those of a loss of one-hots are, there is no product."""
-    y: Number | None = out.wire.companions.get(softmaxes.SOFTMAX)
+    axis = dim % max(1, len(out.shape))
+    y = softmaxes.SOFTMAX.of(out, axis)
     if y is None:
         y = splines.exp(a, out)
     if isinstance(grad, Number):
-        sums: NDArray[np.float64] | None = grad.wire.companions.get("total")
+        sums = TOTALS.of(grad, axis)
         if sums is not None:
             return a.add(grad, a.times_public(y, sums), -1, "softmax gradient")
         return sub(a, grad, a.multiply(y, total(a, grad, (dim,), True)))

@@ -9,7 +9,7 @@ from tacit.field import size
 from tacit.fixed import selection
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.torch import labels
-from tacit.torch.operands import Operand, array, scalar, shape_of
+from tacit.torch.operands import Operand, array, shape_of
 from tacit.torch.ops.arithmetic import mul
 from tacit.torch.ops.products import matmul
 from tacit.torch.rules import first, implements
@@ -64,7 +64,7 @@ def gather(a: Arithmetic, x: Operand, dim: int, index: Operand, sparse_grad: boo
 def scatter(a: Arithmetic, x: Operand, dim: int, index: Operand, values: Operand) -> Number:
     """The adjoint of `gather`, into zeros: the gradient of gather, and of max along an axis."""
     shape, at = shape_of(x), dim % max(1, len(shape_of(x)))
-    if isinstance(x, Number) or scalar(x) != 0:
+    if isinstance(x, Number) or array(x).any():
         raise Unsupported("aten.scatter into a secret tensor, or of secrets into values: into zeros it is there")
     chosen = _chosen(a, aten.scatter, shape, index, at)
     wide = (*shape_of(values), 1)

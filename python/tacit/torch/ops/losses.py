@@ -15,6 +15,7 @@ from tacit.fixed.functions import normal, splines
 from tacit.torch import labels
 from tacit.torch.operands import Operand, array, scalar, shape_of
 from tacit.torch.ops.arithmetic import add, mul, sub, times
+from tacit.torch.ops.functions import TOTALS
 from tacit.torch.ops.reductions import mean, total
 from tacit.torch.rules import first, implements
 
@@ -99,7 +100,7 @@ def nll_loss_backward(
     out = _scaled(a, kept, rows, factor, "nll_loss gradient")
     if weights is None and not isinstance(rows, Number):
         m, s, _ = constants(np.asarray(array(rows) * factor))
-        out.wire.companions["total"] = np.ldexp(m.astype(np.float64), -s)
+        TOTALS.note(out, np.ldexp(m.astype(np.float64), -s), _axis(x))
     return out
 
 

@@ -9,6 +9,7 @@ from tacit.errors import Unsupported
 from tacit.field import size
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.fixed.functions import normal
+from tacit.fixed.known import Fact
 from tacit.fixed.standard import Standard, gradient, standardise
 from tacit.torch import refusals
 from tacit.torch.operands import Operand, array, shape_of
@@ -18,7 +19,10 @@ from tacit.torch.tensor import SecretTensor
 
 aten = torch.ops.aten
 
-KEY = "standardised"
+STANDARD: Fact[Standard] = Fact("standardised", bounded=False)
+"""Of 1 / sqrt(variance + eps) as a forward pass returned it: what it found."""
+INVERSE_ROOT: Fact[Number] = Fact("inverse root")
+"""Of a running variance, by eps."""
 
 Gradients = tuple[Number | None, Number | None, Number | None]
 """Of the input, the weight, and the bias."""
@@ -33,7 +37,7 @@ def layer_norm(
 ) -> tuple[Number, Number, Number]:
     rank = len(shape_of(x))
     found = standardise(a, _secret(a, x), range(rank - len(shape), rank), eps)
-    found.inverse.wire.companions[KEY] = found
+    STANDARD.note(found.inverse, found)
     return _affine(a, found.z, weight, bias), found.mean, found.inverse
 
 
@@ -77,7 +81,7 @@ def group_norm(
     found = standardise(a, grouped, (2,), eps)
     z = a.reshape(found.z, (batch, channels, places))
     inverse = a.reshape(found.inverse, (batch, groups))
-    inverse.wire.companions[KEY] = found
+    STANDARD.note(inverse, found)
     out = _affine(a, z, _column(a, weight, 3), _column(a, bias, 3))
     return a.reshape(out, shape_of(x)), a.reshape(found.mean, (batch, groups)), inverse
 
@@ -131,7 +135,7 @@ def batch_norm(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
                     raise Unsupported(refusals.leak(func))
                 put(func, place, add(a, old, times(a, sub(a, a.reshape(new, channels), old), momentum)))
         inverse = a.reshape(found.inverse, channels)
-        inverse.wire.companions[KEY] = found
+        STANDARD.note(inverse, found)
         rank = len(shape_of(x))
         out = _affine(a, found.z, _column(a, weight, rank), _column(a, bias, rank))
         return call.wrap((out, a.reshape(found.mean, channels), inverse))
@@ -157,12 +161,7 @@ def _of_running(a: Arithmetic, variance: Operand, eps: float) -> Operand:
     """1 / sqrt(variance + eps), once for each state of the running variance."""
     if not isinstance(variance, Number):
         return torch.rsqrt(torch.as_tensor(variance + eps))
-    key = f"{KEY} {eps}"
-    known = variance.wire.companions
-    if key not in known:
-        known[key] = normal.rsqrt(a, add(a, variance, eps))
-    number: Number = known[key]
-    return number
+    return INVERSE_ROOT.found(variance, lambda: normal.rsqrt(a, add(a, variance, eps)), eps)
 
 
 @implements(aten.native_batch_norm_backward.default)
@@ -226,5 +225,7 @@ def _secret(a: Arithmetic, x: Operand | None) -> Number:
 
 def _kept(inverse: Number) -> Standard:
     """What the forward pass kept with 1 / sqrt(variance + eps)."""
-    known: Standard = inverse.wire.companions[KEY]
+    known = STANDARD.of(inverse)
+    if known is None:
+        raise Unsupported("the gradient of a norm needs what its forward pass returned")
     return known

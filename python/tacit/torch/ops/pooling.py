@@ -16,14 +16,15 @@ from tacit.errors import Unsupported
 from tacit.field import size
 from tacit.fixed import selection
 from tacit.fixed.arithmetic import Arithmetic, Number
+from tacit.fixed.known import Fact
 from tacit.sharing.forms import MatMul
 from tacit.torch.operands import Operand, array, ints, shape_of
 from tacit.torch.rules import Typed, first, implements
 
 aten = torch.ops.aten
 
-WINDOWS = "windows"
-"""The companion of the places that a max-pooling returns: one-hots of whole windows, or of their rows, then of these."""
+WINDOWS: Fact[tuple[Number, ...]] = Fact("windows", bounded=False)
+"""Of the places that a max-pooling returns: one-hots of whole windows, or of their rows, then of these."""
 
 
 @implements(aten.max_pool2d_with_indices.default)
@@ -133,7 +134,7 @@ def _pooled(a: Arithmetic, x: Number, rows: Places, columns: Places) -> tuple[Nu
         largest, found = (a.permute(n, (0, 2, 1)) for n in (largest, found))
         kept = across, down
     index = a.reshape(selection.bounded(found, (height * width).bit_length()), (*lead, oh, ow))
-    index.wire.companions[WINDOWS] = kept
+    WINDOWS.note(index, kept)
     return a.reshape(largest, (*lead, oh, ow)), Typed(index, torch.int64)
 
 
@@ -157,7 +158,7 @@ def _spread(
     a: Arithmetic, grad: Operand, shape: tuple[int, ...], rows: Places, columns: Places, places: Operand
 ) -> Number:
     """Each window's gradient at the place of its largest, summed over windows."""
-    kept: tuple[Number, ...] | None = places.wire.companions.get(WINDOWS) if isinstance(places, Number) else None
+    kept = WINDOWS.of(places) if isinstance(places, Number) else None
     if kept is None:
         raise Unsupported("the gradient of max-pooling needs the places that its forward pass returned")
     *lead, height, width = shape

@@ -24,7 +24,7 @@ def total(
     a: Arithmetic, x: Number, dim: Sequence[int] | None = None, keepdim: bool = False, dtype: Any = None
 ) -> Number | Typed:
     along = axes(dim, len(x.shape))
-    if x.scale == 0 and along and x.wire.companions.get(selection.ONE_ALONG) == along:
+    if along and selection.ONE_ALONG.of(x, along):
         shape = tuple(1 if i in along else n for i, n in enumerate(x.shape) if keepdim or i not in along)
         return Typed(torch.ones(shape), torch.int64)
     whole = x.scale == 0 and a.format.fraction > 0  # counts, which may leave the contract
