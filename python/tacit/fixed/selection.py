@@ -233,6 +233,12 @@ def between(a: Arithmetic, steps: Sequence[Number], low: bool) -> Number:
     return steps[0] if low else complemented(a, steps[0])
 
 
+def outside(a: Arithmetic, x: Number, low: float, high: float) -> Number:
+    """[x < low] + [x > high], exact."""
+    reaches, exceeds = reached(a, x, [_level(a, x, low, False), _level(a, x, high, True)])
+    return complemented(a, bit(a.add(reaches, exceeds, -1, "outside")))
+
+
 # The largest.
 
 

@@ -335,8 +335,13 @@ def _normal(
 ) -> Normal:
     """`cuts`: thresholds that there must be, the lowest last; smaller x are not normalised. `least`: all x are at least this."""
     if least is not None:
-        low = max(1, math.floor(math.ldexp(least * (1 - 2.0**-8), x.scale)))
-        cuts, signed = (*(c for c in cuts if c > low), low), False
+        low = (
+            math.floor(math.ldexp(least * (1 - 2.0**-8), x.scale)) - a.engine.protocol.ulps + 1
+        )  # x may have been rounded
+        if low < 1:
+            least = None
+        else:
+            cuts, signed = (*(c for c in cuts if c > low), low), False
     dead = least is None
     known = NORMAL.found(x, lambda: _normalised(a, x, cuts, octaves, signed, dead), cuts, octaves, signed, dead)
     return known if known.x.scale == x.scale else replace(known, x=replace(known.x, scale=x.scale))

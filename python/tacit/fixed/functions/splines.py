@@ -241,8 +241,13 @@ def log_sigmoid_slope(a: Arithmetic, x: Number) -> Number:
 
 def elu(a: Arithmetic, x: Number, alpha: float = 1.0) -> Number:
     """x above 0, alpha (e^x - 1) below. Compared exactly."""
-    below = a.times(evaluate(a, x, curves.ELU), alpha)
-    return a.add(a.multiply(x, _positive(a, x), "elu"), below, name="elu")
+    above, below = elu_parts(a, x)
+    return a.add(a.multiply(x, above, "elu"), a.times(below, alpha), name="elu")
+
+
+def elu_parts(a: Arithmetic, x: Number) -> tuple[Number, Number]:
+    """[x >= 0], and e^x - 1 where x is below 0."""
+    return _positive(a, x), evaluate(a, x, curves.ELU)
 
 
 def elu_slope(a: Arithmetic, x: Number, alpha: float = 1.0) -> Number:

@@ -43,7 +43,9 @@ def attention(
     if dropout:
         raise Unsupported("attention with dropout in a fused kernel: set its dropout to 0")
     q, k, v = (_secret(a, x) for x in (query, key, value))
-    scores = times(a, matmul(a, q, _turned(a, k)), _factor(q, scale))
+    factor = _factor(q, scale)
+    free = math.ldexp(1.0, math.frexp(factor)[1] - 1)  # before the product, which would leave the contract without
+    scores = times(a, matmul(a, times(a, q, free), _turned(a, k)), factor / free)
     if is_causal:
         hidden = torch.ones(q.shape[-2], k.shape[-2]).triu(1) > 0
         scores = add(a, scores, torch.zeros(hidden.shape).masked_fill(hidden, -math.inf))

@@ -12,7 +12,7 @@ from tacit.errors import Unsupported
 from tacit.fixed import comparison
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.fixed.functions import normal, splines
-from tacit.fixed.standard import spread, sum_of_squares
+from tacit.fixed.standard import spread, sum_of_squares, variance
 from tacit.torch.operands import Operand, array, axes, scalar, shape_of
 from tacit.torch.ops.arithmetic import add, mul, times
 from tacit.torch.ops.reductions import mean, total
@@ -56,17 +56,22 @@ def reciprocal(a: Arithmetic, x: Number) -> Number:
 
 @implements(aten.addcdiv.default)
 def addcdiv(a: Arithmetic, x: Operand, y: Operand, z: Operand, *, value: float = 1) -> Number:
-    """x + value y / z, for a quotient that fits the format, as an optimiser's does; 0 where z is 0."""
-    return add(a, x, mul(a, div(a, y, z, bounded=True), value), name="addcdiv")
+    """x + value y / z, for a value times a quotient that fits the format, as an optimiser's does; 0 where z is 0."""
+    free = math.ldexp(1.0, min(0, math.frexp(value)[1] - 1))  # the power of two costs nothing
+    return add(a, x, mul(a, div(a, _multiple(a, y, free), z, bounded=True), value / free), name="addcdiv")
 
 
 @implements(aten.addcmul.default)
 def addcmul(a: Arithmetic, x: Operand, y: Operand, z: Operand, *, value: float = 1) -> Number:
     """x + value y z. A square, as of a gradient of 1e-4, keeps what the field can hold of it."""
     if not (isinstance(y, Number) and isinstance(z, Number) and y.wire is z.wire and y.scale == z.scale):
-        return add(a, x, mul(a, mul(a, y, z), value), name="addcmul")
-    _, squares = sum_of_squares(a, a.times(y, math.sqrt(abs(value))), (), a.format.integer)
+        return add(a, x, mul(a, _multiple(a, y, value), z), name="addcmul")
+    squares = sum_of_squares(a, a.times(y, math.sqrt(abs(value))), (), a.format.integer)
     return add(a, x, squares, 1 if value > 0 else -1, "addcmul")
+
+
+def _multiple(a: Arithmetic, x: Operand, factor: float) -> Operand:
+    return times(a, x, factor) if isinstance(x, Number) else x * factor
 
 
 # Roots and logarithms.
@@ -152,7 +157,9 @@ def vector_norm(
 ) -> Number:
     if ord == 2:
         over = axes(dim, len(x.shape))
-        _, squares = sum_of_squares(a, x, over, 2 * a.format.integer)
+        squares = sum_of_squares(
+            a, x, over, 2 * (x.bits - x.scale) + (fp.size([x.shape[i] for i in over]) - 1).bit_length()
+        )
         return _kept(a, normal.sqrt(a, squares), x, over, keepdim)
     if ord == 1:
         return total(a, comparison.absolute(a, x), dim, keepdim)
@@ -172,7 +179,7 @@ def var(
 ) -> Number:
     _, divisor, over = _counted(x, dim, correction)
     _, squares, share = spread(a, x, over)
-    return _kept(a, a.times(squares, 1 / (share**2 * divisor), "variance"), x, over, keepdim)
+    return _kept(a, variance(a, squares, share**2 * divisor), x, over, keepdim)
 
 
 @implements(aten.std.correction)

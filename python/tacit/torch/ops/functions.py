@@ -146,9 +146,10 @@ def log_sigmoid_backward(a: Arithmetic, grad: Operand, x: Number, buffer: torch.
 
 @implements(aten.elu.default)
 def elu(a: Arithmetic, x: Number, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> Number:
-    """scale x above 0, scale alpha (e^(input_scale x) - 1) below: ELU of input_scale x, by scale / input_scale. SELU is one."""
-    out = splines.elu(a, _scaled(a, x, input_scale), alpha * input_scale)
-    return a.times(out, scale / input_scale)
+    """scale x above 0, scale alpha (e^(input_scale x) - 1) below. SELU is one."""
+    above, below = splines.elu_parts(a, _scaled(a, x, input_scale))
+    line = a.times(a.multiply(x, above, "elu", bits=x.bits), scale)
+    return a.add(line, a.times(below, scale * alpha), name="elu")
 
 
 @implements(aten.elu_backward.default)

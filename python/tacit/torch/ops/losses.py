@@ -3,15 +3,18 @@
 nll:  -sum_i w_(y_i) x_(i, y_i) / W,    gradient -e_(y_i) w_(y_i) / W,    W = N or sum_i w_(y_i), e the one-hots of the labels
 """
 
+import math
+
 import numpy as np
 import torch
 
 from tacit.errors import Unsupported
-from tacit.field import size
+from tacit.field import CAPACITY, size
 from tacit.fixed import comparison, selection
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.fixed.format import constants
 from tacit.fixed.functions import normal, splines
+from tacit.fixed.standard import sum_of_squares
 from tacit.torch import labels
 from tacit.torch.operands import Operand, array, scalar, shape_of
 from tacit.torch.ops.arithmetic import add, mul, sub, times
@@ -22,13 +25,22 @@ from tacit.torch.rules import first, implements
 aten = torch.ops.aten
 
 NONE, MEAN, SUM = 0, 1, 2
+FINER = 8
+"""Bits more than the format's fraction that a factor of a loss keeps."""
 
 
 @implements(aten.mse_loss.default)
 def mse_loss(a: Arithmetic, x: Operand, y: Operand, reduction: int = MEAN) -> Number:
     """Never computed unless someone reveals it: the gradient needs the difference only."""
     difference = sub(a, x, y)
-    return _reduced(a, a.multiply(difference, difference, "mse_loss"), reduction)
+    if reduction == NONE:
+        return a.multiply(difference, difference, "mse_loss")
+    count = size(difference.shape)
+    most = a.format.integer + (
+        (count - 1).bit_length() if reduction == MEAN else 0
+    )  # the squares may leave the contract
+    squares = sum_of_squares(a, difference, range(len(difference.shape)), most)
+    return times(a, a.reshape(squares, ()), 1 / count if reduction == MEAN else 1.0)
 
 
 @implements(aten.mse_loss_backward.default)
@@ -59,7 +71,7 @@ def nll_loss(
     a: Arithmetic, x: Operand, target: Operand, weight: torch.Tensor | None, reduction: int, ignore_index: int
 ) -> tuple[Operand, Operand]:
     """(loss, total weight) for log-probabilities x, labels (secret or public) and public weights of classes."""
-    chosen, weights = _one_hot(a, x, target, ignore_index), _weights(x, weight)
+    chosen, weights = _one_hot(a, x, target, ignore_index), _weights(x, weight, reduction)
     weighed = x if weights is None else mul(a, x, weights) if isinstance(x, Number) else x * weights
     if isinstance(weighed, Number) and isinstance(chosen, Number):
         picked = selection.picked(a, weighed, chosen, (_axis(x),))
@@ -86,7 +98,7 @@ def nll_loss_backward(
     whole: Operand,
 ) -> Operand:
     """Linear in the one-hot. Where it is public, what each row sums to goes along: the gradient of log_softmax needs it."""
-    chosen, weights = _one_hot(a, x, target, ignore_index), _weights(x, weight)
+    chosen, weights = _one_hot(a, x, target, ignore_index), _weights(x, weight, reduction)
     rows, factor = _rows(a, grad, _axis(x)) if reduction == NONE else grad, -1.0
     if reduction == MEAN and isinstance(whole, Number):
         count = size(shape_of(target))
@@ -133,12 +145,14 @@ def _one_hot(a: Arithmetic, x: Operand, target: Operand, ignore_index: int) -> N
     return chosen
 
 
-def _weights(x: Operand, weight: torch.Tensor | None) -> torch.Tensor | None:
-    """The weights of classes, to be broadcast against x."""
+def _weights(x: Operand, weight: torch.Tensor | None, reduction: int) -> torch.Tensor | None:
+    """The weights of classes, to be broadcast against x. Of a mean any multiple serves: the largest is between 1/2 and 1."""
     if weight is None:
         return None
     if isinstance(weight, Number):
         raise Unsupported("nll_loss with secret weights of classes: they have to be public")
+    if reduction == MEAN:
+        weight = weight * math.ldexp(1.0, -math.frexp(float(weight.abs().max()))[1])
     return weight.reshape(-1, *(1,) * (len(shape_of(x)) - 1 - _axis(x)))
 
 
@@ -162,9 +176,27 @@ def _rows(a: Arithmetic, grad: Operand, axis: int) -> Operand:
 
 @implements(aten.huber_loss.default)
 def huber_loss(a: Arithmetic, x: Operand, y: Operand, reduction: int = MEAN, delta: float = 1.0) -> Number:
+    return _huber(a, x, y, reduction, delta, 1.0)
+
+
+def _huber(a: Arithmetic, x: Operand, y: Operand, reduction: int, delta: float, factor: float) -> Number:
+    """factor n (d - n / 2), for n the nearest to d = x - y in [-delta, delta].
+
+    It is not negative, so that single losses have the bits of their sum, which is in the contract or a mean's.
+    """
     apart, _ = _apart(a, x, y)
     near = selection.clamp(a, apart, -delta, delta, exact=False)
-    return _reduced(a, a.multiply(near, a.add(apart, a.times(near, 0.5), -1), "huber_loss"), reduction)
+    far, near = a.add(apart, a.times(near, 0.5), -1), a.times(near, factor)
+    if reduction == NONE:
+        return a.multiply(near, far, "huber_loss")
+    count = size(apart.shape)
+    most = a.format.integer + ((count - 1).bit_length() if reduction == MEAN else 0)
+    near = a.truncate(near, min(near.scale + far.scale + most - CAPACITY, near.scale - a.format.fraction - FINER))
+    far = a.truncate(far, near.scale + far.scale + most - CAPACITY)
+    bits = min(near.bits + far.bits, near.scale + far.scale + most)
+    losses = a.multiply(near, far, "huber_loss", bits=bits)
+    total = a.sum(losses, range(len(losses.shape)), False, losses.scale + most)
+    return times(a, total, 1 / count if reduction == MEAN else 1.0)
 
 
 @implements(aten.huber_loss_backward.default)
@@ -179,7 +211,7 @@ def smooth_l1_loss(a: Arithmetic, x: Operand, y: Operand, reduction: int = MEAN,
     """Huber's by beta."""
     if beta == 0:
         return _reduced(a, comparison.absolute(a, _apart(a, x, y)[0]), reduction)
-    return times(a, huber_loss(a, x, y, reduction, beta), 1 / beta)
+    return _huber(a, x, y, reduction, beta, 1 / beta)
 
 
 @implements(aten.smooth_l1_loss_backward.default)

@@ -61,8 +61,8 @@ def hardtanh_backward(a: Arithmetic, grad: Operand, x: Number, low: float, high:
 
 @implements(aten.hardsigmoid.default)
 def hardsigmoid(a: Arithmetic, x: Number) -> Number:
-    """clamp(x, -3, 3) / 6 + 1/2, within 2^-9."""
-    return add(a, times(a, hardtanh(a, x, -3, 3), 1 / 6), 0.5)
+    """(clamp(x, -3, 3) + 3) / 6, within 2^-9."""
+    return times(a, add(a, hardtanh(a, x, -3, 3), 3.0), 1 / 6)
 
 
 @implements(aten.hardsigmoid_backward.default)
@@ -92,7 +92,7 @@ def softshrink(a: Arithmetic, x: Number, threshold: float = 0.5) -> Number:
 
 @implements(aten.hardshrink.default)
 def hardshrink(a: Arithmetic, x: Number, threshold: float = 0.5) -> Number:
-    return selection.masked(a, selection.complemented(a, _inside(a, x, -threshold, threshold, exact=True)), x)
+    return selection.masked(a, selection.outside(a, x, -threshold, threshold), x)
 
 
 @implements(aten.softshrink_backward.default)
@@ -102,11 +102,11 @@ def softshrink_backward(a: Arithmetic, grad: Operand, x: Number, threshold: floa
 
 @implements(aten.hardshrink_backward.default)
 def hardshrink_backward(a: Arithmetic, grad: Operand, x: Number, threshold: float) -> Number:
-    return mul(a, grad, selection.complemented(a, _inside(a, x, -threshold, threshold, exact=True)))
+    return mul(a, grad, selection.outside(a, x, -threshold, threshold))
 
 
-def _inside(a: Arithmetic, x: Number, low: float, high: float, exact: bool = False) -> Number:
-    return selection.between(a, selection.edges(a, x, low, high, exact), True)
+def _inside(a: Arithmetic, x: Number, low: float, high: float) -> Number:
+    return selection.between(a, selection.edges(a, x, low, high, False), True)
 
 
 # The larger or smaller of two.
