@@ -1,8 +1,48 @@
-"""Every error that tacit raises on purpose. Each message says who, what, and how to mend it, in one paragraph."""
+"""Every error that tacit raises on purpose. Each message says who, what, and how to mend it, in one paragraph.
+
+Messages call a party by its number. People are shown its name too, if this process knows names: `named` puts them in when an
+error becomes text. Other parties are told numbers (`reason`), and show them with the names that they know.
+"""
+
+import re
+from collections.abc import Mapping
+from contextvars import ContextVar
+
+NAMES: "ContextVar[Mapping[int, str]]" = ContextVar("names of parties", default={})  # noqa: B039 (nobody writes to it)
+"""By number, of the run that this thread belongs to: threads of one process may be different parties."""
+_ONE = re.compile(r"(?<!\()\bparty (\d+)\b")
+_SEVERAL = re.compile(r"\bparties (\d+(?:(?:, and |, | and )\d+)*)\b(?! to)")
+
+
+def named(text: str, names: Mapping[int, str]) -> str:
+    """`text` with names: "party 1" becomes "clinic (party 1)"."""
+    if not names:
+        return text
+
+    def one(found: "re.Match[str]") -> str:
+        name = names.get(int(found[1]))
+        return f"{name} ({found[0]})" if name else found[0]
+
+    def each(found: "re.Match[str]") -> str:
+        listed = re.sub(r"\d+", lambda n: f"{names[int(n[0])]} ({n[0]})" if names.get(int(n[0])) else n[0], found[1])
+        return f"parties {listed}"
+
+    return _SEVERAL.sub(each, _ONE.sub(one, text))
 
 
 class TacitError(Exception):
     """The base of all errors that tacit raises on purpose."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*args)
+        self._names = NAMES.get()
+
+    def __str__(self) -> str:
+        return named(self.plain(), self._names)
+
+    def plain(self) -> str:
+        """The message, with numbers alone."""
+        return super().__str__()
 
     for_peers: str | None = None
     """What the other parties are told instead of the message, where that shows what is this party's: data, files, addresses."""
@@ -78,7 +118,7 @@ def reason(error: BaseException) -> str:
     Their text may hold data, and so may the errors that they came from, their notes and tracebacks.
     """
     if isinstance(error, TacitError):
-        return error.for_peers or str(error)
+        return error.for_peers or error.plain()
     if isinstance(error, KeyboardInterrupt):
         return "it was interrupted"
     if isinstance(error, SystemExit):

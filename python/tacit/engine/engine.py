@@ -44,7 +44,7 @@ LABEL = ", recorded at "
 HASHED = re.compile(f" {MARK}[0-9a-f]*")
 PUBLIC = (
     ". Public numbers in it are not the same, and the scripts may be: what each party computes by itself (floats by exp or mean, "
-    "random numbers, what a file holds) differs with the versions of Python, NumPy and torch, and with the CPU. "
+    "random numbers, what a file holds) differs with the versions of Python, NumPy and torch{}, and with the CPU. "
     "session.public(x, owner=0) takes it from one party"
 )
 LISTING = 1 << 16
@@ -442,7 +442,8 @@ class Engine:
                 {i: [mine] for i in differing}, dict.fromkeys(differing, LISTING), label="agree"
             )
             for i in differing:
-                raise Mismatch(_difference(self.protocol.me, lines, i, bytes(listings[i]).decode(errors="replace")))
+                theirs = bytes(listings[i]).decode(errors="replace")
+                raise Mismatch(_difference(self.protocol.me, lines, i, theirs, self.channel.remark))
         return digest
 
     def _watch(self, wires: Sequence[Wire]) -> None:
@@ -562,11 +563,12 @@ def _joined(pending: Sequence[Wire], leading: int) -> dict[int, Wire]:
     return joined
 
 
-def _difference(me: int, lines: Sequence[str], peer: int, text: str) -> str:
+def _difference(me: int, lines: Sequence[str], peer: int, text: str, remark: str) -> str:
     differ = f"party {me} and party {peer} run different programs"
     for mine, theirs in zip(lines, text.split("\n"), strict=False):
         if mine.partition(LABEL)[0] != theirs.partition(LABEL)[0]:
             shown = "".join(c if c.isprintable() else " " for c in theirs[:400])  # a peer's text, for a terminal
             same = len({HASHED.sub("", line.partition(LABEL)[0]) for line in (mine, shown)}) == 1
-            return f"{differ}: here «{mine}», there «{shown}»{PUBLIC if same else ''}"
+            maybe = PUBLIC.format(f" ({remark})" if remark else "") if same else ""
+            return f"{differ}: here «{mine}», there «{shown}»{maybe}"
     return f"{differ}: {len(lines) - 1} operations here, another number there"

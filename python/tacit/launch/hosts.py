@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tacit.errors import ConfigurationError
+from tacit.errors import NAMES, ConfigurationError
 from tacit.launch.local import child_environment, start
 from tacit.launch.parties import Parties, load_parties, parse_address
 from tacit.launch.processes import Group
@@ -28,6 +28,7 @@ def run_party(
 ) -> int:
     """One member's process (`me` is DEALER for the dealer); its exit code."""
     known = load_parties(parties_file)
+    NAMES.set(known.names)
     count = len(known.parties)
     _check_member(known, me, parties_file)
     protocol_kind(known.protocol, count, known.threshold)
@@ -48,6 +49,7 @@ def run_party(
         certificate=str(_own_certificate(known, index, key, certificate, parties_file)),
         key=str(key.absolute()),
         names={count: "dealer"},
+        members=known.names,
     )
     with tempfile.TemporaryDirectory(prefix="tacit-") as directory, Group() as group:
         path = Path(directory) / "context.json"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tacit.errors import named
 from tacit.launch.processes import Group
 from tacit.sessions.context import VARIABLE, Context
 from tacit.sessions.protocols import protocol_kind
@@ -67,7 +68,7 @@ def start(
 ) -> str:
     """What its process is called."""
     dealer = context.me == context.parties
-    name = "the dealer" if dealer else f"party {context.me}"
+    name = "the dealer" if dealer else named(f"party {context.me}", context.members)
     module = ["tacit.launch.maker"] if context.lists else ["tacit.launch.child", *command]
     module = ["tacit.launch.dealer"] if dealer else module
     group.start(

@@ -21,6 +21,7 @@ from typing import Any
 from tacit.errors import ConfigurationError
 from tacit.transport.identity import fingerprint, load_certificate, pin
 
+LONGEST_NAME = 64
 KEYS = {"name", "address", "certificate", "fingerprint"}
 
 
@@ -41,6 +42,10 @@ class Parties:
     @property
     def addresses(self) -> dict[int, tuple[str, int]]:
         return {i: m.address for i, m in enumerate(self.parties) if m.address is not None}
+
+    @property
+    def names(self) -> dict[int, str]:
+        return {i: m.name for i, m in enumerate(self.parties) if m.name}
 
     @property
     def pins(self) -> dict[int, str]:
@@ -92,7 +97,10 @@ def _member(found: Any, where: str, folder: Path, *, addressed: bool) -> Member:
         digest = pin(known).hex()
     except ConfigurationError as error:
         raise ConfigurationError(f"{where}: {error}") from None
-    return Member(found.get("name", ""), parse_address(found["address"], where) if "address" in found else None, digest)
+    name = found.get("name", "")
+    if not name.isprintable() or len(name) > LONGEST_NAME:
+        raise ConfigurationError(f"{where}: its name is to be one line of {LONGEST_NAME} characters at most")
+    return Member(name, parse_address(found["address"], where) if "address" in found else None, digest)
 
 
 def parse_address(text: str, where: str) -> tuple[str, int]:

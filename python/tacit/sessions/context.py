@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tacit.errors import ConfigurationError
+from tacit.errors import NAMES, ConfigurationError
 
 VARIABLE = "TACIT_CONTEXT"
 USED = "used"
@@ -28,6 +28,9 @@ class Context:
     """The file of the private key; "": it comes through the pipe `key_from`, and was made for this run."""
     key_from: int | None = None
     names: dict[int, str] = field(default_factory=dict)
+    """What others than parties are called: the dealer."""
+    members: dict[int, str] = field(default_factory=dict)
+    """Names of parties, for people."""
     listener: int | None = None
     """A listening socket that this process has inherited."""
     timeout: float | None = None
@@ -61,7 +64,8 @@ class Context:
             found = json.loads(Path(path).read_text())
             found["addresses"] = {int(i): (str(h), int(p)) for i, (h, p) in found["addresses"].items()}
             found["pins"] = {int(i): str(pin) for i, pin in found["pins"].items()}
-            found["names"] = {int(i): str(name) for i, name in found["names"].items()}
+            for kind in ("names", "members"):
+                found[kind] = {int(i): str(name) for i, name in found[kind].items()}
             return cls(**found)
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise ConfigurationError(
@@ -83,4 +87,6 @@ def take() -> Context:
             "`tacit run -n 2 script.py`, or use tacit.run(function, parties=2) in a notebook or test"
         )
     os.environ[VARIABLE] = USED
-    return Context.load(path)
+    context = Context.load(path)
+    NAMES.set(context.members)
+    return context

@@ -1,12 +1,17 @@
 """The options of a session. Whatever changes what is computed or sent has to be the same at all parties."""
 
 import hashlib
+import platform
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from tacit import __version__
 from tacit.field import P
 from tacit.fixed.format import Format
+from tacit.transport.handshake import MAY_DIFFER
 
 TIMEOUT = 60.0
 MEGABYTE = 1_000_000
@@ -58,6 +63,17 @@ class Options:
 def common_hello(protocol: str, parties: int) -> dict[str, str]:
     """What a dealer compares too."""
     return {"tacit": __version__, "field": f"{P:#x}", "protocol": protocol, "parties": str(parties)}
+
+
+def versions() -> dict[str, str]:
+    """What may round a float otherwise at another party: fields of a hello that may differ (`handshake.MAY_DIFFER`)."""
+    torch = sys.modules.get("torch")
+    found = {
+        "Python": platform.python_version(),
+        "NumPy": np.__version__,
+        "torch": getattr(torch, "__version__", "none"),
+    }
+    return {f"{MAY_DIFFER}{name}": version for name, version in found.items()}
 
 
 def session_id(parts: Mapping[str, bytes]) -> bytes:

@@ -13,7 +13,7 @@ from tacit.fixed.format import Format
 from tacit.sessions import context as contexts
 from tacit.sessions.context import Context
 from tacit.sessions.emulation import emulated
-from tacit.sessions.options import MEGABYTE, TIMEOUT, Options, common_hello, session_id
+from tacit.sessions.options import MEGABYTE, TIMEOUT, Options, common_hello, session_id, versions
 from tacit.sessions.protocols import DEALER_TRUST, protocol_kind
 from tacit.sessions.session import Session
 from tacit.sharing.source import Source
@@ -103,7 +103,7 @@ def joined(context: Context, options: Options) -> Session:
             store.close()
 
     try:
-        hello = {**options.hello(context.parties), **_script()}
+        hello = {**options.hello(context.parties), **versions(), **_script(context)}
         if store is not None:
             hello["store"] = store.id.hex()[:16]
         past: Return | None = None
@@ -215,12 +215,15 @@ def agreed_id(channel: Channel, context: Context) -> bytes:
     return session_id(parts | {f"pin {i}": pin.encode() for i, pin in context.pins.items()})
 
 
-def _script() -> dict[str, str]:
-    """Digests of what runs here: compared by all, shown to all."""
+def _script(context: Context) -> dict[str, str]:
+    """Digests of what runs here: compared by all, shown to all, under a key that who has no list of the parties does not know."""
     script = Path(sys.argv[0]) if sys.argv and sys.argv[0] else None
     content = script.read_bytes() if script is not None and script.is_file() else b""
     arguments = "\0".join(sys.argv[1:]).encode()
-    return {"script": hashlib.sha256(content).hexdigest()[:16], "arguments": hashlib.sha256(arguments).hexdigest()[:16]}
+    pins = hashlib.blake2b(repr(sorted(context.pins.items())).encode(), digest_size=32).digest()
+    found = {"script": content, "arguments": arguments}
+    digests = {name: hashlib.blake2b(what, key=pins, digest_size=8).hexdigest() for name, what in found.items()}
+    return {"list of parties": hashlib.blake2b(pins, digest_size=8).hexdigest(), **digests}
 
 
 def _announce(line: str) -> None:

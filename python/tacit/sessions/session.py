@@ -16,7 +16,7 @@ from tacit.engine.engine import Engine, Revealed
 from tacit.engine.history import History
 from tacit.engine.labels import where
 from tacit.engine.returns import Door, Return
-from tacit.errors import BadInput, CheatingDetected, ConfigurationError, PartyLost, reason
+from tacit.errors import NAMES, BadInput, CheatingDetected, ConfigurationError, PartyLost, named, reason
 from tacit.fixed import saving, selection
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.fixed.array import SecretArray
@@ -358,7 +358,7 @@ class Session:
         """What was sent, how long it took, and everything that was revealed, as text."""
         from tacit.report import report
 
-        return report(self)
+        return named(report(self), NAMES.get())
 
     def close(self) -> None:
         """Check all that was opened, then part from the others."""

@@ -61,6 +61,8 @@ class Channel(abc.ABC):
         self.timeout = timeout
         self.meter = Meter() if meter is None else meter
         self.names: dict[int, str] = dict(names or {})
+        self.remark = ""
+        """In what the parties differ and may (`handshake`)."""
         self.resumes = False
         self.overhead = 0  # bytes that a channel around this one adds to each frame; messages leave them out
 
@@ -167,6 +169,7 @@ class Around(Channel):
     def __init__(self, channel: Channel) -> None:
         super().__init__(channel.me, channel.peers, timeout=channel.timeout, meter=channel.meter, names=channel.names)
         self._inner = channel
+        self.remark = channel.remark
 
     def progress(self, peer: int) -> int:
         return self._inner.progress(peer)

@@ -21,7 +21,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
-from tacit.errors import ConfigurationError, PartyLost
+from tacit.errors import NAMES, ConfigurationError, PartyLost, named
 from tacit.transport.channel import DEFAULT_TIMEOUT
 from tacit.transport.handshake import handshake
 from tacit.transport.identity import Identity, fingerprint, pin
@@ -102,6 +102,7 @@ class Endpoint:
         """`always`: listen even where nobody has to connect at the start, for parties that come back."""
         self.me = me
         self.names = dict(names or {})
+        self._members = NAMES.get()  # threads that greet have none
         self._addresses = dict(addresses)
         self._identity = identity
         self._pins = {index: pin(value) for index, value in pins.items()}
@@ -479,7 +480,7 @@ class Endpoint:
 
     def _who(self, peer: int) -> str:
         name = self.names.get(peer)
-        return f"party {peer}" if name is None else f"the {name}"
+        return named(f"party {peer}", self._members) if name is None else f"the {name}"
 
 
 def _left(end: float) -> float:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 
-from tacit.errors import Mismatch
+from tacit.errors import NAMES, Mismatch, named
 from tacit.transport.channel import Channel
 
 LONGEST_HELLO = 1 << 16
 MOST_FIELDS = 256
 SHOWN = 100
+MAY_DIFFER = "version of "
+"""How fields begin that need not be the same: a difference is told to people, and remembered for what may follow from it."""
+
+log = logging.getLogger("tacit.transport")
 
 
 def handshake(channel: Channel, hello: Mapping[str, str], *, timeout: float | None = None) -> None:
@@ -28,9 +33,16 @@ def handshake(channel: Channel, hello: Mapping[str, str], *, timeout: float | No
             said[peer] = decode_hello(frame)
         except ValueError as error:
             raise Mismatch(f"{_who(channel, peer)} sent a greeting that is none: {error}") from None
-    differences = compare(said, {peer: _who(channel, peer) for peer in said})
-    if differences:
+    who = {peer: _who(channel, peer) for peer in said}
+    channel.remark = "; ".join(compare(_fields(said, True), who))
+    if channel.remark:
+        log.warning("%s: floats that each computes for itself may differ", named(channel.remark, NAMES.get()))
+    if differences := compare(_fields(said, False), who):
         raise Mismatch(f"the parties do not run the same: {'; '.join(differences)}. Start all of them alike")
+
+
+def _fields(said: Mapping[int, Mapping[str, str]], may_differ: bool) -> dict[int, dict[str, str]]:
+    return {i: {k: v for k, v in hello.items() if k.startswith(MAY_DIFFER) == may_differ} for i, hello in said.items()}
 
 
 def compare(said: Mapping[int, Mapping[str, str]], who: Mapping[int, str]) -> list[str]:

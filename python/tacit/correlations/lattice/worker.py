@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -22,7 +23,9 @@ class Worker:
     def submit(self, work: Callable[[], T]) -> "Future[T]":
         if self._thread is None:
             # A daemon: a script that forgets its session must not hang.
-            self._thread = threading.Thread(target=self._serve, name=self._name, daemon=True)
+            self._thread = threading.Thread(
+                target=copy_context().run, args=(self._serve,), name=self._name, daemon=True
+            )
             self._thread.start()
         future: Future[T] = Future()
         self._work.put((work, future))
