@@ -1,7 +1,6 @@
 """The report of a session, as plain text: what was sent, how long it took, what was revealed and how sure it all is."""
 
 import math
-from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -61,13 +60,12 @@ def _row(total: Totals, label: str) -> str:
 
 
 def _ledger(session: "Session") -> list[str]:
-    counted = Counter((r.label, r.shape, r.to) for r in session.engine.reveals)
-    if not counted:
+    if not (counted := session.engine.reveals):
         return ["", "revealed: nothing"]
     lines = ["", "revealed:"]
-    for (label, shape, to), times in counted.items():
+    for r, times in counted.items():
         often = f", {times} times" if times > 1 else ""
-        lines.append(f"  {label}, shape {shape}, to {_receivers(to)}{often}")
+        lines.append(f"  {r.label}, shape {r.shape}, to {_receivers(r.to)}{often}")
     if session.options.debug:
         lines.append("  and to all, for debugging: every value of the session")
     return lines

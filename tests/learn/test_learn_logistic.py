@@ -5,6 +5,7 @@ import pytest
 import sklearn.linear_model as sk
 from learning import PROTOCOLS, data, one_hot, together
 
+import tacit
 from tacit.learn import LogisticRegression
 
 
@@ -53,6 +54,30 @@ def test_little_and_much_penalty():
     X, y = data("wine")
     beside(X, y, "clear", 1e-3, C=0.01)
     beside(X, y, "clear", 2e-2, C=10.0, max_iter=40)
+
+
+def test_a_penalty_that_nothing_resolves_is_refused():
+    with pytest.raises(tacit.Unsupported, match="C=100000"):
+        LogisticRegression(C=1e5)
+    with pytest.raises(tacit.Unsupported, match=r"C=1001\.0"):
+        LogisticRegression().set_params(C=1001.0)
+    LogisticRegression(penalty=None, C=1e5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("steps", [40, 100])
+def test_classes_that_a_plane_separates_keep_their_weights_however_many_steps(protocol, steps):
+    X, y = data("iris", standardised=False)
+    X, y, C = X[:100], y[:100], 1000.0
+    right = sk.LogisticRegression(C=C, max_iter=100000, tol=1e-12).fit(X, y).coef_
+
+    def work(s):
+        model = LogisticRegression(C=C, max_iter=steps).fit(s.secret(X, owner=0), s.secret(y.astype(float), owner=1))
+        return s.reveal([model.coef_])
+
+    (coef,) = together(work, protocol, debug=False)
+    assert np.abs(coef - right).max() < 0.1 * np.abs(right).max()
 
 
 def test_without_intercept():

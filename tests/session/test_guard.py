@@ -23,7 +23,7 @@ def descent(rate, steps, **options):
             w = w - rate * (x.T @ (x @ w)) / 20
             s.engine.keep(0, w.number.wire)
             done += 1
-        return s.reveal(w), done, [r for r in s.engine.reveals if r.label.endswith(" guard")]
+        return s.reveal(w), done, [r for r in s.engine.reveals.elements() if r.label.endswith(" guard")]
 
     return tacit.run(work, 2, tensors=False, timeout=20, **options)
 
@@ -176,7 +176,7 @@ def test_fits_are_looked_at_step_by_step():
     def work(s):
         x, y = s.secret(X, owner=0), s.labels((X[:, 0] > 0).astype(int), 2, owner=1)
         LogisticRegression(max_iter=3).fit(x, y)
-        return [r.shape for r in s.engine.reveals]
+        return [r.shape for r in s.engine.reveals.elements()]
 
     assert tacit.run(work, 2, guard=True, tensors=False, timeout=30) == [[(1, 1)] * 3] * 2
     assert tacit.run(work, 2, tensors=False, timeout=30) == [[]] * 2
@@ -190,7 +190,7 @@ def test_what_waits_is_bounded(monkeypatch):
         x = s.secret(np.full(40, 0.5), owner=0)
         for _ in range(9):
             x = s.computed((x * x + 0.25).relu())
-        return len(s.engine.reveals), s.engine.guard._elements
+        return s.engine.reveals.total(), s.engine.guard._elements
 
     for looks, waiting in tacit.run(work, 2, guard=True, tensors=False, timeout=20):
         assert looks >= 3 and waiting <= 100

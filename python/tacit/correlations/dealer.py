@@ -51,6 +51,10 @@ WELCOME = struct.Struct("<16s16sQQ")
 LARGEST_LIST = 1 << 28
 CHUNK = 1 << 22
 """Corrections are sent in frames of at least this many bytes, or one request."""
+CACHE = 1 << 28
+"""Bytes of masks that the dealer remembers; others are drawn again when a product needs them."""
+ENTRY = 512
+"""Bytes that a remembered mask takes besides its numbers, about."""
 IDLE = 86400.0
 """Seconds that a dealer waits for the next list: the parties watch each other meanwhile, and say when they stop."""
 END = b"end"
@@ -165,7 +169,7 @@ def _chunks(requests: Sequence[Request]) -> list[list[Request]]:
 class Dealer:
     """The dealer's side: `serve` answers the lists of all parties until they end."""
 
-    def __init__(self, channel: Channel, parties: int, cache: int = 1 << 30) -> None:
+    def __init__(self, channel: Channel, parties: int, cache: int | None = None) -> None:
         self.parties = parties
         self._channel = channel
         self._seeds = [secrets.token_bytes(16) for _ in range(parties)]
@@ -178,7 +182,7 @@ class Dealer:
         self._binary_keys[0] ^= ~self._binary_alpha & 1  # the lowest bit of the whole is 1
         self._binary_alpha |= 1
         self._totals: OrderedDict[tuple[int, int], Field] = OrderedDict()
-        self._cached, self._cache = 0, cache
+        self._cached, self._cache = 0, CACHE if cache is None else cache
 
     def serve(self) -> None:
         """Until every party has said that it is done. `Mismatch` if their lists differ, `PartyLost` if one goes away."""
@@ -296,10 +300,10 @@ class Dealer:
         if id in self._totals:
             return
         self._totals[id] = total
-        self._cached += total.nbytes
+        self._cached += total.nbytes + ENTRY
         while self._cached > self._cache and len(self._totals) > 1:
             _, old = self._totals.popitem(last=False)
-            self._cached -= old.nbytes
+            self._cached -= old.nbytes + ENTRY
 
 
 def _accumulate(parts: Sequence[Field]) -> Field:

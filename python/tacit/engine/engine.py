@@ -12,6 +12,7 @@ import hashlib
 import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -113,7 +114,8 @@ class Engine:
         """The key of what parties compare, which nobody else has: they may be numbers that are easily guessed."""
         self.dry = channel is None
         self.costs = Costs()
-        self.reveals: list[Revealed] = []
+        self.reveals: Counter[Revealed] = Counter()
+        """How often each was revealed."""
         self.scope: list[str] = []
         self.guard = Guard(self, guard)
         self._recorded: list[Wire] = []
@@ -480,7 +482,7 @@ class Engine:
         receivers = None if to is None else tuple(sorted(set(to)))
         with self.guard.before("a reveal"):
             self.force(*shown, purpose=f"reveal to {'all' if receivers is None else receivers}{detail}")
-        self.reveals += [Revealed(w.label, w.shape, receivers) for w in wires]
+        self.reveals.update(Revealed(w.label, w.shape, receivers) for w in wires)
         for w in shown:
             self.protocol.note(OpeningRecord(w.label, w.shape, "output"))
         self.costs.sends += sum(self.protocol.output_bytes(fp.size(w.shape)) for w in shown)

@@ -32,7 +32,9 @@ from tacit.sharing.source import Source
 from tacit.sharing.truncation import ulps
 from tacit.sharing.wires import Wire
 
-REMEMBERED = 1 << 16
+REMEMBERED = 1 << 12
+HELD = 1 << 10
+"""Elements that an array counts for besides its own, where what waits for a check is bounded: many small ones take memory too."""
 
 
 class Protocol(ABC):
@@ -194,7 +196,7 @@ class Protocol(ABC):
 
     @abstractmethod
     def unchecked(self) -> int:
-        """Elements opened and not yet checked: the engine bounds them."""
+        """Elements opened and not yet checked, and `HELD` for each array of them: the engine bounds them."""
 
     @abstractmethod
     def output_bytes(self, count: int) -> int:

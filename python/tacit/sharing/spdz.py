@@ -22,6 +22,7 @@ from tacit.field import Field, P
 from tacit.sharing.coins import Transcript
 from tacit.sharing.masked import MaskedProtocol
 from tacit.sharing.plan import Exchange, OpeningRecord, Rounds, received
+from tacit.sharing.protocol import HELD
 from tacit.sharing.requests import Share
 from tacit.sharing.source import Source
 
@@ -64,7 +65,7 @@ class Spdz(MaskedProtocol):
         opened = yield from self._opened(value, lambda data, sender: received(data, value.shape, sender), field.add)
         self._values.append(opened)
         self._macs.append(mac)
-        self._unchecked += opened.size
+        self._unchecked += opened.size + HELD
         return opened
 
     def open_bits(self, words: Field) -> Rounds:
@@ -75,7 +76,7 @@ class Spdz(MaskedProtocol):
         masks = _core.unpack_bits(opened.tobytes(), words.size).reshape(words.shape)
         self._bits.append(masks)
         self._words.append(words)
-        self._unchecked += words.size
+        self._unchecked += words.size + HELD
         return masks
 
     def _opened(

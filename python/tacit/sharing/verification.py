@@ -24,6 +24,7 @@ from tacit.field import Field, P
 from tacit.sharing.forms import Form
 from tacit.sharing.plan import Exchange, Rounds
 from tacit.sharing.polynomials import Interpolation, combined
+from tacit.sharing.protocol import HELD
 
 if TYPE_CHECKING:
     from tacit.sharing.threshold import Shares
@@ -51,7 +52,7 @@ class Verifier:
     def __init__(self, shares: "Shares") -> None:
         self.shares = shares
         self.pending = 0
-        """Elements that are held for the next check: what was dealt, or has to be zero, and the operands of products."""
+        """What is held for the next check: what was dealt, or has to be zero, operands of products; and `HELD` for each array."""
         self._products: list[Product] = []
         self._dealt: list[Field] = []
         self._zeros: list[Field] = []
@@ -59,17 +60,17 @@ class Verifier:
 
     def dealt(self, share: Field) -> None:
         self._dealt.append(field.contiguous(share).reshape(-1))
-        self.pending += share.size
+        self.pending += share.size + HELD
 
     def zero(self, share: Field) -> None:
         """It has to be a sharing of zeros, and is consistent if what was dealt is."""
         self._zeros.append(field.contiguous(share).reshape(-1))
-        self.pending += share.size
+        self.pending += share.size + HELD
 
     def equals(self, form: Form, x: Field, y: Field, z: Field) -> None:
         """z has to be f(x, y), and consistent, as what `Shares.reduce` deals."""
         self._products.append((form, x, y, z))
-        self.pending += x.size + y.size + z.size
+        self.pending += x.size + y.size + z.size + HELD
 
     def mark(self) -> Mark:
         """What is pending now, for `back`. The lists only grow, and a check that ends begins new ones."""
