@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import socket
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from networks import endpoints, identity, pins, tls, together
@@ -12,7 +15,8 @@ from networks import endpoints, identity, pins, tls, together
 from tacit.errors import ConfigurationError, Mismatch, PartyLost, TacitError
 from tacit.testing.transport import run, swap
 from tacit.transport import Endpoint, Identity, fingerprint, listen, make_identity
-from tacit.transport.wire import ANSWER_SIZE, Answer, Introduction, Verdict
+from tacit.transport.endpoint import OLD, Seen, stamp
+from tacit.transport.wire import ANSWER_SIZE, INTRODUCTION_SIZE, Answer, Introduction, Verdict
 
 
 def pair(a: Endpoint, b: Endpoint, **options: object) -> list[object]:
@@ -39,8 +43,8 @@ def test_two_purposes_share_a_port() -> None:
 def test_closing_an_endpoint_leaves_a_connection_alone_that_was_just_greeted(monkeypatch: pytest.MonkeyPatch) -> None:
     closed, admit = threading.Event(), Endpoint._admit
 
-    def slowly(self: Endpoint, sock: socket.socket, key: int) -> object:
-        secure = admit(self, sock, key)
+    def slowly(self: Endpoint, sock: socket.socket, peer: int, key: int) -> object:
+        secure = admit(self, sock, peer, key)
         assert closed.wait(20)
         return secure
 
@@ -128,6 +132,156 @@ def test_strangers_delay_nobody() -> None:
     assert run(channels, lambda c: len(swap(c, 5))) == [1, 1]  # type: ignore[arg-type]
     for closing in (*channels, *strangers):
         closing.close()  # type: ignore[attr-defined]
+
+
+def _introduction(certificate: bytes, first: Introduction | None = None) -> bytes:
+    return (first or Introduction(1, 0, len(certificate), stamp())).encode() + certificate
+
+
+def _told(address: tuple[str, int] | None, said: bytes) -> Verdict:
+    assert address is not None
+    with socket.create_connection(address) as stranger:
+        stranger.sendall(said)
+        return Answer.decode(stranger.recv(ANSWER_SIZE, socket.MSG_WAITALL)).verdict
+
+
+def test_who_proves_nothing_gets_no_thread_and_no_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A certificate is public, and a recorded first message is taken once: neither buys a handshake."""
+    ends = endpoints(2)
+    handshakes: list[int] = []
+    wrap = Endpoint._wrap
+
+    def counted(self: Endpoint, sock: socket.socket, peer: int, *, server: bool) -> object:
+        if server:
+            handshakes.append(peer)
+        return wrap(self, sock, peer, server=server)
+
+    monkeypatch.setattr(Endpoint, "_wrap", counted)
+    certificate = identity(1).certificate
+    key = identity(1).agree(identity(0).certificate)
+    assert key == identity(0).agree(certificate) != identity(2).agree(certificate)
+    proved = Introduction(1, 0, len(certificate), stamp()).proved(key)
+    other = Introduction(1, 0, len(certificate), stamp()).proved(bytes(32))
+    before = threading.active_count()
+    for said in (None, other, replace(proved, stamp=stamp())):
+        assert _told(ends[0].address, _introduction(certificate, said)) is Verdict.UNPROVED
+    assert handshakes == [] and threading.active_count() == before
+    assert _told(ends[0].address, _introduction(certificate, proved)) is Verdict.WELCOME
+    for _ in range(3):
+        assert _told(ends[0].address, _introduction(certificate, proved)) is Verdict.UNPROVED
+    for channel in pair(*ends, within=20):
+        channel.close()  # type: ignore[attr-defined]
+    assert len(handshakes) <= 2
+
+
+@pytest.mark.parametrize("cut", [1, INTRODUCTION_SIZE - 1, INTRODUCTION_SIZE, INTRODUCTION_SIZE + 1])
+def test_a_first_message_may_come_in_pieces(cut: int) -> None:
+    """Whatever comes in whatever pieces, the port answers on."""
+    ends = endpoints(2)
+    said = _introduction(identity(1).certificate)
+    assert ends[0].address is not None
+    with socket.create_connection(ends[0].address) as stranger:
+        stranger.sendall(said[:cut])
+        for _ in range(2):  # the first piece was read before the second comes
+            assert _told(ends[0].address, said) is Verdict.UNPROVED
+        stranger.sendall(said[cut:])
+        assert Answer.decode(stranger.recv(ANSWER_SIZE, socket.MSG_WAITALL)).verdict is Verdict.UNPROVED
+    for end in ends:
+        end.close()
+
+
+def test_old_first_messages_are_not_taken() -> None:
+    seen = Seen()
+    first, second = stamp(), stamp()
+    old = (int.from_bytes(first[:8], "little") - 2 * OLD).to_bytes(8, "little") + first[8:]
+    assert seen.new(first) and seen.new(second) and not seen.new(first) and not seen.new(old)
+    assert Seen().new(old)  # by the first clock that is seen
+
+
+def test_a_party_that_knows_only_a_digest_asks_for_the_certificate() -> None:
+    sock = listen("127.0.0.1", 0)
+    a = Endpoint(0, {0: sock.getsockname()}, identity(0), {1: identity(1).fingerprint()}, listener=sock)
+    b = Endpoint(1, {0: sock.getsockname()}, identity(1), {0: identity(0).fingerprint()})
+    for channel in pair(a, b, within=20):
+        channel.close()  # type: ignore[attr-defined]
+
+
+def test_the_parties_of_one_run_know_each_other_by_its_secret() -> None:
+    for other in (b"run", b"another run"):
+        sock = listen("127.0.0.1", 0)
+        a = Endpoint(0, {0: sock.getsockname()}, identity(0), pins(2, 0), listener=sock, run=b"run")
+        b = Endpoint(1, {0: sock.getsockname()}, identity(1), pins(2, 1), run=other)
+        for result in pair(a, b, within=20 if other == b"run" else 1.5):
+            if other == b"run":
+                result.close()  # type: ignore[attr-defined]
+            else:
+                assert isinstance(result, PartyLost) and result.party in (0, 1)
+
+
+def test_more_silent_strangers_than_are_held_keep_no_party_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tacit.transport.greeting.STRANGERS", 16)
+    ends = endpoints(2)
+    over, held = threading.Event(), []
+
+    def flood() -> None:
+        while not over.is_set():
+            with contextlib.suppress(OSError):
+                held.append(socket.create_connection(ends[0].address, timeout=1))
+            if len(held) > 100:
+                held.pop(0).close()
+
+    thread = threading.Thread(target=flood)
+    thread.start()
+    channels = pair(*ends, within=30)
+    over.set()
+    thread.join()
+    assert run(channels, lambda c: len(swap(c, 5))) == [1, 1]  # type: ignore[arg-type]
+    for closing in (*channels, *held):
+        closing.close()  # type: ignore[attr-defined]
+
+
+def test_nothing_is_said_for_each_stranger(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    ends = endpoints(2)
+    for k in range(50):
+        certificate = identity(1 + k % 2).certificate
+        _told(ends[0].address, _introduction(certificate))
+    assert len(caplog.records) <= 1
+    for end in ends:
+        end.close()
+
+
+def test_a_process_of_an_earlier_run_is_told_apart() -> None:
+    ends = endpoints(2)
+    earlier = together(*[lambda e=e: e.channel("online", range(2), within=20) for e in ends])
+    later = Endpoint(1, {0: ends[0].address or ("", 0)}, identity(1), pins(2, 1))
+    with pytest.raises(PartyLost, match=rf"earlier run since .*process {os.getpid()}.*end that one.*127.0.0.1:\d+"):
+        later.channel("online", [0], within=6)
+    assert run(earlier, lambda c: len(swap(c, 5))) == [1, 1]
+    for closing in (*earlier, *ends, later):
+        closing.close()
+
+
+def test_names_that_are_ipv6_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    real = socket.getaddrinfo
+
+    def resolve(host: str | None, *args: object, **options: object) -> list:
+        return real("::1" if host == "only.six" else host, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    sock = listen("only.six", 0)
+    assert sock.family == socket.AF_INET6
+    address = ("only.six", sock.getsockname()[1])
+    a = Endpoint(0, {0: address}, identity(0), pins(2, 0), listener=sock)
+    b = Endpoint(1, {0: address}, identity(1), pins(2, 1))
+    for channel in pair(a, b, within=20):
+        channel.close()  # type: ignore[attr-defined]
+    with pytest.raises(ConfigurationError, match="name is not known"):
+        listen("no such name.invalid", 0)
 
 
 def test_an_unknown_index_and_a_wrong_address_are_told() -> None:

@@ -1,6 +1,7 @@
 """`tacit run -n 3 script.py`: all parties and the dealer as processes of this machine, with keys made for this run."""
 
 import os
+import secrets
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ def run_local(template: Context, command: Sequence[str]) -> int:
         known = replace(
             template,
             rejoin=False,
+            run=secrets.token_hex(32),
             addresses={i: (HOST, int(s.getsockname()[1])) for i, s in enumerate(listeners)},
             pins={i: identity.fingerprint() for i, identity in enumerate(identities)},
             names={template.parties: "dealer"} if template.dealer else {},

@@ -27,6 +27,8 @@ class Context:
     key: str = ""
     """The file of the private key; "": it comes through the pipe `key_from`, and was made for this run."""
     key_from: int | None = None
+    run: str = ""
+    """Of parties that a launcher started: what they tell strangers, and processes of earlier runs, from each other by. In hex."""
     names: dict[int, str] = field(default_factory=dict)
     """What others than parties are called: the dealer."""
     members: dict[int, str] = field(default_factory=dict)

@@ -165,6 +165,7 @@ def open_endpoint(context: Context, always: bool = False) -> Endpoint:
         names=context.names,
         listener=listener,
         always=always,
+        run=bytes.fromhex(context.run),
     )
 
 

@@ -64,6 +64,28 @@ class Identity:
         with os.fdopen(descriptor, "rb") as pipe:
             return cls._checked(certificate, pipe.read())
 
+    def agree(self, certificate: bytes) -> bytes:
+        """K = H(DH(own key, the other's), both fingerprints): what two parties share before they have ever talked.
+
+        It keeps strangers from costing more than microseconds, and protects nothing else: secrecy and identity are TLS's.
+        """
+        from cryptography import x509  # slow to import
+        from cryptography.hazmat.primitives.asymmetric import ec
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+        try:
+            theirs = x509.load_der_x509_certificate(certificate).public_key()
+            mine = load_pem_private_key(self.key, None)
+            assert isinstance(mine, ec.EllipticCurvePrivateKey) and isinstance(theirs, ec.EllipticCurvePublicKey)
+            shared = mine.exchange(ec.ECDH(), theirs)
+        except (ValueError, TypeError, AssertionError):
+            raise ConfigurationError(
+                f"the keys of {self.fingerprint()} and {fingerprint(certificate)} are not on one elliptic curve, as those of "
+                "`tacit keygen` are; make both with it"
+            ) from None
+        both = b"".join(sorted(hashlib.sha256(c).digest() for c in (self.certificate, certificate)))
+        return hashlib.blake2b(both, key=shared, digest_size=32, person=b"tacit greeting").digest()
+
     def handed(self) -> int:
         """The reading end of a pipe with the key, for one process."""
         return _piped(self.key)

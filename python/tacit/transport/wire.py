@@ -2,24 +2,26 @@
 
 Frame: 8 bytes, little-endian: length in the low 56 bits, kind in the top 8; then the payload.
 
-Before TLS, the side that connects sends an `Introduction` (who it is, whom it means, its certificate), and the side
-that listens sends an `Answer`. Nothing in them is believed: they tell which certificate TLS has to prove, and let both
-sides say what is wrong in plain words where TLS would only send an alert.
+Before TLS, the side that connects sends an `Introduction` (who it is, whom it means, a proof, its certificate), and the side
+that listens sends an `Answer`. But that the proof keeps strangers out, nothing in them is believed: they tell which certificate
+TLS has to prove, and let both sides say what is wrong in plain words where TLS would only send an alert.
 """
 
 from __future__ import annotations
 
+import hmac
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from tacit.transport.channel import LARGEST_FRAME, LONGEST_REASON
 
-MAGIC = b"tacit-1\n"
+MAGIC = b"tacit-2\n"
 LONGEST_CERTIFICATE = 1 << 14
 
 _HEADER = struct.Struct("<Q")
-_INTRODUCTION = struct.Struct("<8sIII")
+STAMP, TAG = 16, 32
+_INTRODUCTION = struct.Struct(f"<8sIII{STAMP}s{TAG}s")
 _ANSWER = struct.Struct("<8sBI32s")
 _REQUEST = struct.Struct("<B16sIQQBB")
 _REPLY = struct.Struct("<BQQIQ")
@@ -68,25 +70,42 @@ class Verdict(IntEnum):
     UNKNOWN_INDEX = 1
     NOT_ME = 2
     WRONG_CERTIFICATE = 3
+    UNPROVED = 4
+    """There was no proof, as of a party that does not know the other's certificate yet, or a wrong one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Introduction:
-    """First bytes of the side that connects; its certificate (`size` bytes) follows."""
+    """First bytes of the side that connects; its certificate (`size` bytes) follows.
+
+    tag = MAC(key of the two parties; me, to, stamp). `stamp`: the sender's clock and a random number, taken once.
+    """
 
     me: int
     to: int
     size: int
+    stamp: bytes = bytes(STAMP)
+    tag: bytes = bytes(TAG)
 
     def encode(self) -> bytes:
-        return _INTRODUCTION.pack(MAGIC, self.me, self.to, self.size)
+        return _INTRODUCTION.pack(MAGIC, self.me, self.to, self.size, self.stamp, self.tag)
+
+    def proved(self, key: bytes) -> Introduction:
+        return replace(self, tag=self._mac(key))
+
+    def is_proved(self, key: bytes) -> bool:
+        return hmac.compare_digest(self.tag, self._mac(key))
+
+    def _mac(self, key: bytes) -> bytes:
+        said = _INTRODUCTION.pack(MAGIC, self.me, self.to, 0, self.stamp, bytes(TAG))
+        return hmac.digest(key, said, "sha256")
 
     @classmethod
     def decode(cls, data: bytes | bytearray) -> Introduction:
-        magic, me, to, size = _unpack(_INTRODUCTION, data)
+        magic, me, to, size, stamp, tag = _unpack(_INTRODUCTION, data)
         if magic != MAGIC or not 0 < size <= LONGEST_CERTIFICATE:
             raise Malformed("not an introduction of a tacit party")
-        return cls(me, to, size)
+        return cls(me, to, size, stamp, tag)
 
 
 @dataclass(frozen=True, slots=True)
