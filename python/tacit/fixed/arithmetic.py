@@ -331,6 +331,13 @@ class Arithmetic:
         whole = round(math.ldexp(constant, scale))
         return self._shifted(total, whole, bits, name) if whole else total
 
+    def multiple(self, x: Number, value: float, name: str = "mul") -> Number:
+        """x times a public number, with all the bits that it has: on the way to something that is in the contract again."""
+        m, s = constant(value)
+        extra = m.bit_length() if abs(m) > 1 else 0
+        x = self.truncate(x, x.bits + extra + 1 - CAPACITY)
+        return self.combine([(value, x)], 0.0, x.scale + s, x.bits + extra, name) if m else self.times(x, 0.0)
+
     def _shifted(self, x: Number, whole: int, bits: int, name: str) -> Number:
         """x + whole units of its last place. `bits`: of the sum; nobody looks at those of x."""
         x.wire.bound = 0
@@ -444,7 +451,7 @@ class Arithmetic:
     def like(self, x: Number, scale: int) -> Number:
         """x for a place that keeps its scale, whatever is written to it. Its bits are its contract's, not its first value's."""
         x = self.truncate(x, x.scale - scale)
-        bits = min(self._cap(scale), CAPACITY)
+        bits = min(max(self._cap(scale), x.bits + scale - x.scale), CAPACITY)
         if x.scale < scale:
             lifted = self._linear(Combine((1 << (scale - x.scale),)), (x,), scale, bits, "write")
             follow(lifted.wire, x.wire, x.scale - scale)

@@ -213,7 +213,10 @@ def clamp(a: Arithmetic, x: Number, low: float | None, high: float | None, exact
     scale = x.scale if all(math.ldexp(e, x.scale).is_integer() for e in ends) else max(x.scale, a.format.fraction)
     values = [*([] if low is None else [low]), 0.0, *([] if high is None else [high])]
     outside = a.lookup(a.concat([a.reshape(s, (1, *s.shape)) for s in steps], 0), values, scale)
-    out = _wide_as(a.add(masked(a, between(a, steps, low is not None), x), outside, name="clamp"), x, outside)
+    inside = masked(a, between(a, steps, low is not None), x)
+    scale = max(inside.scale, outside.scale)
+    bits = max(n.bits + scale - n.scale for n in (inside, outside))  # one of them is 0
+    out = a.combine([(1.0, inside), (1.0, outside)], 0.0, scale, bits, "clamp")
     return bounded(out, min(out.bits, outside.bits + out.scale - scale)) if len(ends) == 2 else out
 
 

@@ -115,7 +115,7 @@ def variance(a: Arithmetic, squares: Number, divisor: float) -> Number:
     """S / divisor. S fills the field: a constant of 16 bits would leave too few of it, so that it is taken in two parts."""
     mantissa, exponent = math.frexp(1 / divisor)
     first = math.ldexp(round(math.ldexp(mantissa, PART)), exponent - PART)
-    large = a.times(squares, first, "variance")
+    large = a.multiple(squares, first, "variance")  # perhaps more than the contract has
     if first == 1 / divisor:
         return large
     rest = a.times(squares, 1 / divisor - first, "variance")

@@ -67,13 +67,14 @@ class Spline:
 
 
 @functools.cache
-def spline(curve: Curve, format: Format, scale: int) -> Spline:
-    """`curve` for |x| < 2^integer whose first power has `scale`."""
+def spline(curve: Curve, format: Format, scale: int, span: int = 0) -> Spline:
+    """`curve` for |x| < 2^span, or 2^integer if that is more, whose first power has `scale`."""
     with localcontext(DIGITS):
-        limit = end = Decimal(2) ** format.integer
+        limit, wide = (Decimal(2) ** n for n in (format.integer, max(span, format.integer)))
+        end = wide
         knots = [Decimal(t) for t in curve.knots]
         before, after = _line(curve.before), None
-        integer = 1 if curve.bounded else max(SMALL, format.integer)
+        integer = 1 if curve.bounded else max(SMALL, format.integer, span)
         match curve.after:
             case None:
                 end = min(end, knots.pop())
@@ -82,11 +83,11 @@ def spline(curve: Curve, format: Format, scale: int) -> Spline:
             case inverse:
                 top, integer = inverse(limit * (1 - TOP)), format.integer
                 knots, after = [*(t for t in knots if t < top), top], (limit - Decimal(2) ** -format.fraction,)
-        inner = [t for t in knots if abs(t) < limit]
+        inner = [t for t in knots if abs(t) < wide]
         out = min(SCALE, CAPACITY - 1 - max(integer, format.integer))
         scales = (out, *(out - s for s in (scale, *POWERS)))
         pieces = []
-        for low, high in itertools.pairwise([-limit, *inner, end]):
+        for low, high in itertools.pairwise([-wide, *inner, end]):
             outer = before if high <= knots[0] else after if low >= knots[-1] else None
             piece = outer or _interpolated(curve, low - BEYOND, high + BEYOND)
             pieces.append(tuple(int((c * 2**s).to_integral_value()) for c, s in zip(piece, scales, strict=False)))
@@ -115,7 +116,7 @@ def _interpolated(curve: Curve, low: Decimal, high: Decimal) -> tuple[Decimal, .
 def evaluate(a: Arithmetic, x: Number, curve: Curve) -> Number:
     """curve(x), elementwise; rounds and bytes of one comparison with its knots, and 8 bytes for each higher power."""
     powers = _powers(a, x)
-    found = spline(curve, a.format, powers[0].scale)
+    found = spline(curve, a.format, powers[0].scale, x.bits - x.scale)
     wires = [p.wire for p in powers]
     parts = [_polynomial(a, wires, found.pieces[0], curve.name)]
     if found.knots:

@@ -9,6 +9,7 @@ import torch
 
 from tacit import field as fp
 from tacit.errors import Unsupported
+from tacit.field import CAPACITY
 from tacit.fixed import comparison
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.fixed.functions import normal, splines
@@ -134,7 +135,7 @@ def power_of_tensors(a: Arithmetic, x: Operand, exponent: Operand) -> Number:
 def power_of_public(a: Arithmetic, x: float, exponent: Number) -> Number:
     if x <= 0:
         raise Unsupported(f"aten.pow of {x} with a secret exponent: the base must be positive")
-    return splines.exp(a, a.times(exponent, math.log(x), "pow"))
+    return splines.exp(a, a.multiple(exponent, math.log(x), "pow"))
 
 
 def _product(a: Arithmetic, x: Operand, y: Operand) -> Number:
@@ -162,7 +163,9 @@ def vector_norm(
         )
         return _kept(a, normal.sqrt(a, squares), x, over, keepdim)
     if ord == 1:
-        return total(a, comparison.absolute(a, x), dim, keepdim)
+        sizes, over = comparison.absolute(a, x), axes(dim, len(x.shape))
+        bits = sizes.bits + (fp.size([x.shape[i] for i in over]) - 1).bit_length()  # perhaps more than the contract has
+        return a.sum(sizes, over, keepdim, bits) if bits <= CAPACITY else total(a, sizes, dim, keepdim)
     raise Unsupported(f"the norm of order {ord} of a secret tensor: 1 and 2 are there")
 
 

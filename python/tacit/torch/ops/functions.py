@@ -131,7 +131,7 @@ def _softly(a: Arithmetic, x: Number, beta: float, threshold: float) -> Number:
 
 def _scaled(a: Arithmetic, x: Number, factor: float) -> Number:
     """factor x, the same value each time, so that it is compared once."""
-    return MULTIPLE.found(x, lambda: a.times(x, factor), factor)
+    return MULTIPLE.found(x, lambda: a.multiple(x, factor), factor)
 
 
 @implements(aten.log_sigmoid_forward.default)

@@ -1,24 +1,28 @@
 """Layers that normalise: layer, group, and batch norm. z and 1 / sqrt(variance + eps) are kept for the backward pass."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from tacit.errors import Unsupported
-from tacit.field import size
+from tacit.field import CAPACITY, size
 from tacit.fixed.arithmetic import Arithmetic, Number
+from tacit.fixed.format import SIGNIFICANT
 from tacit.fixed.functions import normal
 from tacit.fixed.known import Fact
-from tacit.fixed.standard import Standard, gradient, standardise
+from tacit.fixed.standard import DIGITS, Standard, gradient, standardise
 from tacit.torch import refusals
 from tacit.torch.operands import Operand, array, shape_of
-from tacit.torch.ops.arithmetic import add, mul, sub, times
+from tacit.torch.ops.arithmetic import add, mul, sub
 from tacit.torch.rules import Call, Scope, handles, implements, put
 from tacit.torch.tensor import SecretTensor
 
 aten = torch.ops.aten
 
+KEPT = 8
+"""Places that are added to a running variance before eps."""
 STANDARD: Fact[Standard] = Fact("standardised", bounded=False)
 """Of 1 / sqrt(variance + eps) as a forward pass returned it: what it found."""
 INVERSE_ROOT: Fact[Number] = Fact("inverse root")
@@ -133,7 +137,7 @@ def batch_norm(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             if place is not None:
                 if type(place) is not SecretTensor:
                     raise Unsupported(refusals.leak(func))
-                put(func, place, add(a, old, times(a, sub(a, a.reshape(new, channels), old), momentum)))
+                put(func, place, _moved(a, old, a.reshape(new, channels), momentum))
         inverse = a.reshape(found.inverse, channels)
         STANDARD.note(inverse, found)
         rank = len(shape_of(x))
@@ -141,27 +145,56 @@ def batch_norm(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return call.wrap((out, a.reshape(found.mean, channels), inverse))
 
 
+def _moved(a: Arithmetic, old: Operand, new: Number, momentum: float) -> Number:
+    """(1 - momentum) old + momentum new. A variance may be as large as the square of the largest number."""
+    most = 2 * a.format.integer + 1
+    before = _secret(a, old) if isinstance(old, Number) else a.public(array(old))
+    fraction = min(a.format.fraction, before.scale)
+    pair = [a.truncate(n, n.scale - fraction) for n in (before, new)]
+    places = min(SIGNIFICANT, CAPACITY - most - fraction)
+    weight = math.ldexp(round(math.ldexp(momentum, places)), -places)
+    scale = max(n.scale for n in pair) + places
+    return a.combine([(1 - weight, pair[0]), (weight, pair[1])], 0.0, scale, min(scale + most, CAPACITY), "running")
+
+
 def _eval(
     a: Arithmetic, x: Operand, weight: Operand | None, bias: Operand | None, running: Sequence[Any], eps: float
 ) -> Number:
-    """x s + (bias - mean s) with s = weight / sqrt(variance + eps), for each channel: one product an element."""
+    """(x - mean) s + bias with s = weight / sqrt(variance + eps), for each channel: one product an element."""
     mean, variance = running
     scale: Operand = _of_running(a, variance, eps)
     scale = scale if weight is None else _product(a, scale, weight)
-    moved = _product(a, mean, scale)
-    if isinstance(moved, Number) or isinstance(bias, Number):
-        shift: Operand = sub(a, torch.zeros(()) if bias is None else bias, moved)
-    else:
-        shift = -moved if bias is None else bias - moved
     rank = len(shape_of(x))
-    return add(a, mul(a, x, _column(a, scale, rank)), _column(a, shift, rank), name="bias")
+    apart = _scaled(a, _less(a, x, _column(a, mean, rank)), _column(a, scale, rank))
+    column = _column(a, bias, rank)
+    if column is None:
+        return _secret(a, apart)
+    return add(a, apart, column, name="bias")
+
+
+def _scaled(a: Arithmetic, x: Operand, s: Operand | None) -> Operand:
+    """x s, in the contract, where s may be so small that it needs more places than the format has."""
+    if not (isinstance(x, Number) and isinstance(s, Number)):
+        return _product(a, x, s)
+    s = a.truncate(s, s.scale - DIGITS)
+    x = a.truncate(x, x.scale - (CAPACITY - a.format.integer - s.scale))
+    return a.multiply(x, s, "standardise", bits=min(x.bits + s.bits, x.scale + s.scale + a.format.integer))
+
+
+def _less(a: Arithmetic, x: Operand, mean: Operand | None) -> Operand:
+    assert mean is not None
+    return sub(a, x, mean) if isinstance(x, Number) or isinstance(mean, Number) else x - mean
 
 
 def _of_running(a: Arithmetic, variance: Operand, eps: float) -> Operand:
     """1 / sqrt(variance + eps), once for each state of the running variance."""
     if not isinstance(variance, Number):
         return torch.rsqrt(torch.as_tensor(variance + eps))
-    return INVERSE_ROOT.found(variance, lambda: normal.rsqrt(a, add(a, variance, eps)), eps)
+    places = max(0, min(KEPT, CAPACITY - 1 - variance.bits))
+    shifted = (variance.scale + places, variance.bits + places + 1)
+    return INVERSE_ROOT.found(
+        variance, lambda: normal.rsqrt(a, a.combine([(1.0, variance)], eps, *shifted, "running")), eps
+    )
 
 
 @implements(aten.native_batch_norm_backward.default)
@@ -196,7 +229,8 @@ def batch_norm_backward(
     )
 
 
-def _product(a: Arithmetic, x: Operand, y: Operand) -> Operand:
+def _product(a: Arithmetic, x: Operand, y: Operand | None) -> Operand:
+    assert y is not None
     return mul(a, x, y) if isinstance(x, Number) or isinstance(y, Number) else x * y
 
 
