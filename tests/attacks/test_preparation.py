@@ -4,6 +4,8 @@ The liar is party 0. What it does wrong is well formed, so that only proofs, sac
 are not well formed come last.
 """
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from tacit import field
 from tacit._core import LatticeParty
 from tacit.correlations.lattice.ranges import TURNS, Lookup
 from tacit.correlations.lattice.shared import Shared
+from tacit.correlations.lattice.sigmas import NUMBER, OPENED, Pads, settle
 from tacit.correlations.lattice.squares import Squares
 from tacit.errors import CheatingDetected, Mismatch, PartyLost, PeerStopped
 from tacit.field import P
@@ -78,11 +81,53 @@ def opening(which):
 
 
 def commitment(label):
-    """To one number more: sigmas of a batch, or shares of what will be public."""
+    """To one number more: shares of what will be public."""
 
     def alter(link):
         honest = link.commit
         link.commit = lambda value, name: honest(more(value) if name == label else value, name)
+
+    return alter
+
+
+def sigmas(*errors):
+    """What it says of its sigmas, which fixes them, one after the other."""
+
+    def alter(link):
+        honest, left = link.everyone, list(errors)
+
+        def everyone(message, expect, label):
+            if label != "check" or not left:
+                return honest(message, expect, label)
+            error = left.pop(0)
+
+            def off(number):
+                return NUMBER.pack((NUMBER.unpack(number)[0] + error) % P)
+
+            came = honest(off(message), expect, label)
+            # It goes by what it said, as the others do.
+            return {i: np.frombuffer(off(frame.data), np.uint8) for i, frame in came.items()}
+
+        link.everyone = everyone
+
+    return alter
+
+
+def settled(at):
+    """What the check opens at last: the combination of what hides the sigmas, or its MAC."""
+
+    def alter(link):
+        honest = link.exchange
+
+        def exchange(out, expect, label):
+            if label == "check" and set(expect.values()) == {OPENED.size}:
+                told = {i: list(OPENED.unpack(message)) for i, (message,) in out.items()}
+                for numbers in told.values():
+                    numbers[at] = (numbers[at] + 1) % P
+                out = {i: [OPENED.pack(*numbers)] for i, numbers in told.items()}
+            return honest(out, expect, label)
+
+        link.exchange = exchange
 
     return alter
 
@@ -101,7 +146,7 @@ LIES = {
     "a wrong rho": opening(1),
     "a wrong combination of all": opening(0),
     "a wrong square": commitment("opened products"),
-    "a wrong sigma": commitment("check"),
+    "a wrong sigma": sigmas(1),
 }
 
 
@@ -128,6 +173,22 @@ def test_lies_are_found_and_the_liar_is_named(lie):
     assert isinstance(honest, CheatingDetected)
     assert isinstance(liar, CheatingDetected | PeerStopped), "the lie itself is a bug"
     assert f"party {LIAR} " in str(honest)
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_whoever_opens_another_sigma_than_it_fixed_is_named(at):
+    crew = Crew(2, budget=1 << 17)
+
+    def work(s):
+        if s.me == LIAR:
+            settled(at)(s._maker.link)
+        return s.take(s.request(bits().requests))
+
+    _, honest = crew.results(work)
+    crew.close()
+    assert isinstance(honest, CheatingDetected) and f"party {LIAR} opened another number than it had fixed" in str(
+        honest
+    )
 
 
 @pytest.mark.parametrize("renewed", [False, True])
@@ -299,8 +360,8 @@ def test_squares_are_shown_when_nothing_can_be_undone():
     for rounds in crew.run(2, work):
         committed, shown = (i for i, label in enumerate(rounds) if label == "opened products")
         assert committed < rounds.index("coin") and rounds[shown - 1] == "check"
-        # All that follows are commitments to sigma', and both sigmas.
-        assert rounds[shown + 1 :] == ["check", "check"]
+        # What follows fixes sigma', and opens a combination of both.
+        assert rounds[shown + 1 :] == ["check", "coin", "coin", "check"]
     crew.close()
 
 
@@ -310,17 +371,7 @@ def test_a_bet_on_a_square_is_lost_even_if_it_is_right():
 
     def work(s):
         if s.me == LIAR:
-            link = s._maker.link
-            sigmas, honest = [], link.commit
-
-            def commit(value, label):
-                if label == "check":
-                    sigmas.append(int(value[0]))
-                    # As if the error in the first one were known by now.
-                    value = np.array([(sigmas[0] - 1) if len(sigmas) == 1 else sigmas[1] + 1], np.uint64)
-                return honest(value, label)
-
-            link.commit = commit
+            sigmas(-1, 1)(s._maker.link)  # as if the error in the first one were known by now
         return s.take(s.request(bits().requests))
 
     _, honest = crew.results(work)
@@ -431,7 +482,84 @@ def test_what_is_made_ahead_is_checked_when_it_is_asked_for_and_not_before():
         raise AssertionError("a wrong product was given out")
 
     for rounds in crew.run(2, work):
-        assert rounds == 1  # they were committed to when it was made
+        assert rounds == 1  # they were fixed when it was made
+    crew.close()
+
+
+def test_no_share_is_sent_while_another_thread_checks():
+    """The thread that makes material comes to an opening in the middle of a check, and waits for its verdict."""
+    crew, reached, ended = Crew(2, budget=1 << 17), threading.Event(), threading.Event()
+
+    def work(s):
+        link, sent = s._maker.link, []
+        honest, waits = link.channel.exchange, s.order.opening
+        link.channel.exchange = lambda out, expect, label="": sent.append(label) or honest(out, expect, label=label)
+        s.order.opening = lambda: (reached.set() if s.me == LIAR else None) or waits()
+        requests = plan().requests
+        made = s._worker.submit(lambda: s._maker.make(requests, requests))
+        if s.me == LIAR:
+            # Its check began before: the others are not in one, and have sent what they open.
+            with s.order.check():
+                assert reached.wait(60)
+                assert "coin" in sent and "opened products" in sent
+                assert "sacrifice" not in sent
+                ended.set()
+        assert ended.wait(60)
+        settle(link, made.result(60)[1])
+        return sent
+
+    for sent in crew.run(2, work):
+        assert "sacrifice" in sent
+    crew.close()
+
+
+@pytest.mark.parametrize("lists", [1, 3])
+def test_nothing_but_one_combination_of_sigmas_is_opened(lists):
+    """However many batches, and lists, are settled together: with two sums a cheater could divide one error by another."""
+    crew = Crew(2, budget=1 << 9)
+
+    def work(s):
+        link, said = s._maker.link, []
+        honest = link.exchange
+
+        def exchange(out, expect, label):
+            said.append((label, sum(len(part) for message in out.values() for part in message)))
+            return honest(out, expect, label)
+
+        link.exchange = exchange
+        made = []
+        for _ in range(lists):
+            requests = plan().requests
+            made += s._maker.make(requests, requests)[1]
+        fixed = [size for label, size in said if label == "check"]
+        before = len(said)
+        settle(link, made)
+        return len(made), fixed, [size for label, size in said[before:] if label == "check"]
+
+    for count, fixed, opened in crew.run(2, work):
+        assert count > 3 * lists and fixed == [NUMBER.size] * count
+        assert opened == [OPENED.size]
+    crew.close()
+
+
+def test_what_fixes_a_sigma_shows_nothing_of_it_and_serves_once():
+    crew = Crew(2)
+
+    def work(s):
+        link = s._maker.link
+        pads = [Pads(link) for _ in range(40)]
+        link.authenticate([u for p in pads for u in p.numbers])
+        said, honest = [], link.everyone
+        link.everyone = lambda message, expect, label: said.append(message) or honest(message, expect, label)
+        bound = [p.bind(link, (-1) ** s.me) for p in pads]
+        settle(link, bound)
+        with pytest.raises(AssertionError, match="once"):
+            settle(link, bound[:1])
+        return said
+
+    for said in crew.run(2, work):
+        numbers = {NUMBER.unpack(message)[0] for message in said}
+        assert len(numbers) == 40 and 5 < sum(n < P // 2 for n in numbers) < 35
     crew.close()
 
 

@@ -8,14 +8,15 @@ from tacit import field
 from tacit.correlations.lattice import jobs
 from tacit.correlations.lattice import link as links
 from tacit.correlations.lattice.batch import Batch
-from tacit.correlations.lattice.forms import Way
-from tacit.correlations.lattice.maker import expected_bytes, uniform
+from tacit.correlations.lattice.forms import Layouts, Way
+from tacit.correlations.lattice.maker import expected_bytes, unopened
 from tacit.correlations.lattice.shared import Shared
 from tacit.field import P, size
 from tacit.sharing.forms import Conv2d, Conv2dInput, Conv2dWeight, Elementwise, MatMul
-from tacit.sharing.maps import Combine, Reshape, Slice
-from tacit.sharing.masks import Masked
+from tacit.sharing.maps import Combine
+from tacit.sharing.masks import Masked, MaskReused
 from tacit.sharing.plan import Plan
+from tacit.sharing.requests import ProductRequest
 from tacit.testing import source
 
 
@@ -46,20 +47,22 @@ def test_conformance_of_more_parties(n):
 
 
 @pytest.mark.parametrize("transposed", [(False, False), (True, False), (False, True), (True, True)])
-@pytest.mark.parametrize("sealed", [None, 0, 1, "both"])
-def test_matrix_products_of_sealed_and_unsealed_masks(two, transposed, sealed):
+@pytest.mark.parametrize("left", [True, False])
+def test_matrix_products_with_either_operand_encrypted(two, transposed, left, monkeypatch):
+    encrypted(left, monkeypatch)
     x = (5, 7) if not transposed[0] else (7, 5)
     y = (7, 3) if not transposed[1] else (3, 7)
-    first = Plan(0)
-    (a, _), (b, _) = first.mask(x), first.mask(y)
-    then = Plan(2)
-    then.product(MatMul(*transposed), a, b)
-    given = two.results(lambda s: s.take(s.request(first.requests)))
-    for mask, key in ((a, 0), (b, 1)):
-        mask.sealed = sealed in (key, "both")
-    more = two.results(lambda s: s.take(s.request(then.requests)))
-    x, y, z = (opened([party[i] for party in parts]) for parts, i in ((given, 0), (given, 1), (more, 0)))
+    plan = Plan(0)
+    (a, _), (b, _) = plan.mask(x), plan.mask(y)
+    plan.product(MatMul(*transposed), a, b)
+    x, y, z = (opened(parts) for parts in zip(*two.results(lambda s: s.take(s.request(plan.requests))), strict=True))
     np.testing.assert_array_equal(z, MatMul(*transposed)(x, y))
+
+
+def encrypted(left, monkeypatch):
+    """The left operand, or the right one, whatever costs less."""
+    cheapest = Layouts.cheapest
+    monkeypatch.setattr(Layouts, "cheapest", lambda self, form, x, y, sides: cheapest(self, form, x, y, (left,)))
 
 
 def opened(parts):
@@ -79,21 +82,22 @@ FORMS = [
 
 
 @pytest.mark.parametrize(("form", "x", "y"), FORMS)
-@pytest.mark.parametrize("sealed", [0, 1])
-def test_forms_with_either_operand_encrypted(two, form, x, y, sealed):
+@pytest.mark.parametrize("left", [True, False])
+def test_forms_with_either_operand_encrypted(two, form, x, y, left, monkeypatch):
+    encrypted(left, monkeypatch)
     plan = Plan(0)
     (a, _), (b, _) = plan.mask(x), plan.mask(y)
     plan.product(form, a, b)
-    (a, b)[sealed].sealed = True
     given = two.results(lambda s: s.take(s.request(plan.requests)))
     p, q, z = (opened([party[i] for party in given]) for i in range(3))
     np.testing.assert_array_equal(z, form(p, q))
 
 
 @pytest.mark.parametrize(("form", "x", "y"), [*FORMS[:-1], (MatMul(), (2, 9, 8), (2, 8, 9))])
-@pytest.mark.parametrize("sealed", [0, 1])
-def test_large_forms_are_made_in_parts(two, form, x, y, sealed, monkeypatch):
+@pytest.mark.parametrize("left", [True, False])
+def test_large_forms_are_made_in_parts(two, form, x, y, left, monkeypatch):
     """Along an axis of the operand that is not encrypted, so that a batch stays within its budget."""
+    encrypted(left, monkeypatch)
     made = []
     honest = Batch.form
     monkeypatch.setattr(Batch, "form", lambda self, way, e, f: made.append(way) or honest(self, way, e, f))
@@ -102,7 +106,6 @@ def test_large_forms_are_made_in_parts(two, form, x, y, sealed, monkeypatch):
         plan = Plan(0)
         (a, _), (b, _) = plan.mask(x), plan.mask(y)
         plan.product(form, a, b)
-        (a, b)[sealed].sealed = True
         return plan
 
     def run(n, work):
@@ -129,22 +132,21 @@ def test_large_forms_are_made_in_parts(two, form, x, y, sealed, monkeypatch):
 
 
 def test_products_of_what_is_not_uniform(two):
-    """Bits and high parts are never encrypted: they are masked once more."""
+    """Bits and high parts are never encrypted: the other operand is, or what they are made of."""
     plan = Plan(0)
     (r, top, high), _ = plan.truncation((40,), 1 << 16, 3)
     (s, *digits), _ = plan.comparison((40,), 6, False)
-    pairs = [(top, high), (high, high), (digits[0], top), (digits[5], digits[2]), (r, s), (top, top)]
+    (a, _) = plan.mask((40,))
+    pairs = [(top, a), (a, high), (digits[0], r), (digits[5], digits[2]), (r, s), (s, top)]
     for x, y in pairs:
         plan.product(Elementwise(), x, y)
-    plan.product(MatMul(), *(Masked(Combine((1, 3)), (h, d)) for h, d in ((reshaped(high), reshaped(top)),) * 2))
     found = source._values(two.run, 2, lambda: plan)
     r, top, high = found[0]
     s, *digits = found[1]
-    numbers = [(top, high), (high, high), (digits[0], top), (digits[5], digits[2]), (r, s), (top, top)]
-    for (x, y), (z,) in zip(numbers, found[2:-1], strict=True):
+    (a,) = found[2]
+    numbers = [(top, a), (a, high), (digits[0], r), (digits[5], digits[2]), (r, s), (s, top)]
+    for (x, y), (z,) in zip(numbers, found[3:], strict=True):
         np.testing.assert_array_equal(z, field.mul(x, y))
-    mixed = field.add(high, field.scale(top, 3)).reshape(8, 5)
-    np.testing.assert_array_equal(found[-1][0], MatMul()(mixed[:5], mixed[:5]))
 
 
 @pytest.mark.parametrize(("form", "x", "y"), FORMS)
@@ -153,7 +155,6 @@ def test_products_with_one_operand_in_common(two, form, x, y, same):
     """They are made side by side."""
     plan = Plan(0)
     common, shape = (plan.mask(x)[0], y) if same == 0 else (plan.mask(y)[0], x)
-    common.sealed = True
     others = [plan.mask(shape)[0] for _ in range(3)]
     for other in others:
         plan.product(form, *((common, other) if same == 0 else (other, common)))
@@ -168,36 +169,32 @@ def test_only_what_is_uniform_is_encrypted():
     (a, _), (b, _) = plan.mask((4,)), plan.input_mask((4,), 1)
     (r, top, high), _ = plan.truncation((4,), 1 << 16, 3)
     (s, *digits), _ = plan.comparison((4,), 6, False)
-    fresh = {id(request) for request in plan.requests}
+    own = {id(request) for request in plan.requests}
     for mask in (a, b, r, s, Masked(Combine((2, 1)), (a, r))):
-        assert uniform(mask, fresh)
-        assert not uniform(mask, set()), "masks of an earlier list may be open"
+        assert unopened(mask, own)
+        assert not unopened(mask, set()), "masks of an earlier list may be open"
     for mask in (top, high, *digits, Masked(Combine((1, 1)), (a, top))):
-        assert not uniform(mask, fresh)
+        assert not unopened(mask, own)
     a.sealed = True
-    assert not uniform(a, fresh) and not uniform(Masked(Combine((2, 1)), (a, r)), fresh)
+    assert not unopened(a, own) and not unopened(Masked(Combine((2, 1)), (a, r)), own)
 
 
-def test_what_was_opened_is_masked_anew_where_that_takes_fewer_bytes(two, monkeypatch):
-    """Images that stay, and a gradient of many channels. Not in lists made ahead: what masks it anew is checked first."""
-    form = Conv2dWeight((2, 2), (1, 1), (3, 3))
-    data, plan = Plan(0), Plan(1)
-    (image, _), (gradient, _) = data.mask((4, 1, 28, 28)), plan.mask((4, 32, 14, 14))
-    plan.product(form, gradient, image)
-    (before,) = (opened(parts) for parts in zip(*two.results(lambda s: s.take(s.request(data.requests))), strict=True))
-    image.sealed = True
-    given = two.results(lambda s: s.take(s.request(plan.requests)))
-    after, product = (opened(parts) for parts in zip(*given, strict=True))
-    np.testing.assert_array_equal(product, form(after, before))
+def test_masks_open_nothing_before_their_products_are_taken(two):
+    """Whoever asks for a product, and forgets about it, cannot open a value under its masks before it was checked."""
 
-    called, anew = [], jobs.reopened_form
-    monkeypatch.setattr(jobs, "reopened_form", lambda *given: called.append(given) or anew(*given))
-    for later, times in ((None, 2), ([], 0)):
-        again = Plan(3)
-        again.product(form, again.mask((4, 32, 14, 14))[0], image)
-        two.run(2, lambda s, r=again.requests, later=later: s._maker.make(r, r, later=None if later is None else []))
-        assert len(called) == times
-        called.clear()
+    def work(s):
+        plan = Plan(0)
+        (a, _), (b, _) = plan.mask((3, 4)), plan.mask((4, 2))
+        plan.requests.append(ProductRequest(2, (3, 2), MatMul(), a, b))
+        ticket = s.request(plan.requests)
+        for mask in (a, b):
+            with pytest.raises(MaskReused, match="leased"):
+                mask.seal()
+        s.take(ticket)
+        a.seal()
+        b.seal()
+
+    two.run(2, work)
 
 
 @pytest.mark.parametrize("n", [2, 3])
@@ -256,10 +253,6 @@ def test_what_a_plan_says_is_about_what_is_sent(two):
         assert 0.5 < channel.meter.since(start).total.sent / expected < 2
 
 
-def reshaped(mask):
-    return Masked(Slice(0, 0, 5), (Masked(Reshape((8, 5)), (mask,)),))
-
-
 def test_lists_that_repeat_are_made_ahead(two):
     """Each has masks of its own, and products of older masks too; most lists are there before they are asked for."""
     data = Plan(0)
@@ -268,28 +261,25 @@ def test_lists_that_repeat_are_made_ahead(two):
     x.sealed = True
     fixed = opened([party[0] for party in base])
 
-    def encrypted():
+    def rounds():
         return two.channels[0].meter.snapshot().by_label["ciphertexts"].rounds
 
-    seen, before = [], encrypted()
+    seen, before = [], rounds()
     for turn in range(12):
         plan = Plan(1)
-        (w, _), (v, _) = plan.mask((4, 2)), plan.mask((4, 2))
-        plan.product(MatMul(), x if turn != 9 else w_of(plan, (6, 4)), w)
+        (w, _), (v, _), (u, _) = plan.mask((4, 2)), plan.mask((4, 2)), plan.mask((6, 4))
+        plan.product(MatMul(), u, w)
         plan.product(Elementwise(), w, v)
+        plan.product(Elementwise(), u, x if turn != 9 else u)
         given = two.results(lambda s, plan=plan: s.take(s.request(plan.requests)))
-        values = [opened([party[i] for party in given]) for i in range(len(plan.requests))]
-        left = fixed if turn != 9 else values[2]
-        np.testing.assert_array_equal(values[-2], MatMul()(left, values[0]))
-        np.testing.assert_array_equal(values[-1], field.mul(values[0], values[1]))
-        seen.append(values[0])
+        w, v, u, *products = (opened([party[i] for party in given]) for i in range(len(plan.requests)))
+        np.testing.assert_array_equal(products[0], MatMul()(u, w))
+        np.testing.assert_array_equal(products[1], field.mul(w, v))
+        np.testing.assert_array_equal(products[2], field.mul(u, fixed if turn != 9 else u))
+        seen.append(w)
     assert len({w.tobytes() for w in seen}) == 12
     # By themselves: the first two lists and the odd one. Ahead: 3 and 15, each in one batch.
-    assert encrypted() - before <= 5
-
-
-def w_of(plan, shape):
-    return plan.mask(shape)[0]
+    assert rounds() - before <= 5
 
 
 def test_products_that_were_not_foreseen(two):
@@ -301,11 +291,11 @@ def test_products_that_were_not_foreseen(two):
         x.sealed = True
     for turn in range(8):
         plan = Plan(4)
-        (w, _) = plan.mask((4, 3))
-        plan.product(MatMul(), xs[turn % 4], w)
+        (w, _) = plan.mask((6, 4))
+        plan.product(Elementwise(), xs[turn % 4], w)
         given = two.results(lambda s, plan=plan: s.take(s.request(plan.requests)))
         w, product = (opened([party[i] for party in given]) for i in range(2))
-        np.testing.assert_array_equal(product, MatMul()(opened([party[turn % 4] for party in base]), w))
+        np.testing.assert_array_equal(product, field.mul(opened([party[turn % 4] for party in base]), w))
 
 
 def test_the_cheaper_operand_is_encrypted(two):

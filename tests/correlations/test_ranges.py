@@ -7,8 +7,8 @@ import pytest
 
 from tacit import _core, field
 from tacit.correlations.lattice import ranges
-from tacit.correlations.lattice.link import Shared
 from tacit.correlations.lattice.randomness import Randomness
+from tacit.correlations.lattice.shared import Shared
 from tacit.field import P
 
 DELTA = 0x123456789ABCDEF
@@ -25,7 +25,7 @@ def authenticated(mine, theirs):
 
 def proof(numbers, change=lambda lookup, step: None):
     """(whether it was accepted, what the verifier holds of the numbers, what it should hold)."""
-    owner, verifier = ranges.Lookup(0, True), ranges.Lookup(0, False)
+    owner, verifier = ranges.Lookup(0, 0, 2), ranges.Lookup(0, 1, 2)
     theirs = []
     for x, bits in numbers:
         owner.add(Shared(x, owner=0), bits)
@@ -98,7 +98,7 @@ def test_every_array_matters(array):
         shared = (
             {"counts": next(iter(lookup._counts.values()))}
             if step == "digits"
-            else {"sums": lookup._s, "mask": lookup._mask}
+            else {"sums": lookup._s, "mask": lookup._masks}
         )
         shared[array].value[0] = (int(shared[array].value[0]) + 1) % P
 

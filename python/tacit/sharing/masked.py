@@ -15,12 +15,12 @@ from tacit import field
 from tacit.field import Field, size
 from tacit.sharing import comparison, truncation
 from tacit.sharing.bits import BitRing, FieldBits, WordBits
-from tacit.sharing.forms import Elementwise
+from tacit.sharing.forms import Elementwise, Form
 from tacit.sharing.maps import Combine
-from tacit.sharing.masks import Expression, Masked, Opening
+from tacit.sharing.masks import Expression, Mask, Masked, Opening
 from tacit.sharing.opening import OpeningProtocol
 from tacit.sharing.operations import Bilinear, Input, OutputMask, Truncate
-from tacit.sharing.plan import Exchange, Plan, Rounds, Task, received
+from tacit.sharing.plan import Exchange, OpeningRecord, Plan, Rounds, Task, received
 from tacit.sharing.requests import Material, Share
 from tacit.sharing.wires import Wire
 
@@ -35,6 +35,8 @@ class MaskedProtocol(OpeningProtocol):
     """Whether the source gives bits over GF(2); else they are field elements."""
     binary_unit: int
     """This party's share of the bit 1."""
+    reuses: bool = True
+    """Whether products of masks that opened something are to be had (`Source.late`)."""
 
     def open_bits(self, words: Field) -> Rounds:
         """Open shared bits to all, to be checked later. Returns masks: all ones for a 1. For `binary` protocols."""
@@ -82,8 +84,8 @@ class MaskedProtocol(OpeningProtocol):
     def bilinear(self, operation: Bilinear, wire: Wire, plan: Plan) -> Task:
         form = operation.form
         x, y = wire.inputs
-        opened_x = self.opened(x, form.elementwise, plan)
-        opened_y = opened_x if x is y else self.opened(y, form.elementwise, plan)
+        opened_x, *rest = self._operands(form, (x,) if x is y else (x, y), plan, wire.label)
+        opened_y = rest[0] if rest else opened_x
         if form.elementwise:
             base, late = self._products(opened_x, opened_y, plan)
         else:
@@ -103,6 +105,19 @@ class MaskedProtocol(OpeningProtocol):
             wire.share = z
 
         return plan.task(run, (x.task, y.task, *opened_x.tasks, *opened_y.tasks), wire.label)
+
+    def _operands(self, form: Form, wires: Sequence[Wire], plan: Plan, label: str) -> list[Opening]:
+        """Openings of what is multiplied, under masks that the source makes products of."""
+        if self.reuses:
+            return [self.opened(w, form.elementwise, plan) for w in wires]
+        if form.elementwise:
+            found = [self.opened(w, True, plan) for w in wires]
+            if not any(plan.fresh(o.mask) for o in found):
+                found[0] = self.opened(wires[0], False, plan, label)
+            return found
+        found = [self.opened(w, False, plan, label) for w in wires]
+        # A portion may have ended between them.
+        return found if all(plan.fresh(o.mask) for o in found) else self._open(wires, plan, label)
 
     def _products(
         self, x: Opening, y: Opening, plan: Plan
@@ -167,24 +182,39 @@ class MaskedProtocol(OpeningProtocol):
         if wire.known(False) is None:
             wire.plain = opening
 
-    def opened(self, wire: Wire, elementwise: bool, plan: Plan) -> Opening:
-        """The opening of `wire`, made now if there is none; a view (or a map that does not shrink) opens what it views."""
-        if (found := wire.known(elementwise)) is not None:
+    def opened(self, wire: Wire, elementwise: bool, plan: Plan, fresh: str = "") -> Opening:
+        """The opening of `wire`, made now if there is none; a view (or a map that does not shrink) opens what it views.
+
+        `fresh`: under a mask that opens nothing before products that are asked for now are there; the label of the product that
+        this is for. What was opened before is opened anew, which serves all of this portion. A view opens no more than itself:
+        later portions need other masks.
+        """
+
+        def good(opening: Opening) -> bool:
+            return not fresh or plan.fresh(opening.mask)
+
+        if (found := wire.known(elementwise, good)) is not None:
             return found
         map, _ = wire.linear()
         if map is not None and (map.view or len(wire.inputs) == 1):
-            room = _total(wire.inputs) if map.view else size(wire.shape)
-            for roots in (list(_roots(wire)), wire.inputs):
+            room = _total(wire.inputs) if map.view and not fresh else size(wire.shape)
+            for roots in (list(_roots(wire, good)), wire.inputs):
                 if _total(roots) <= room:
                     for root in roots:
-                        self.opened(root, False, plan)
-                    if (found := wire.known(False)) is not None:
+                        self.opened(root, False, plan, fresh)
+                    if (found := wire.known(False, good)) is not None:
                         return found
-        return self._open(wire, plan)
+        return self._open([wire], plan, fresh)[0]
 
-    def _open(self, wire: Wire, plan: Plan) -> Opening:
-        mask, material = plan.mask(wire.shape)
+    def _open(self, wires: Sequence[Wire], plan: Plan, label: str) -> list[Opening]:
+        """Under new masks, of one portion: all are asked for before the first task."""
+        asked = [plan.mask(w.shape) for w in wires]
+        return [self._masked(w, *given, plan, label) for w, given in zip(wires, asked, strict=True)]
+
+    def _masked(self, wire: Wire, mask: Mask, material: Callable[[], Material], plan: Plan, label: str) -> Opening:
+        """`label`: what this is for, if the value was open before."""
         opened: list[Field] = []
+        label, kind = (wire.label, "plain") if wire.known(False) is None else (label, "anew")
 
         def run() -> Rounds:
             a = material().shares[0]
@@ -193,22 +223,23 @@ class MaskedProtocol(OpeningProtocol):
             opened.append(d)
 
         rounds, sends = self.opening_cost(size(wire.shape))
-        task = plan.task(run, (wire.task,), wire.label, rounds, sends)
+        task = plan.task(run, (wire.task,), label, rounds, sends)
         opening = Opening(mask, (), opened.pop, (task,))
         self.opens(wire, opening)
-        self.noted(wire, "plain")
+        wire.plain = opening  # also if there was one before
+        self.note(OpeningRecord(label, wire.shape, kind))
         return opening
 
 
-def _roots(wire: Wire) -> Iterator[Wire]:
-    """What is not open of the values that `wire` is a linear map of, each of one value or a view of several."""
+def _roots(wire: Wire, good: Callable[[Opening], bool]) -> Iterator[Wire]:
+    """What has no `good` opening of the values that `wire` is a linear map of, each of one value or a view of several."""
     map, _ = wire.linear()
     if map is None or not (map.view or len(wire.inputs) == 1):
         yield wire
         return
     for inner in wire.inputs:
-        if inner.known(False) is None:
-            yield from _roots(inner)
+        if inner.known(False, good) is None:
+            yield from _roots(inner, good)
 
 
 def _total(wires: Sequence[Wire]) -> int:

@@ -50,6 +50,11 @@ class Mask:
         return self.request.binary(self.place)
 
     @property
+    def unopened(self) -> bool:
+        """Uniform, and nothing was opened under it."""
+        return self.request.uniform(self.place) and not self.sealed
+
+    @property
     def size(self) -> int:
         """Leaves of the expression."""
         return 1
@@ -62,6 +67,14 @@ class Mask:
     @property
     def state(self) -> str:
         return "sealed" if self.sealed else "leased" if self.leases else "fresh"
+
+    def lease(self) -> None:
+        """A product of it is asked for."""
+        self.leases += 1
+
+    def release(self) -> None:
+        """The product is there, and checked."""
+        self.leases -= 1
 
     def seal(self) -> None:
         """Called by the opening under this mask, before anything is sent."""
@@ -91,6 +104,10 @@ class Masked:
     @property
     def binary(self) -> bool:
         return self.inputs[0].binary
+
+    @property
+    def unopened(self) -> bool:
+        return all(i.unopened for i in self.inputs)
 
     def leaves(self) -> tuple[Mask, ...]:
         return tuple(leaf for i in self.inputs for leaf in i.leaves())

@@ -7,7 +7,7 @@ A graph that needs much is cut into *portions*, in the order of its tasks: each 
 are done, so that all material is never there at once. The cuts follow from the graph and a setting, alike at all parties.
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ from tacit.sharing.requests import (
     ProductRequest,
     Request,
     TruncationRequest,
+    multiplied,
 )
 
 if TYPE_CHECKING:
@@ -87,23 +88,18 @@ class Portion:
 
     def lease(self) -> None:
         """Masks of which products will be asked for open nothing until these are there."""
-        for leaf in self._multiplied():
-            leaf.leases += 1
+        for leaf in multiplied(self.requests):
+            leaf.lease()
 
     def release(self) -> None:
-        for leaf in self._multiplied():
-            leaf.leases -= 1
+        for leaf in multiplied(self.requests):
+            leaf.release()
 
     def fill(self, material: Sequence[Material]) -> None:
         """Take what the source gave, verified, for all requests in order; the masks' leases end."""
         self._material.update((r.number, given) for r, given in zip(self.requests, material, strict=True))
         self.release()
         self.requests = []  # sources keep masks for as long as somebody knows them
-
-    def _multiplied(self) -> Iterator[Mask]:
-        for r in self.requests:
-            if isinstance(r, ProductRequest):
-                yield from (*r.x.leaves(), *r.y.leaves())
 
 
 @dataclass
@@ -168,8 +164,13 @@ class Plan:
     def product(self, form: Form, x: Expression, y: Expression) -> Callable[[], Material]:
         """[f(x, y)]. The masks are leased until the material is there (verified)."""
         for leaf in (*x.leaves(), *y.leaves()):
-            leaf.leases += 1
+            leaf.lease()
         return self._ask(ProductRequest(self._next(), form.shape(x.shape, y.shape), form, x, y))
+
+    def fresh(self, e: Expression | None) -> bool:
+        """Whether `e` is uniform, and opens nothing before products of it that are asked for now are there."""
+        start, _ = self._cuts[-1]
+        return e is not None and e.unopened and all(m.request.number >= self.first + start for m in e.leaves())
 
     def _ask(self, request: Request) -> Callable[[], Material]:
         self.requests.append(request)

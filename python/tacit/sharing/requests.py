@@ -3,7 +3,7 @@
 Requests are numbered through a session; `pack` and `unpack` carry a list of them to a source in another process.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -47,6 +47,10 @@ class Request:
         """Whether that share is of bits over GF(2), a word each (`sharing.bits`)."""
         return False
 
+    def uniform(self, place: int = 0) -> bool:
+        """Whether that share is of elements that are uniform over F_p, each by itself, to whoever cheats."""
+        return False
+
     @property
     def bytes(self) -> int:
         """Of its material, where values have MACs; what is clear, at its owner, aside."""
@@ -62,12 +66,18 @@ class MaskRequest(Request):
     def binary(self, place: int = 0) -> bool:
         return self.bits
 
+    def uniform(self, place: int = 0) -> bool:
+        return not self.bits
+
 
 @dataclass(frozen=True, eq=False)
 class InputMask(Request):
     """[A], uniform over F_p and known to `owner`."""
 
     owner: int
+
+    def uniform(self, place: int = 0) -> bool:
+        return True
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +108,9 @@ class TruncationRequest(Request):
     digits: int
     count: ClassVar[int] = 3
 
+    def uniform(self, place: int = 0) -> bool:
+        return place == 0
+
 
 @dataclass(frozen=True, eq=False)
 class ComparisonRequest(Request):
@@ -118,6 +131,9 @@ class ComparisonRequest(Request):
     def binary(self, place: int = 0) -> bool:
         return self.words and 1 <= place <= self.bits
 
+    def uniform(self, place: int = 0) -> bool:
+        return place == 0
+
 
 @dataclass(frozen=True, eq=False)
 class EdaBitsRequest(Request):
@@ -133,6 +149,9 @@ class EdaBitsRequest(Request):
     def binary(self, place: int = 0) -> bool:
         return self.words and place > 0
 
+    def uniform(self, place: int = 0) -> bool:
+        return place == 0
+
 
 @dataclass(frozen=True, eq=False)
 class DaBitsRequest(Request):
@@ -142,6 +161,13 @@ class DaBitsRequest(Request):
 
     def binary(self, place: int = 0) -> bool:
         return place == 0
+
+
+def multiplied(requests: Sequence[Request]) -> Iterator[Mask]:
+    """The masks that products are asked of, as often as they are named."""
+    for r in requests:
+        if isinstance(r, ProductRequest):
+            yield from (*r.x.leaves(), *r.y.leaves())
 
 
 @dataclass

@@ -1,9 +1,11 @@
 """A source of correlated randomness: the only thing that a protocol of masked values needs from outside."""
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tacit.sharing.checks import Checks
 from tacit.sharing.requests import Material, Request
 
 
@@ -31,8 +33,15 @@ class Source(ABC):
     """Private numbers that rho, in the r of a truncation or comparison, is the sum of: 1 from a dealer, who knows rho; else
     one of each party."""
     late: bool = True
-    """Whether several products, or a truncation, are cheaper than an opening: then what a truncation leaves is multiplied term by
-    term, and what will be multiplied again is truncated before it is opened."""
+    """Whether products are made by somebody who sees no openings. Then they are cheap, several or a truncation cheaper than an
+    opening: what a truncation leaves is multiplied term by term, and what will be multiplied again is truncated before it is
+    opened. And they may be of any masks. Else `request` takes a product only if both its masks, or one if it is elementwise, are
+    `unopened` and of the same list: for it, a value is opened once more under such a mask."""
+
+    @functools.cached_property
+    def order(self) -> Checks:
+        """The order of all that is opened and checked under the key."""
+        return Checks()
 
     @abstractmethod
     def request(self, requests: Sequence[Request]) -> Ticket:
@@ -54,6 +63,7 @@ class Source(ABC):
 
         Every later `request` or `take` raises: nothing may be masked with what others know by now.
         """
+        self.order.end()
         self.key = self.binary_key = 0
 
     def stop(self) -> None:  # noqa: B027  (most do nothing by themselves)

@@ -37,7 +37,7 @@ class Spdz(MaskedProtocol):
             raise ValueError(f"party {me} of {parties}: spdz needs two parties or more, numbered from 0")
         self.me, self.parties, self.hub = me, parties, hub
         self._source = source
-        self.summands, self.late = source.summands, source.late
+        self.summands, self.late, self.reuses = source.summands, source.late, source.late
         self.swayed = source.summands - 1  # all but one of the parties that made them
         self.unit = (int(me == 0), source.key)
         self.binary, self.binary_unit = source.binary, source.binary_key
@@ -49,7 +49,6 @@ class Spdz(MaskedProtocol):
         self._bits: list[Field] = []
         self._words: list[Field] = []
         self._unchecked = 0
-        self._burned = False
 
     def opening_cost(self, count: int) -> tuple[int, int]:
         if self.hub is None:
@@ -83,8 +82,7 @@ class Spdz(MaskedProtocol):
         self, mine: Any, read: Callable[[memoryview, int], Any], add: Callable[[Any, Any], Any]
     ) -> Generator[Exchange, Any, Any]:
         """Everyone's share added up, through the hub if there is one."""
-        if self._burned:
-            raise CheatingDetected("the keys of this session were destroyed: start a new one")
+        self._source.order.opening()
         self._source.opening()
         others, count = self.others(), mine.nbytes
         if self.hub is None:
@@ -112,7 +110,11 @@ class Spdz(MaskedProtocol):
         return self._unchecked
 
     def check(self) -> Rounds:
-        """Four rounds, about 200 bytes to each peer."""
+        """Four rounds, about 200 bytes to each peer; in which no thread of this party opens anything."""
+        with self._source.order.check():
+            yield from self._check()
+
+    def _check(self) -> Rounds:
         self.checks += 1
         coin = yield from self._transcript.coin()
         prg = _core.Prg(coin, 0)
@@ -159,7 +161,7 @@ class Spdz(MaskedProtocol):
         """Forget alpha's share and the source's seeds. Nothing can be opened or checked after it."""
         self._source.burn()
         self.unit = (self.unit[0], 0)
-        self._burned, self.binary_unit = True, 0
+        self.binary_unit = 0
         self._checked()
 
 

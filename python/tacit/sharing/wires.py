@@ -1,6 +1,6 @@
 """A `Wire` is one recorded value: the operation that makes it, and later this party's share and the value's openings."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from tacit.errors import CheatingDetected
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 12
 """Longer chains of linear maps are not looked through: the value opens under a mask of its own."""
+
+
+def _any(opening: Opening) -> bool:
+    return True
 
 
 class Wire:
@@ -101,27 +105,29 @@ class Wire:
         assert self.share is not None, f"{self.label} was not forced"
         return self.share
 
-    def known(self, elementwise: bool) -> Opening | None:
-        """The opening of this value that exists already or follows from those of the values it is a linear map of."""
+    def known(self, elementwise: bool, good: Callable[[Opening], bool] = _any) -> Opening | None:
+        """The `good` opening of this value that exists, or follows from those of the values it is a linear map of."""
         if self.plain is not None and self.plain.undone:
             self.plain = None
         if self.decomposed is not None and self.decomposed.undone:
             self.decomposed = None
-        if self.plain is None and (found := self._follow(False)) is not None:
-            self.plain = found
-        if self.plain is not None or not elementwise:
+        if self.plain is None or not good(self.plain):
+            self.plain = self._follow(False, good) or self.plain
+        if self.plain is not None and good(self.plain):
             return self.plain
-        if self.decomposed is None:
-            self.decomposed = self._follow(True)
-        return self.decomposed
+        if not elementwise:
+            return None
+        if self.decomposed is None or not good(self.decomposed):
+            self.decomposed = self._follow(True, good) or self.decomposed
+        return self.decomposed if self.decomposed is not None and good(self.decomposed) else None
 
-    def _follow(self, elementwise: bool) -> Opening | None:
+    def _follow(self, elementwise: bool, good: Callable[[Opening], bool]) -> Opening | None:
         map, shift = self.linear()
         if map is None:
             return None
         openings = []
         for wire in self.inputs:
-            if (opening := wire.known(elementwise)) is None:
+            if (opening := wire.known(elementwise, good)) is None:
                 return None
             openings.append(opening)
         return carry(map, tuple(openings), shift)

@@ -18,9 +18,9 @@ import numpy as np
 from tacit import field
 from tacit.field import Field, P
 from tacit.sharing import truncation
-from tacit.sharing.forms import Conv2dWeight, Elementwise, MatMul
-from tacit.sharing.maps import Combine, Gather, Permute, Slice
-from tacit.sharing.masks import Masked
+from tacit.sharing.forms import Conv2d, Conv2dInput, Conv2dWeight, Elementwise, Form, MatMul
+from tacit.sharing.maps import Combine, Gather, Permute, Shape, Slice
+from tacit.sharing.masks import Expression, Mask, Masked, MaskReused
 from tacit.sharing.plan import Plan
 from tacit.sharing.requests import Material
 from tacit.sharing.source import Source
@@ -242,7 +242,7 @@ def bits_over_gf2(run: Runner, n: int) -> None:
 
 @_check
 def products_of_masks_and_of_maps_of_masks(run: Runner, n: int) -> None:
-    digits = _digits(run, n)
+    digits, reuses = _digits(run, n), all(run(n, lambda source: source.late))
 
     def plan() -> Plan:
         p = Plan(0)
@@ -251,7 +251,7 @@ def products_of_masks_and_of_maps_of_masks(run: Runner, n: int) -> None:
         p.product(Elementwise(), a, b)
         p.product(Elementwise(), a, a)
         p.product(MatMul(True, False), a, Masked(Combine((2, -1)), (b, r)))
-        p.product(MatMul(), Masked(Gather(0, (3, 0)), (high,)), Masked(Permute((1, 0)), (a,)))
+        p.product(MatMul(), Masked(Gather(0, (3, 0)), (high if reuses else r,)), Masked(Permute((1, 0)), (a,)))
         (g, _), (x, _) = p.mask((2, 3, 5, 4)), p.mask((2, 1, 5, 4))
         p.product(Conv2dWeight((1, 1), (1, 1), (3, 3)), g, x)
         return p
@@ -261,26 +261,82 @@ def products_of_masks_and_of_maps_of_masks(run: Runner, n: int) -> None:
     np.testing.assert_array_equal(values[3][0], field.mul(a, b))
     np.testing.assert_array_equal(values[4][0], field.mul(a, a))
     np.testing.assert_array_equal(values[5][0], MatMul(True)(a, field.sub(field.scale(b, 2), r)))
-    np.testing.assert_array_equal(values[6][0], MatMul()(high[[3, 0]], np.ascontiguousarray(a.T)))
+    np.testing.assert_array_equal(values[6][0], MatMul()((high if reuses else r)[[3, 0]], np.ascontiguousarray(a.T)))
     (g,), (x,) = values[7:9]
     np.testing.assert_array_equal(values[9][0], Conv2dWeight((1, 1), (1, 1), (3, 3))(g, x))
 
 
 @_check
 def products_of_masks_of_earlier_tickets(run: Runner, n: int) -> None:
-    first = Plan(0)
+    first, reuses = Plan(0), all(run(n, lambda source: source.late))
     (a, _), (r, _, _) = first.mask((5,)), first.truncation((5,), 1 << 20, _digits(run, n))[0]
 
     def then() -> Plan:
         p = Plan(2)
-        p.product(Elementwise(), a, r)
         (b, _) = p.mask((5,))
         p.product(Elementwise(), b, a)
+        if reuses:
+            p.product(Elementwise(), a, r)
         return p
 
     values = _values(run, n, lambda: first, then)
-    np.testing.assert_array_equal(values[2][0], field.mul(values[0][0], values[1][0]))
-    np.testing.assert_array_equal(values[4][0], field.mul(values[3][0], values[0][0]))
+    np.testing.assert_array_equal(values[3][0], field.mul(values[2][0], values[0][0]))
+    if reuses:
+        np.testing.assert_array_equal(values[4][0], field.mul(values[0][0], values[1][0]))
+
+
+@_check
+def products_that_would_show_what_was_opened_are_refused(run: Runner, n: int) -> None:
+    """By sources that do not reuse masks: `MaskReused`, before anything is sent."""
+    if any(run(n, lambda source: source.late)):
+        return
+    digits = _digits(run, n)
+
+    def opened(p: Plan, a: Mask, b: Mask) -> tuple[Mask, Mask]:
+        a.sealed = True
+        return a, b
+
+    def older(p: Plan, a: Mask, b: Mask) -> tuple[Mask, Mask]:
+        return Plan(0).mask(a.shape)[0], b
+
+    def not_uniform(p: Plan, a: Mask, b: Mask) -> tuple[Mask, Mask]:
+        return p.truncation(a.shape, 1 << 16, digits)[0][2], b
+
+    def mixed(p: Plan, a: Mask, b: Mask) -> tuple[Expression, Mask]:
+        return Masked(Combine((1, 1)), (older(p, a, b)[0], a)), b
+
+    forms: list[tuple[Form, Shape, Shape]] = [
+        (MatMul(), (4, 3), (3, 4)),
+        (MatMul(True, True), (3, 4), (4, 3)),
+        (Conv2d((1, 1), (1, 1)), (2, 1, 5, 4), (3, 1, 3, 3)),
+        (Conv2dInput((1, 1), (1, 1), (5, 4)), (2, 3, 5, 4), (3, 1, 3, 3)),
+        (Conv2dWeight((1, 1), (1, 1), (3, 3)), (2, 3, 5, 4), (2, 1, 5, 4)),
+    ]
+
+    def work(source: Source) -> None:
+        for form, x, y in forms:
+            for spoilt in (opened, older, not_uniform, mixed):
+                for right in (False, True):
+                    p = Plan(10)
+                    a, b = p.mask(x)[0], p.mask(y)[0]
+                    left, other = spoilt(p, b, a) if right else spoilt(p, a, b)
+                    p.product(form, *((other, left) if right else (left, other)))
+                    _refused(source, p)
+        for spoilt in (opened, older, not_uniform, mixed):
+            p = Plan(10)
+            left, _ = spoilt(p, p.mask((3,))[0], p.mask((3,))[0])
+            p.product(Elementwise(), left, left)
+            _refused(source, p)
+
+    run(n, work)
+
+
+def _refused(source: Source, plan: Plan) -> None:
+    try:
+        source.request(plan.requests)
+    except MaskReused:
+        return
+    raise AssertionError(f"{plan.requests[-1]} was not refused")
 
 
 @_check

@@ -6,15 +6,15 @@
     4  echo and coin chi;  <chi, c'> gets its MAC, and so do <chi, squares>, and sums of inverses for 5
     5  echo and coin r;    opened: every rho, and v = sum psi_j z_j + u for all z_j that got a MAC in 3, u random
        proofs that private numbers are in their ranges, and of squares (`ranges`, `squares`)
-    6  sigma, this party's part of the MAC check of what 5 opened and of the zeros of the sacrifice, is committed to
-    7  squares are opened; sigma', of the MAC check of <chi, squares>, is committed to; `settle` opens the sigmas
+    6  sigma, this party's part of the MAC check of what 5 opened and of the zeros of the sacrifice, is fixed (`sigmas`)
+    7  squares are opened; sigma', of the MAC check of <chi, squares>, is fixed; `settle` opens one combination of all sigmas
 Zeros are not opened: sum_i m_i(0) = alpha 0 is all that is looked at, so that a failure shows alpha times an error. Whatever is
 wrong, and passes with a chance of a few in 2^61 at each check, raises `CheatingDetected`; then nothing of the batch may be used.
 What is public in 7 tells encrypted numbers but for a sign. What a cheater could undo an error with is fixed before: sigma, too.
 """
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -26,6 +26,7 @@ from tacit.correlations.lattice.link import Link
 from tacit.correlations.lattice.products import Bank, FormProduct
 from tacit.correlations.lattice.ranges import SENT as LOOKED
 from tacit.correlations.lattice.shared import NOTHING, Shared
+from tacit.correlations.lattice.sigmas import Pads, Sigma
 from tacit.correlations.lattice.squares import SENT as SQUARED
 from tacit.correlations.lattice.squares import Squares
 from tacit.errors import CheatingDetected
@@ -38,19 +39,15 @@ PSI, RANGES = 1 << 40, 1 << 41
 PUBLIC = "opened products"
 
 
-class CheckFailed(CheatingDetected):
-    """A check that all parties see fail alike, and that does not show who is to blame."""
-
-
 class Batch:
     def __init__(self, link: Link, layouts: Layouts) -> None:
         self.link, self._layouts = link, layouts
         self._fresh: list[Shared] = []
-        self._lookups = [ranges.Lookup(i, i == link.me) for i in range(link.parties)]
+        self._lookups = [ranges.Lookup(i, link.me, link.parties) for i in range(link.parties)]
         self._jobs: dict[bool, list[tuple[Shared, Sequence[Shared], list[Shared]]]] = {False: [], True: []}
         self._squares: list[tuple[Shared, Shared]] = []
         self._forms: list[tuple[FormProduct, Shared]] = []
-        self._openings: list[tuple[Shared, Shared]] = []
+        self._sealed: list[Field] = []
 
     # What a batch is to make. The arrays that these return are filled when it has run.
 
@@ -75,20 +72,15 @@ class Batch:
         return made
 
     def elementwise(self, e: Shared, fs: Sequence[Shared], public: bool = False) -> list[Shared]:
-        """e f for each f; the first is public if so asked. e must be uniform to every other party, and not opened before."""
+        """e f for each f; the first is public if so asked. e: uniform to all others, and not opened before the sigmas are."""
         made = [Shared(NOTHING) for _ in fs]
         self._jobs[public].append((e, fs, made))
         return made
 
     def form(self, way: Way, e: Shared, f: Shared) -> Shared:
+        """f(e, f). Both must be uniform to all others, and not opened before the sigmas are."""
         made = Shared(NOTHING)
         self._forms.append((FormProduct(self.link, self._layouts, way, e, f), made))
-        return made
-
-    def open(self, x: Shared) -> Shared:
-        """The value of what has its MAC already."""
-        made = Shared(NOTHING)
-        self._openings.append((x, made))
         return made
 
     def _keep(self, made: Shared) -> Shared:
@@ -101,7 +93,6 @@ class Batch:
             self._fresh,
             self._squares,
             self._forms,
-            self._openings,
             self._jobs[False],
             self._jobs[True],
             self._proofs,
@@ -114,47 +105,60 @@ class Batch:
 
     # Making and checking.
 
-    def run(self) -> list[Commitment]:
+    def run(self) -> list[Sigma]:
         """Makes all of it; the parties' sigmas, without which nothing of it may be used outside of further batches."""
         link = self.link
+        banks, squares, pieces = self._pieces()
+        self._multiply(pieces)
+        shares = self._commit(pieces)
+        blind, pads = self.joint(1), [Pads(link) for _ in range(1 + len(shares))]
+        fresh = self._authenticate(pieces, squares, [u for p in pads for u in p.numbers])
+        chi = link.coin()
+        sigma = self._sacrifice(chi, pieces, squares, fresh, blind)
+        sigmas = [pads[0].bind(link, sigma)]
+        if shares:
+            sigmas.append(pads[1].bind(link, self._show(chi, pieces, shares)))
+        self._give(banks)
+        return sigmas
+
+    def _pieces(self) -> tuple[dict[bool, Bank], list[Squares], list[Piece]]:
+        link = self.link
         banks = {public: Bank(link, [job[:2] for job in jobs], public) for public, jobs in self._jobs.items() if jobs}
-        forms = [form for form, _ in self._forms]
         squares = [Squares(link, self._squares)] if self._squares else []
-        pieces: list[Piece] = [*squares, *banks.values(), *forms]
+        return banks, squares, [*squares, *banks.values(), *(form for form, _ in self._forms)]
+
+    def _multiply(self, pieces: Sequence[Piece]) -> None:
+        """1: under keys of this batch's own."""
         if pieces:
-            link.renew()
-        link.multiply([unit for piece in pieces for unit in piece.units()])
-        for form in forms:
+            self.link.renew()
+        self.link.multiply([unit for piece in pieces for unit in piece.units()])
+        for form, _ in self._forms:
             form.split()
-        sealed = [piece.sealed for piece in pieces]
-        shares = [link.commit(np.concatenate(sealed), PUBLIC)] if any(s.size for s in sealed) else []
-        blind = self.joint(1)
+
+    def _commit(self, pieces: Sequence[Piece]) -> list[Commitment]:
+        """2: to this party's shares of what will be public, if there is anything."""
+        self._sealed = [piece.sealed for piece in pieces]
+        if not any(s.size for s in self._sealed):
+            return []
+        return [self.link.commit(np.concatenate(self._sealed), PUBLIC)]
+
+    def _authenticate(
+        self, pieces: Sequence[Piece], squares: Sequence[Squares], pads: Sequence[Shared]
+    ) -> list[Shared]:
+        """3: what has a MAC now, but for the pads, of which nothing else is made."""
         fresh = [*self._fresh, *(part for piece in pieces for part in piece.fresh())]
         fresh += [digit for lookup in self._proofs for digit in lookup.digits()]
-        link.authenticate(fresh)
+        self.link.authenticate([*fresh, *pads])
         for lookup in self._proofs:
             lookup.joined()
         for square in squares:
             square.authenticated()
-        chi = link.coin()
-        held = [link.commit(np.array([self._sigma(chi, pieces, squares, fresh, blind)], np.uint64), "check")]
-        for value in link.reveal(shares, PUBLIC):
-            parts = np.split(value, np.cumsum([s.size for s in sealed])[:-1])
-            sigma = sum(
-                p.opened(_core.Prg(chi, i), part) for i, (p, part) in enumerate(zip(pieces, parts, strict=True))
-            )
-            held.append(link.commit(np.array([sigma % P], np.uint64), "check"))
-        for form, product in self._forms:
-            product.value, product.mac = form.product.value, form.product.mac
-        for public, bank in banks.items():
-            for given, (_, _, made) in zip(bank.results(), _sorted(self._jobs[public]), strict=True):
-                for to, result in zip(made, given, strict=True):
-                    to.value, to.mac = result.value, result.mac
-        return held
+        return fresh
 
-    def _sigma(
+    def _sacrifice(
         self, first: bytes, pieces: Sequence[Piece], squares: Sequence[Squares], fresh: Sequence[Shared], blind: Shared
     ) -> int:
+        """4 to 6: this party's sigma."""
         link = self.link
         chi = [partial(_core.Prg, first, i) for i in range(len(pieces))]
         spare = Shared(np.zeros(1, np.uint64))
@@ -165,14 +169,12 @@ class Batch:
         second = link.coin()
         rhos = [piece.rhos(_core.Prg(second, i)) for i, piece in enumerate(pieces)]
         v = _combination(_core.Prg(second, PSI), fresh, blind)
-        shown = [v, *(r for of_one in rhos for r in of_one), *(x for x, _ in self._openings)]
+        shown = [v, *(r for of_one in rhos for r in of_one)]
         opened = link.open(shown, "sacrifice")
         self._prove(second, [(s, c) for s, c in zip(squares, chi, strict=False)])
         tau, values = -int(spare.mac[0]) if pieces else 0, iter(opened[1:])
         for piece, c, of_one in zip(pieces, chi, rhos, strict=True):
             tau += piece.tau(c(), [next(values) for _ in of_one])
-        for (_, made), value in zip(self._openings, values, strict=True):
-            made.value = value
         return self._combined(opened, [s.mac for s in shown], tau % P)
 
     def _combined(self, values: Sequence[Field], macs: Sequence[Field], zero: int) -> int:
@@ -183,6 +185,20 @@ class Batch:
             a, gamma = prg.combine([value, field.contiguous(mac)])
             sigma += gamma - self.link.alpha * a
         return sigma % P
+
+    def _show(self, chi: bytes, pieces: Sequence[Piece], shares: Sequence[Commitment]) -> int:
+        """7: opens squares; this party's sigma of <chi, squares>."""
+        (value,) = self.link.reveal(shares, PUBLIC)
+        parts = np.split(value, np.cumsum([s.size for s in self._sealed])[:-1])
+        return sum(p.opened(_core.Prg(chi, i), part) for i, (p, part) in enumerate(zip(pieces, parts, strict=True))) % P
+
+    def _give(self, banks: Mapping[bool, Bank]) -> None:
+        for form, product in self._forms:
+            product.value, product.mac = form.product.value, form.product.mac
+        for public, bank in banks.items():
+            for given, (_, _, made) in zip(bank.results(), _sorted(self._jobs[public]), strict=True):
+                for to, result in zip(made, given, strict=True):
+                    to.value, to.mac = result.value, result.mac
 
     # Proofs about private numbers.
 
@@ -206,18 +222,6 @@ class Batch:
                     raise CheatingDetected(f"party {owner} squared another number than it has a MAC of")
             if owner in looked and not looked[owner].accepts(prg[owner](), link.alpha, said[-LOOKED:]):
                 raise CheatingDetected(f"party {owner} chose a number out of its range while material was prepared")
-
-
-def settle(link: Link, sigmas: Sequence[Commitment]) -> None:
-    """Every batch's sigmas add up to 0; else `CheckFailed`, and alpha is known to whoever cheated.
-
-    So nothing may be opened under alpha meanwhile, nor any other check end.
-    """
-    if any(total.any() for total in link.reveal(sigmas, "check")):
-        raise CheckFailed(
-            "the check of prepared material failed: some party made a product or a MAC that is wrong. Nothing of it is "
-            "used; keys and material are destroyed"
-        )
 
 
 def _combination(prg: _core.Prg, fresh: Sequence[Shared], blind: Shared) -> Shared:

@@ -1,7 +1,7 @@
 """Lists of requests that come again: what a step asked for, the next step will ask for, so that several are made together.
 
-A list's outline is all of it but its numbers. Products of older masks are kept apart: a data set's mask may stay the same, a
-batch's rows do not; they are made ahead if they were the same twice.
+A list's outline is all of it but its numbers. Products with older masks, which are elementwise, are kept apart: they are made
+ahead if the masks were the same twice.
 """
 
 import dataclasses
@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from weakref import ref
 
 from tacit.correlations.lattice.jobs import Target
-from tacit.correlations.lattice.maker import uniform
-from tacit.sharing.coins import Commitment
+from tacit.correlations.lattice.sigmas import Sigma
 from tacit.sharing.masks import Expression, Mask, Masked
 from tacit.sharing.requests import ProductRequest, Request
 
@@ -53,7 +52,7 @@ def _described(e: Expression, index: dict[int, int]) -> Hashable:
 class Ahead:
     """What is made at once for several lists of the future: `made` when it is there, `settled` when it is checked too."""
 
-    made: "Future[list[Commitment]]"
+    made: "Future[list[Sigma]]"
     settled: "Future[None] | None" = None
 
 
@@ -92,10 +91,6 @@ def copied(requests: Sequence[Request], known: Outline, ahead: set[int]) -> Copy
     return Copy(made, {i: known.older[i] for i in ahead})
 
 
-def _encryptable(r: Request, fresh: set[int]) -> bool:
-    return isinstance(r, ProductRequest) and (uniform(r.x, fresh) or uniform(r.y, fresh))
-
-
 class Foresight:
     """What is in stock, and how much more is worth making."""
 
@@ -122,9 +117,7 @@ class Foresight:
         if before is not None and len(stock) > before // 2:
             return []
         count = self._made[key] = 0 if before is None else min(most, MOST, 4 * before + 3)
-        # Not where both operands may have been opened: their product is safe only once it was checked.
-        fresh = {id(r) for r in requests}
-        ahead = {i for i, d in known.older.items() if last.get(i) == d and _encryptable(requests[i], fresh)}
+        ahead = {i for i, d in known.older.items() if last.get(i) == d}
         copies = [copied(requests, known, ahead) for _ in range(count)]
         stock.extend(copies)
         return copies

@@ -1,31 +1,35 @@
 """How each request is made of batches. A job is a generator: it is sent a batch, says what it needs of it, and yields; when it is
-sent the next one, the former has run and was checked.
+sent the next one, the former has run. Nothing is used before all of them are checked (`sigmas`).
 
-    bit:        a uniform, s = a^2 public;  b = (a / sqrt(s) + 1) / 2            (s = 0 is refused: a chance of 1/p)
+    bit:        a uniform, s = a^2 public;  b = (a / sqrt(s) + 1) / 2            (where s = 0, another a is drawn)
     r:          sum_j b_j 2^j M + sum_i rho_i, rho_i of party i: its quotient and remainder by the divisor, each proved to be
                 below its bound (`parts`), so that rho_i is below the next multiple of the divisor, or 2^-19 more
-    edabits:    r = sum of 61 bits, none of the values from p to 2^61: u (r >> 21 - (2^40 - 1)) is opened and not 0
-    products:   the encrypted operand must be uniform and unopened; if neither is, x = A + (x - A) for a fresh A, and x - A is
-                opened once A y is checked
+    edabits:    r = sum of 61 bits; t = u (r >> 21 - (2^40 - 1)) is opened, u random: where t = 0, r may be p or more, a chance of
+                2^-40, and is drawn again
+    products:   the encrypted operand must be uniform and unopened, in forms that are not elementwise the other one too
 Products of neighbouring bits of an r are made of the a's, before their squares are known: a bit itself is not uniform.
 """
 
 from collections.abc import Generator, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tacit import _core, field
 from tacit.correlations.lattice.batch import Batch
 from tacit.correlations.lattice.forms import Way
 from tacit.correlations.lattice.link import Link
 from tacit.correlations.lattice.shared import Shared
-from tacit.errors import CheatingDetected
+from tacit.correlations.lattice.sigmas import CheckFailed
 from tacit.field import Field, P, size
 from tacit.sharing.maps import Shape
 from tacit.sharing.requests import LENGTH, Material
 from tacit.sharing.truncation import Rounding
 
 Job = Generator[None, Batch, None]
+Next = Generator[None, Batch, Batch]
+"""A part of a job: returns the batch that runs next."""
 HALF = (P + 1) // 2
 LOW = 21
 """Of p = 2^61 - 2^21 + 1: what is p or more has ones in all bits above these."""
@@ -72,7 +76,7 @@ class Bits:
     """`digits` random bits for each of `count` places, and the products of those in `pairs` (of the higher and the lower)."""
 
     def __init__(self, batch: Batch, count: int, digits: int, pairs: Sequence[tuple[int, int]] = ()) -> None:
-        self._link = batch.link
+        self._link, self._digits, self._pairs = batch.link, digits, pairs
         below: dict[int, list[int]] = {}
         for high, low in pairs:
             below.setdefault(high, []).append(low)
@@ -88,12 +92,32 @@ class Bits:
             self._made.append(square)
             self._products |= {(j, k): product for k, product in zip(below[j], others, strict=True)}
 
-    def finish(self) -> None:
-        """Once the batch has run: `bits`, and `products` by pair."""
+    def finish(self, batch: Batch) -> Next:
+        """Once its batch has run: `bits`, and `products` by pair. A place of which a square is 0 is drawn again, in `batch`."""
+        void = np.flatnonzero(np.any([_void(square.value) for square in self._made], axis=0))
+        self._signed(void)
+        if void.size:
+            more = Bits(batch, void.size, self._digits, self._pairs)
+            batch = yield
+            batch = yield from more.finish(batch)
+            self.replace(void, more, slice(None))
+        return batch
+
+    def replace(self, places: NDArray[np.int64], other: "Bits", chosen: Any) -> None:
+        """The bits of some places by others, and their products."""
+        by_pair = [(p, other.products[pair]) for pair, p in self.products.items()]
+        for to, given in [*zip(self.bits, other.bits, strict=True), *by_pair]:
+            to.value[places], to.mac[places] = given.value[chosen], given.mac[chosen]
+
+    def _signed(self, void: NDArray[np.int64]) -> None:
+        for square in self._made:
+            if void.size:
+                square.value = square.value.copy()
+                square.value[void] = 1
         try:
             signs = [_core.rsqrt(square.value) for square in self._made]
         except ValueError:
-            raise CheatingDetected("a square that was opened for a random bit is none") from None
+            raise CheckFailed("a square that was opened for a random bit is none") from None
         halves = [field.scale(k, HALF) for k in signs]
         self.bits = [_shifted(self._link, _times(k, a), HALF) for k, a in zip(halves, self._a, strict=True)]
         # b_1 b_0 = k_1 k_0 a_1 a_0 + (b_1 + b_0) / 2 - 1/4, with k a = b - 1/2
@@ -111,8 +135,8 @@ class Bits:
 def bits(target: Target, here: slice) -> Job:
     batch = yield
     made = Bits(batch, here.stop - here.start, 1)
-    yield
-    made.finish()
+    batch = yield
+    yield from made.finish(batch)
     target.put(0, here, made.bits[0])
 
 
@@ -136,9 +160,9 @@ class Rounded:
             ]
             self._parts += [(weight, batch.below(owner, count, width, x)) for weight, width, x in split]
 
-    def finish(self) -> None:
-        """Once the batch has run: `r` and `high`."""
-        self.made.finish()
+    def finish(self, batch: Batch) -> Next:
+        """Once its batch has run: `r` and `high`."""
+        batch = yield from self.made.finish(batch)
         unit = (P - 1) >> self._digits
         known = list(enumerate(self.made.bits))
         self.r = combined([(unit << j, b) for j, b in known] + self._parts)
@@ -147,6 +171,7 @@ class Rounded:
             above = [(weight // self._divisor, x) for weight, x in self._parts if weight >= self._divisor]
             self.high = combined([(weights[j], b) for j, b in known] + above)
         self._parts = []
+        return batch
 
 
 def parts(values: Field, bound: int) -> list[tuple[int, int, Field]]:
@@ -167,8 +192,8 @@ def parts(values: Field, bound: int) -> list[tuple[int, int, Field]]:
 def truncation(target: Target, digits: int, divisor: int, here: slice) -> Job:
     batch = yield
     made = Rounded(batch, here.stop - here.start, digits, divisor)
-    yield
-    made.finish()
+    batch = yield
+    yield from made.finish(batch)
     for place, share in enumerate((made.r, made.made.bits[-1], made.high)):
         target.put(place, here, share)
 
@@ -180,8 +205,8 @@ Pairs = dict[tuple[int, int], list[Target]]
 def comparison(target: Target, digits: int, divisor: int, pairs: Pairs, here: slice) -> Job:
     batch = yield
     made = Rounded(batch, here.stop - here.start, digits, divisor, list(pairs))
-    yield
-    made.finish()
+    batch = yield
+    yield from made.finish(batch)
     shares = [made.r, *made.made.bits, *([made.made.bits[-1], made.high] if divisor > 1 else [])]
     for place, share in enumerate(shares):
         target.put(place, here, share)
@@ -193,12 +218,21 @@ def edabits(target: Target, link: Link, wanted: int, pairs: Pairs, here: slice) 
     count = here.stop - here.start
     made = Bits(batch, count, LENGTH, list(pairs))
     batch = yield
-    made.finish()
-    top = combined([(1 << (j - LOW), made.bits[j]) for j in range(LOW, LENGTH)])
-    (tested,) = batch.elementwise(batch.joint(count), [_shifted(link, top, P + 1 - (1 << (LENGTH - LOW)))], public=True)
-    yield
-    if not tested.value.all():
-        raise CheatingDetected("a random number was not below p: a chance of 2^-40 for each; start again")
+    batch = yield from made.finish(batch)
+    places, drawn = np.arange(count), made
+    while places.size:
+        top = combined([(1 << (j - LOW), drawn.bits[j]) for j in range(LOW, LENGTH)])
+        last = _shifted(link, top, P + 1 - (1 << (LENGTH - LOW)))
+        (tested,) = batch.elementwise(batch.joint(places.size), [last], public=True)
+        batch = yield
+        below = tested.value != 0
+        if drawn is not made:
+            made.replace(places[below], drawn, below)
+        places = places[~below]
+        if places.size:
+            drawn = Bits(batch, places.size, LENGTH, list(pairs))
+            batch = yield
+            batch = yield from drawn.finish(batch)
     target.put(0, here, combined([(1 << j, b) for j, b in enumerate(made.bits)]))
     for place, bit in enumerate(made.bits[LENGTH - wanted :], 1):
         target.put(place, here, bit)
@@ -214,19 +248,8 @@ def products(targets: Sequence[Target], e: Shared, fs: Sequence[Shared], here: s
         target.put(0, here, product)
 
 
-def reopened(target: Target, x: Shared, y: Shared, here: slice) -> Job:
-    """x y, elementwise: x = A + (x - A)."""
-    batch = yield
-    a, x, y = batch.joint(here.stop - here.start), part(x, here), part(y, here)
-    (made,) = batch.elementwise(a, [y])
-    batch = yield
-    d = batch.open(combined([(1, x), (P - 1, a)]))
-    yield
-    target.put(0, here, combined([(1, made), (1, _times(d.value, y))]))
-
-
 def forms(way: Way, places: Sequence[Shared], es: Sequence[Shared], f: Shared) -> Job:
-    """f(E, F) for each E, which are uniform and unopened: one form of all of them side by side along E's free axis.
+    """f(E, F) for each E, all uniform and unopened, F too: one form of all E side by side along their free axis.
 
     `way` is that of one; `places`: where each product goes, of its shape.
     """
@@ -236,18 +259,6 @@ def forms(way: Way, places: Sequence[Shared], es: Sequence[Shared], f: Shared) -
     for place, product in zip(places, way.apart(made, len(es)), strict=True):
         for to, component in ((place.value, product.value), (place.mac, product.mac)):
             to[...] = component.reshape(to.shape)
-
-
-def reopened_form(target: Target, here: slice, way: Way, e: Shared, f: Shared) -> Job:
-    batch = yield
-    a = batch.joint(e.value.size)
-    made = batch.form(way, a, f)
-    batch = yield
-    d = batch.open(combined([(1, e), (P - 1, a)]))
-    yield
-    known = d.value.reshape(way.x if way.left else way.y)
-    more = [way.apply(known, component.reshape(way.plain)).reshape(-1) for component in (f.value, f.mac)]
-    target.put(0, here, combined([(1, made), (1, Shared(more[0], more[1]))]))
 
 
 # Shares.
@@ -267,6 +278,11 @@ def combined(terms: Sequence[tuple[int, Shared]]) -> Shared:
         )
     assert total is not None
     return total
+
+
+def _void(squares: Field) -> NDArray[np.bool_]:
+    """Of which no root can be divided by."""
+    return squares == 0
 
 
 def _times(public: Field, s: Shared) -> Shared:

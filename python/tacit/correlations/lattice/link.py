@@ -20,6 +20,7 @@ from tacit.correlations.lattice.randomness import KEY, Randomness
 from tacit.correlations.lattice.shared import NOTHING, Shared
 from tacit.errors import CheatingDetected
 from tacit.field import Field, P
+from tacit.sharing.checks import Checks
 from tacit.sharing.coins import Commitment, Transcript
 from tacit.sharing.plan import Exchange
 from tacit.transport.channel import Channel
@@ -35,7 +36,11 @@ ROOM = 1 << 26
 class Link:
     """One party. Its keys live as long as it does; `burn` forgets them."""
 
-    def __init__(self, me: int, parties: int, channel: Channel, session: bytes, key: bytes | None = None) -> None:
+    def __init__(
+        self, me: int, parties: int, channel: Channel, session: bytes, order: Checks, key: bytes | None = None
+    ) -> None:
+        """`order`: the order of what this party opens and checks under its key."""
+        self.order = order
         self.me, self.parties, self.channel = me, parties, channel
         self.others = [i for i in range(parties) if i != me]
         self.random = Randomness(key)
@@ -228,6 +233,7 @@ class Link:
 
     def open(self, shares: Sequence[Shared], label: str) -> list[Field]:
         """The sums over all parties, or what the owner alone says; unchecked."""
+        self.order.opening()
         said = {i: [n for n, s in enumerate(shares) if s.owner in (None, i)] for i in range(self.parties)}
         flat = np.concatenate([NOTHING, *(shares[n].value for n in said[self.me])])
         due = {i: 8 * sum(shares[n].value.size for n in said[i]) for i in self.others}
@@ -245,6 +251,7 @@ class Link:
 
     def reveal(self, held: Sequence[Commitment], label: str) -> list[Field]:
         """The sums of what was committed to. One round."""
+        self.order.opening()
         totals = []
         for by_party in self.drive(self.transcript.open(held), label) if held else []:
             total = np.zeros(len(by_party[0]) // 8, np.uint64)

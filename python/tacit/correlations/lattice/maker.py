@@ -8,17 +8,17 @@ from weakref import WeakKeyDictionary
 from tqdm import tqdm
 
 from tacit.correlations.lattice import jobs
-from tacit.correlations.lattice.batch import Batch, settle
+from tacit.correlations.lattice.batch import Batch
 from tacit.correlations.lattice.forms import Layouts, Way
 from tacit.correlations.lattice.jobs import Job, Pairs, Target
 from tacit.correlations.lattice.link import Link
 from tacit.correlations.lattice.shared import Shared
+from tacit.correlations.lattice.sigmas import Sigma
 from tacit.errors import CheatingDetected, Mismatch
 from tacit.field import contiguous, size
-from tacit.sharing.coins import Commitment
 from tacit.sharing.forms import MatMul
 from tacit.sharing.maps import Shape
-from tacit.sharing.masks import Expression, Mask
+from tacit.sharing.masks import Expression, Mask, MaskReused
 from tacit.sharing.requests import (
     LENGTH,
     BitsRequest,
@@ -49,34 +49,31 @@ class Maker:
         """Made so far."""
 
     def make(
-        self,
-        requests: Sequence[Request],
-        fresh: Collection[Request],
-        progress: bool = False,
-        later: list[Commitment] | None = None,
-    ) -> dict[int, Target]:
-        """By id of the request. `fresh`: whose masks nobody can have opened yet, but for what says that it is sealed.
+        self, requests: Sequence[Request], whole: Collection[Request], progress: bool = False
+    ) -> tuple[dict[int, Target], list[Sigma]]:
+        """By id of the request; and the sigmas, to be settled before any of it is used.
 
-        `later` takes the commitments to sigmas, to be settled before the first use: then no sealed mask may be encrypted anew.
+        `whole`: the list that the requests are of, whose masks open nothing before that.
         """
         link = self.alive()
         targets = {id(r): Target(r.shape, r.count) for r in requests}
         made = [r for r in requests if not isinstance(r, ProductRequest)]
         asked = [r for r in requests if isinstance(r, ProductRequest)]
         pairs, rest = _neighbours(made, asked, targets)
-        known = {id(r) for r in fresh}
+        known = {id(r) for r in whole}
+        sigmas: list[Sigma] = []
         total = sum(price(r, self.parties) * size(r.shape) for r in (*made, *rest))
         with tqdm(
             total=total, desc="material", unit="", unit_scale=True, leave=False, delay=10, disable=not progress
         ) as bar:
             self._run(
-                (job for r in made for job in self._jobs(link, r, targets[id(r)], pairs.get(id(r), {}))), bar, later
+                (job for r in made for job in self._jobs(link, r, targets[id(r)], pairs.get(id(r), {}))), bar, sigmas
             )
             self._held.update((r, targets[id(r)].shares) for r in made)
-            self._run(self._products(rest, targets, known, later is None), bar, later)
+            self._run(self._products(rest, targets, known), bar, sigmas)
         for r in made:
             self.hold(r, targets[id(r)])
-        return targets
+        return targets, sigmas
 
     def hold(self, request: Request, target: Target) -> None:
         """Later lists may ask for products of its mask. Digits serve the list that they are made for."""
@@ -91,22 +88,22 @@ class Maker:
             raise CheatingDetected("the keys of this session were destroyed: start a new one")
         return self.link
 
-    def _run(self, work: Iterable[tuple[int, Job]], bar: "tqdm[Any]", later: list[Commitment] | None) -> None:
+    def _run(self, work: Iterable[tuple[int, Job]], bar: "tqdm[Any]", sigmas: list[Sigma]) -> None:
         """Jobs, in batches of about the budget; then what they still want of a further batch."""
         group: list[Job] = []
         cost = 0
         for price, job in work:
             if group and cost + price > self.budget:
-                self._batches(group, later)
+                self._batches(group, sigmas)
                 bar.update(cost)
                 group, cost = [], 0
             next(job)
             group.append(job)
             cost += price
-        self._batches(group, later)
+        self._batches(group, sigmas)
         bar.update(cost)
 
-    def _batches(self, active: Sequence[Job], later: list[Commitment] | None) -> None:
+    def _batches(self, active: Sequence[Job], sigmas: list[Sigma]) -> None:
         link = self.alive()
         while active:
             batch = Batch(link, self.layouts)
@@ -119,11 +116,7 @@ class Maker:
                     pass
             if not batch.empty:
                 self.batches += 1
-                sigmas = batch.run()
-                if later is None:
-                    settle(link, sigmas)
-                else:
-                    later.extend(sigmas)
+                sigmas += batch.run()
             active = following
 
     # Requests.
@@ -153,55 +146,37 @@ class Maker:
             yield price * (stop - start), make(slice(start, stop))
 
     def _products(
-        self, requests: Sequence[ProductRequest], targets: dict[int, Target], fresh: set[int], anew: bool
+        self, requests: Sequence[ProductRequest], targets: dict[int, Target], own: set[int]
     ) -> Iterator[tuple[int, Job]]:
         """Elementwise products of one uniform operand together: it is encrypted once."""
-        yield from self._forms([r for r in requests if not r.form.elementwise], targets, fresh, anew)
+        yield from self._forms([r for r in requests if not r.form.elementwise], targets)
+        asked = [r for r in requests if r.form.elementwise]
         groups: dict[Expression, list[tuple[Expression, Target]]] = {}
         uses: dict[Expression, int] = {}
-        for r in requests:
-            if r.form.elementwise:
-                for e in {r.x, r.y}:
-                    uses[e] = uses.get(e, 0) + 1
-        for r in requests:
-            target, sides = targets[id(r)], [left for left, e in ((True, r.x), (False, r.y)) if uniform(e, fresh)]
-            if not r.form.elementwise:
-                continue
-            if not sides:
-                x, y = self._evaluate(r.x), self._evaluate(r.y)
-                yield from self._pieces(x.value.size, 5, partial(jobs.reopened, target, x, y))
-            else:
-                left = max(sides, key=lambda left: uses[r.x if left else r.y])
-                e, f = (r.x, r.y) if left else (r.y, r.x)
-                groups.setdefault(e, []).append((f, target))
+        for r in asked:
+            for e in {r.x, r.y}:
+                uses[e] = uses.get(e, 0) + 1
+        for r in asked:
+            sides = [left for left, e in ((True, r.x), (False, r.y)) if unopened(e, own)]
+            left = max(sides, key=lambda left: uses[r.x if left else r.y])
+            e, f = (r.x, r.y) if left else (r.y, r.x)
+            groups.setdefault(e, []).append((f, targets[id(r)]))
         for expression, members in groups.items():
             encrypted, others = self._evaluate(expression), [self._evaluate(f) for f, _ in members]
             make = partial(jobs.products, [target for _, target in members], encrypted, others)
             yield from self._pieces(encrypted.value.size, len(others) + 2, make)
 
-    def _forms(
-        self, requests: Sequence[ProductRequest], targets: dict[int, Target], fresh: set[int], anew: bool
-    ) -> Iterator[tuple[int, Job]]:
+    def _forms(self, requests: Sequence[ProductRequest], targets: dict[int, Target]) -> Iterator[tuple[int, Job]]:
         """Matrix products and convolutions, one for each index of leading axes; those of one F side by side.
 
         A large F is cut, and E is encrypted for each part: so a batch's memory is bounded, if E is not large itself.
-        `anew`: an operand that may have been opened may be masked anew, where it takes far fewer bytes encrypted.
         """
         groups: dict[tuple[Way, Expression, int], list[tuple[Expression, Target]]] = {}
         for r in requests:
             kept = len(r.x.shape) - 2 if isinstance(r.form, MatMul) else 0
-            sides = tuple(left for left, e in ((True, r.x), (False, r.y)) if uniform(e, fresh))
-            way = self.layouts.cheapest(r.form, r.x.shape[kept:], r.y.shape[kept:], sides or (True, False))
-            if anew and len(sides) == 1:
-                other = self.layouts.cheapest(r.form, r.x.shape[kept:], r.y.shape[kept:], (True, False))
-                if self.layouts.of(other)[1] + SENT * size(other.encrypted) < self.layouts.of(way)[1]:
-                    way, sides = other, ()
+            way = self.layouts.cheapest(r.form, r.x.shape[kept:], r.y.shape[kept:], (True, False))
             e, f = (r.x, r.y) if way.left else (r.y, r.x)
-            count = size(r.x.shape[:kept])
-            if sides:
-                groups.setdefault((way, f, count), []).append((e, targets[id(r)]))
-            else:
-                yield from self._reopened(way, self._evaluate(e), self._evaluate(f), targets[id(r)], count)
+            groups.setdefault((way, f, size(r.x.shape[:kept])), []).append((e, targets[id(r)]))
         for (whole, f, count), members in groups.items():
             plain = self._evaluate(f)
             for way, here in whole.tiles(self.budget // 2):
@@ -216,12 +191,6 @@ class Maker:
                         block = _slices(_blocks(plain, count, whole.plain, i), whole.axis, here)
                         these = [_flat(_blocks(e, count, way.encrypted, i)) for e in es]
                         yield len(part) * cost + block.value.size, jobs.forms(way, places, these, _flat(block))
-
-    def _reopened(self, way: Way, e: Shared, f: Shared, target: Target, count: int) -> Iterator[tuple[int, Job]]:
-        for i in range(count):
-            a, b = (jobs.part(s, _block(s.value.size, count, i)) for s in (e, f))
-            here = _block(size(target.shape), count, i)
-            yield 2 * a.value.size + b.value.size + here.stop, jobs.reopened_form(target, here, way, a, b)
 
     def _evaluate(self, expression: Expression) -> Shared:
         """This party's share of it, flat."""
@@ -280,18 +249,32 @@ def _flat(s: Shared) -> Shared:
     return Shared(contiguous(s.value).reshape(-1), contiguous(s.mac).reshape(-1))
 
 
-def _block(total: int, count: int, i: int) -> slice:
-    return slice(total // count * i, total // count * (i + 1))
+def unopened(expression: Expression, own: set[int]) -> bool:
+    """Whether all that it is made of is uniform, and is opened after what is made now was checked, as masks of this list are.
+
+    What a failed check shows of it is then of no use.
+    """
+    return expression.unopened and all(id(leaf.request) in own for leaf in expression.leaves())
 
 
-def uniform(expression: Expression, fresh: set[int]) -> bool:
-    """Whether all that it is made of is uniform and was not opened: what a failed check shows of it is then of no use."""
-    return all(
-        id(leaf.request) in fresh
-        and not leaf.sealed
-        and (isinstance(leaf.request, MaskRequest | InputMask) or leaf.place == 0)
-        for leaf in expression.leaves()
-    )
+def admit(requests: Sequence[Request]) -> None:
+    """`MaskReused` if a product would be of masks whose openings it could show (docs/security/preparation.md)."""
+    own = {id(r) for r in requests}
+    for r in requests:
+        if isinstance(r, ProductRequest):
+            sides = [unopened(e, own) for e in (r.x, r.y)]
+            enough = any(sides) if r.form.elementwise else all(sides)
+            if not (enough or _are_neighbours(r, own)):
+                raise MaskReused(
+                    f"request {r.number}, a product ({type(r.form).__name__}), is of masks that may have opened values, or "
+                    "are not uniform: where the parties make products themselves, a value is opened under a new mask for them "
+                    "(`Source.late`)"
+                )
+
+
+def _are_neighbours(r: ProductRequest, own: set[int]) -> bool:
+    bits = _bits_of(r.x, r.y) if r.form.elementwise else None
+    return bits is not None and id(bits[0]) in own
 
 
 def _neighbours(

@@ -9,11 +9,13 @@ the verifier Delta and K = M + Delta x, and so, for u, -M and K_u = Delta (X - Y
     K_s prod K_u - Delta^2 sum prod K_u = sum_(h <= G) A_h Delta^h + Delta^(G + 1) (s prod u - sum prod u)
     Delta^G (sum K_s - sum K_m / ...)   = Delta^G (sum M_s - ...)  + Delta^(G + 1) (sum of all s - ...)
 The prover sends the U_h = sum chi_j A_hj + (the coefficients of mask), chi from a coin tossed after all K are fixed; the verifier
-checks that sum_h U_h Delta^h is sum chi_j (the left sides) + mask, mask = sum_g Delta^(g - 1) K'_g for G random x'_g.
+checks that sum_h U_h Delta^h is sum chi_j (the left sides) + mask, mask = sum_g Delta^(g - 1) K'_g for G random x'_g, which are
+for this verifier alone: with the same x'_g for two of them the difference of what they are told would depend on the digits.
 
 Errors: a sum that is wrong is right at X, Y with probability (D + T) / p for D digits and tables of T entries, or some group has
 two digits with u = 0, D / p: at both of two independent pairs X, Y, below (2 (D + T) / p)^2; (G + 2) / p for the polynomials.
-An honest proof fails if some u is 0: 2 D / p. The U_h are uniform but for what the verifier knows anyway.
+X and Y at which a table's entry has X - Y w - t = 0, and so some u might be 0, are passed over: an honest proof never fails.
+The U_h are uniform but for what the verifier knows anyway.
 """
 
 import itertools
@@ -23,8 +25,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tacit import _core, field
-from tacit.correlations.lattice.link import Shared
 from tacit.correlations.lattice.randomness import Randomness
+from tacit.correlations.lattice.shared import Shared, turn
 from tacit.field import Field, P
 
 GROUP = 4
@@ -62,8 +64,8 @@ def best_width(numbers: Sequence[tuple[int, int]]) -> int:
 class Lookup:
     """What one owner proves in a batch: `add`, `digits`, `joined`, `sums`, then `prove` or `accepts`."""
 
-    def __init__(self, owner: int, mine: bool) -> None:
-        self.owner, self.mine = owner, mine
+    def __init__(self, owner: int, me: int, parties: int) -> None:
+        self.owner, self.me, self.parties, self.mine = owner, me, parties, owner == me
         self._numbers: list[tuple[Shared, int]] = []
 
     def add(self, number: Shared, bits: int) -> None:
@@ -108,8 +110,7 @@ class Lookup:
 
     def sums(self, challenge: _core.Prg, random: Randomness) -> list[Shared]:
         """The s, and the masks of the proof, which are to get MACs."""
-        points = challenge.field(2 * TURNS).tolist()
-        self._points = list(zip(points[::2], points[1::2], strict=True))
+        self._points = [self._point(challenge) for _ in range(TURNS)]
         sizes = [d.value.size for d in self._flat]
         sizes[0] += self._padding  # zeros of the first width, to fill the last group
         self._shifts = [
@@ -117,14 +118,26 @@ class Lookup:
         ]
         groups = sum(sizes) // GROUP
         self._s = Shared(np.zeros(TURNS * groups, np.uint64), owner=self.owner)
-        self._mask = Shared(np.zeros(GROUP, np.uint64), owner=self.owner)
+        self._masks = Shared(np.zeros((self.parties - 1) * GROUP, np.uint64), owner=self.owner)
         if self.mine:
             product, others = _products(
                 self._grouped([field.sub(c, self._all([d.value for d in self._flat])) for c in self._shifts])
             )
             self._s.value = field.mul(others, _core.inverse(product))
-            self._mask.value = random.field(GROUP)
-        return [self._s, self._mask]
+            self._masks.value = random.field(self._masks.value.size)
+        return [self._s, self._masks]
+
+    def _point(self, challenge: _core.Prg) -> tuple[int, int]:
+        """X, Y that no entry of a table fits."""
+        while True:
+            x, y = challenge.field(2).tolist()
+            if all((x - y * w) % P >> w for w in self._counts):
+                return x, y
+
+    def _turn(self, verifier: int) -> slice:
+        """Where the masks for one of the verifiers are."""
+        at = turn(self.owner, verifier) * GROUP
+        return slice(at, at + GROUP)
 
     def _all(self, parts: Sequence[Field]) -> Field:
         """One array of all digits, zeros after the first ones to fill the last group."""
@@ -167,7 +180,8 @@ class Lookup:
         sums = prg.combine([*whole, *others[: GROUP - 1]])
         found = [a - b for a, b in zip(sums[: GROUP + 1], [0, 0, *sums[GROUP + 1 :]], strict=True)]
         found[GROUP] += self._rest(weights, m_s, [c.keys[peer] for c in self._counts.values()])
-        xs, ms = self._mask.value.tolist(), self._mask.keys[peer].tolist()
+        here = self._turn(peer)
+        xs, ms = self._masks.value[here].tolist(), self._masks.keys[peer][here].tolist()
         return [(f + a + b) % P for f, a, b in zip(found, [0, *xs], [*ms, 0], strict=True)]
 
     def accepts(self, prg: _core.Prg, delta: int, sent: Sequence[int]) -> bool:
@@ -178,7 +192,7 @@ class Lookup:
         whole = field.sub(field.mul(self._s.mac, product), field.scale(others, delta * delta % P))
         (total,) = prg.combine([whole])
         total += pow(delta, GROUP, P) * self._rest(weights, self._s.mac, [c.mac for c in self._counts.values()])
-        total += sum(mask * pow(delta, g, P) for g, mask in enumerate(self._mask.mac.tolist()))
+        total += sum(mask * pow(delta, g, P) for g, mask in enumerate(self._masks.mac[self._turn(self.me)].tolist()))
         return total % P == sum(u * pow(delta, h, P) for h, u in enumerate(sent)) % P
 
 

@@ -7,6 +7,11 @@ from tacit.field import Field
 NOTHING: Field = np.zeros(0, np.uint64)
 
 
+def turn(owner: int, verifier: int) -> int:
+    """Which of the others a verifier is to an owner."""
+    return verifier - (verifier > owner)
+
+
 class Shared:
     """This party's share of an array: `value`, and `mac` once its batch has run. Flat.
 

@@ -10,17 +10,17 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 
-from tacit.correlations.lattice.batch import CheckFailed, settle
 from tacit.correlations.lattice.blame import Record, accuse
 from tacit.correlations.lattice.foresight import Ahead, Copy, Foresight, Outline, outline
 from tacit.correlations.lattice.jobs import Target
 from tacit.correlations.lattice.link import Link
-from tacit.correlations.lattice.maker import Maker, price
+from tacit.correlations.lattice.maker import Maker, admit, price
+from tacit.correlations.lattice.sigmas import CheckFailed, Sigma, settle
 from tacit.correlations.lattice.worker import Worker
 from tacit.errors import CheatingDetected
 from tacit.field import size
-from tacit.sharing.coins import Commitment
-from tacit.sharing.requests import Material, ProductRequest, Request
+from tacit.sharing.checks import Checks
+from tacit.sharing.requests import Material, ProductRequest, Request, multiplied
 from tacit.sharing.source import Source, Ticket
 from tacit.transport.channel import Channel
 
@@ -58,7 +58,7 @@ class LatticeSource(Source):
 
         `key`: of all its random numbers, to repeat what a party did; from the operating system by default.
         """
-        link = Link(me, parties, channel, session, key)
+        link = Link(me, parties, channel, session, self.order, key)
         self.me, self.parties, self.summands, self.key = me, parties, parties, link.alpha
         self._session, self._progress = session, progress
         self._maker, self._meter = Maker(link, budget), channel.meter
@@ -75,7 +75,11 @@ class LatticeSource(Source):
         ]
 
     def request(self, requests: Sequence[Request]) -> Ticket:
+        """`MaskReused` for products that it must not make. Their masks are leased until the material is taken."""
         self._maker.alive()
+        admit(requests)
+        for mask in multiplied(requests):
+            mask.lease()
         known = outline(requests)
         copy = self._foresight.take(known)
         material = self._made(requests) if copy is None else self._completed(requests, known, copy)
@@ -90,7 +94,10 @@ class LatticeSource(Source):
     def take(self, ticket: Ticket) -> list[Material]:
         assert isinstance(ticket, Promised)
         self._maker.alive()
-        return ticket.material()
+        material = ticket.material()
+        for mask in multiplied(ticket.requests):
+            mask.release()
+        return material
 
     def _made(self, requests: Sequence[Request]) -> Callable[[], list[Material]]:
         """A list that was not foreseen."""
@@ -121,7 +128,8 @@ class LatticeSource(Source):
     def _first(self, requests: Sequence[Request]) -> dict[int, Target]:
         link = self._maker.alive()
         try:
-            made = self._maker.make(requests, requests, self._progress)
+            made, sigmas = self._maker.make(requests, requests, self._progress)
+            settle(link, sigmas)
         except CheckFailed as failure:
             raise CheatingDetected(f"{failure}: {self._accuse(link, requests)}") from None
         link.record = None  # from now on there are secrets that the keys of random numbers would show
@@ -130,14 +138,16 @@ class LatticeSource(Source):
     def _missing(self, requests: Sequence[Request], copy: Copy, missing: Sequence[Request]) -> dict[int, Target]:
         self._hold(requests, copy)
         try:
-            return self._maker.make(missing, requests, self._progress)
+            made, sigmas = self._maker.make(missing, requests, self._progress)
+            settle(self._maker.alive(), sigmas)
         except CheckFailed as failure:
             raise CheatingDetected(f"{failure}: {UNKNOWN}") from None
+        return made
 
-    def _ahead(self, copies: Sequence[Copy]) -> list[Commitment]:
-        """Meanwhile values are opened and checked under alpha, which a failed check would show: it waits (`batch.settle`)."""
-        requests, sigmas = [r for c in copies for r in c.requests.values()], list[Commitment]()
-        targets = self._maker.make(requests, requests, later=sigmas)
+    def _ahead(self, copies: Sequence[Copy]) -> list[Sigma]:
+        """Meanwhile values are opened and checked under alpha, which a failed check would show: it waits (`sigmas.settle`)."""
+        requests = [r for c in copies for r in c.requests.values()]
+        targets, sigmas = self._maker.make(requests, requests)
         for c in copies:
             c.targets = {i: targets[id(r)] for i, r in c.requests.items()}
         return sigmas
@@ -160,10 +170,11 @@ class LatticeSource(Source):
             return UNKNOWN
 
         def again(me: int, channel: Channel, key: bytes) -> Record:
-            repeated = Maker(Link(me, self.parties, channel, self._session, key), self._maker.budget)
+            repeated = Maker(Link(me, self.parties, channel, self._session, Checks(), key), self._maker.budget)
             told = repeated.alive().record
             assert told is not None
-            repeated.make(requests, requests)
+            _, sigmas = repeated.make(requests, requests)
+            settle(repeated.alive(), sigmas)
             return told
 
         return accuse(link, record, again)
@@ -174,6 +185,7 @@ class LatticeSource(Source):
         self._foresight.clear()
 
     def stop(self) -> None:
+        self.order.end()
         self._maker.burn()  # it asks before each batch
         self._worker.stop()
 

@@ -4,9 +4,10 @@ Of each pair of parties one encrypts a_i and the other answers with 2 a_j: half 
 sacrifice has random b'_j, of party j alone, and c' = sum_(i<j) a_i b'_j:
     rho_j = 2 r a_j - b'_j is opened;    r (<chi, s> - sum_i q_i) - <chi, c'> - <chi, sum_(i<j) a_i rho_j> = 0
 q_i = <chi, a_i^2> is party i's, a single number with a MAC, and proved (QuickSilver, Yang et al. 2021): of the a_i, of q_i and of
-a random number x', the owner has x and M, the verifier Delta and K = M + Delta x;
+a random number x' for this verifier alone, the owner has x and M, the verifier Delta and K = M + Delta x;
     <chi, K^2> - Delta K_q + K' = U_0 + Delta U_1,     U_0 = <chi, M^2> + M',  U_1 = 2 <chi, M a_i> - M_q + x'
-for the right q_i, and for another one with a chance of 2 / p. U_1 is uniform, and U_0 follows from it.
+for the right q_i, and for another one with a chance of 2 / p. U_1 is uniform, and U_0 follows from it. (One x' for all verifiers
+would leave differences of their U_1 that depend on the a_i: Weng et al. 2021 prove to one verifier.)
 In the second half of the places the parties change sides: j encrypts, and i answers.
 """
 
@@ -17,7 +18,7 @@ import numpy as np
 from tacit import _core, field
 from tacit.correlations.lattice.link import Answer, Link, Unit
 from tacit.correlations.lattice.products import TILE
-from tacit.correlations.lattice.shared import NOTHING, Shared
+from tacit.correlations.lattice.shared import NOTHING, Shared, turn
 from tacit.field import Field, P
 
 
@@ -87,11 +88,12 @@ class Squares:
         return chi.combine([self._c])[0]
 
     def sums(self, chi: _core.Prg) -> list[Shared]:
-        """<chi, s>; q_i and the x' of each party."""
+        """<chi, s>; q_i of each party, and its x' for each verifier."""
         q, total = chi.combine([field.mul(self._own, self._own), self._share])
         self._sum = Shared(np.array([total], np.uint64))
-        self._claims = [Shared(np.zeros(2, np.uint64), owner=i) for i in range(self.link.parties)]
-        self._claims[self.link.me].value[:] = q, self.link.random.element()
+        self._claims = [Shared(np.zeros(self.link.parties, np.uint64), owner=i) for i in range(self.link.parties)]
+        self._claims[self.link.me].value[0] = q
+        self._claims[self.link.me].value[1:] = self.link.random.field(self.link.parties - 1)
         return [self._sum, *self._claims]
 
     def rhos(self, weights: _core.Prg) -> list[Shared]:
@@ -128,13 +130,14 @@ class Squares:
         """U_0, U_1 for one of those who have keys."""
         m, claim = self._parts[self.link.me].keys[peer], self._claims[self.link.me]
         squares, products = chi.combine([field.mul(m, m), field.mul(m, self._own)])
-        m_q, m_mask = claim.keys[peer].tolist()
-        return [(squares + m_mask) % P, (2 * products - m_q + int(claim.value[1])) % P]
+        at = 1 + turn(self.link.me, peer)
+        m_q, m_mask = int(claim.keys[peer][0]), int(claim.keys[peer][at])
+        return [(squares + m_mask) % P, (2 * products - m_q + int(claim.value[at])) % P]
 
     def accepts(self, chi: _core.Prg, owner: int, sent: Sequence[int]) -> bool:
         """Whether the equation holds for what the owner sent."""
         delta, k = self.link.alpha, self._parts[owner].mac
-        k_q, k_mask = self._claims[owner].mac.tolist()
+        k_q, k_mask = (int(self._claims[owner].mac[at]) for at in (0, 1 + turn(owner, self.link.me)))
         (total,) = chi.combine([field.mul(k, k)])
         return (total - delta * k_q + k_mask - sent[0] - delta * sent[1]) % P == 0
 

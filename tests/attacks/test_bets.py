@@ -1,0 +1,102 @@
+"""A party that bets on what another one holds: whether it is stopped must not depend on whether it guessed right.
+
+Party 0 lies, and may have opened what the protocol opens. What it guesses is party 1's, and was opened under a mask before.
+"""
+
+import contextlib
+
+import numpy as np
+import pytest
+
+import tacit
+from tacit import field
+from tacit.correlations.lattice.forms import Layouts, Way
+from tacit.errors import CheatingDetected, PeerStopped, TacitError
+from tacit.sharing.forms import Conv2d, Conv2dInput, Conv2dWeight, MatMul
+from tacit.testing.protocol import product, secret
+from tests.attacks.keys import LIAR
+from tests.attacks.packing import Planter
+
+FORMS = {
+    "matrix": (MatMul(), (4, 3), (3, 2)),
+    "transposed": (MatMul(True, True), (3, 4), (2, 3)),
+    "convolution": (Conv2d((1, 1), (1, 1)), (2, 1, 4, 4), (2, 1, 3, 3)),
+    "gradient of images": (Conv2dInput((1, 1), (1, 1), (4, 4)), (2, 2, 4, 4), (2, 1, 3, 3)),
+    "gradient of filters": (Conv2dWeight((1, 1), (1, 1), (3, 3)), (2, 2, 4, 4), (2, 1, 4, 4)),
+}
+
+
+def outcomes(form, x, y, left, guess, ahead=False):
+    """Each party's error, or None. The other operand than the encrypted one stays; the encrypted one is new in each step.
+
+    `ahead`: party 0 lies in what is made ahead only.
+    """
+    rng = np.random.default_rng(0)
+    shapes = (y, x) if left else (x, y)
+    stays = rng.integers(0, 1 << 20, shapes[0]).astype(np.uint64)
+    planter = Planter(Way(form, x, y, left))
+
+    def step(e, held):
+        fresh = secret(e, rng.integers(0, 1 << 20, shapes[1]).astype(np.uint64), 1)
+        z = product(e, form, *((fresh, held) if left else (held, fresh)))
+        e.force(z)
+        return z
+
+    def body(session):
+        e = session.engine
+        held = secret(e, stays, 1)
+        step(e, held)
+        if session.me == LIAR:
+            # The other party's share of the mask that it was opened under, if the guess is right.
+            planter.plant(e.source._maker.link, field.sub(guess(stays), held.value()[0]))
+            if ahead:
+                only_ahead(e.source, planter)
+        try:
+            for _ in range(4 if ahead else 1):
+                z = step(e, held)
+            e.reveal([z])
+        except TacitError as error:
+            found[session.me] = type(error)
+            raise
+
+    found = {}
+    with contextlib.suppress(TacitError):
+        tacit.run(body, parties=2, dealer=False, tensors=False, timeout=60)
+    return found.get(LIAR), found.get(1 - LIAR)
+
+
+def only_ahead(source, planter):
+    honest, planter.active = source._ahead, False
+
+    def lying(copies):
+        planter.active = True
+        try:
+            return honest(copies)
+        finally:
+            planter.active = False
+
+    source._ahead = lying
+
+
+def wrong(x):
+    return field.add(x, np.ones_like(x))
+
+
+@pytest.mark.parametrize("left", [True, False])
+@pytest.mark.parametrize("name", FORMS)
+def test_a_guess_of_what_was_opened_does_not_matter(name, left, monkeypatch):
+    """A number where the packing has no place adds numbers of the other operand to a product: no guess of a value undoes that."""
+    cheapest = Layouts.cheapest
+    monkeypatch.setattr(Layouts, "cheapest", lambda self, form, x, y, sides: cheapest(self, form, x, y, (left,)))
+    for guess in (lambda x: x, wrong):
+        liar, honest = outcomes(*FORMS[name], left, guess)
+        assert honest is CheatingDetected and liar in (CheatingDetected, PeerStopped)
+
+
+@pytest.mark.parametrize("name", ["matrix", "gradient of filters"])
+def test_a_guess_does_not_matter_in_what_is_made_ahead(name, monkeypatch):
+    cheapest = Layouts.cheapest
+    monkeypatch.setattr(Layouts, "cheapest", lambda self, form, x, y, sides: cheapest(self, form, x, y, (True,)))
+    for guess in (lambda x: x, wrong):
+        liar, honest = outcomes(*FORMS[name], True, guess, ahead=True)
+        assert honest is CheatingDetected and liar in (CheatingDetected, PeerStopped)
