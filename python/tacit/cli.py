@@ -210,6 +210,41 @@ def plan(count: int, protocol: str, dealer: bool, script: str, arguments: tuple[
     sys.exit(run_plan(_context(count, protocol, sourced, **options), [script, *arguments]))
 
 
+@tacit.command(context_settings=PASS_ON)
+@click.option("-n", "count", type=click.IntRange(2), default=2, show_default=True, help="Parties.")
+@click.option("--protocol", default="spdz", show_default=True)
+@click.option("--threshold", type=click.IntRange(1), help="Parties that may collude.")
+@click.option("--dealer", is_flag=True, help="With a dealer.")
+@click.option("--topology", type=click.Choice(["mesh", "hub"]), default="mesh", show_default=True)
+@click.option("--timeout", type=POSITIVE, default=5.0, show_default=True, help="Seconds until a silent peer is lost.")
+@click.option("--party", type=click.IntRange(0), default=1, show_default=True, help="Which party lies.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the lies.")
+@click.option("--runs", type=click.IntRange(1), default=20, show_default=True, help="Lies, each in a run of its own.")
+@click.argument("script", type=SCRIPT)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def attack(
+    count: int,
+    protocol: str,
+    dealer: bool,
+    party: int,
+    seed: int,
+    runs: int,
+    script: str,
+    arguments: tuple[str, ...],
+    **options: Any,
+) -> None:
+    """Run SCRIPT again and again, each time with a party that lies once, at random. Prints what was noticed, when, who was named.
+
+    Fails (exit code 1) if a lie led to a wrong value, or to the blame of an honest party.
+    """
+    from tacit.launch.attack import run_attack
+
+    if party >= count:
+        raise click.UsageError(f"--party {party}: the parties are numbered 0 to {count - 1}")
+    context = _context(count, protocol, _check_source(protocol, count, dealer, options["threshold"]), **options)
+    sys.exit(run_attack(context, [script, *arguments], party, seed, runs, click.echo))
+
+
 def _context(parties: int, protocol: str, dealer: bool, **options: Any) -> Any:
     from tacit.sessions.context import Context
 

@@ -44,6 +44,7 @@ from tacit.sharing.requests import (
     unpack,
 )
 from tacit.sharing.source import Source, Ticket
+from tacit.steps import protocol_step
 from tacit.transport.channel import Channel
 
 WELCOME = struct.Struct("<16s16sQQ")
@@ -79,6 +80,7 @@ class DealerSource(Source):
         self._owner_seed: bytes | None
         self._seed, self._owner_seed, self.key, self.binary_key = WELCOME.unpack(welcome)
 
+    @protocol_step
     def request(self, requests: Sequence[Request]) -> Ticket:
         self._seeds()
         packed = msgpack.packb(pack(requests))

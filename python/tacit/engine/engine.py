@@ -37,6 +37,7 @@ from tacit.sharing.protocol import Protocol
 from tacit.sharing.requests import Share
 from tacit.sharing.source import Source
 from tacit.sharing.wires import Wire
+from tacit.steps import protocol_step
 from tacit.transport.channel import Channel
 from tacit.transport.views import Viewed
 
@@ -420,6 +421,7 @@ class Engine:
             self._rounds([Task(run, label=label)], hashlib.blake2b(label.encode(), digest_size=8).digest())
         return result[0]
 
+    @protocol_step
     def _agree(self, wires: Sequence[Wire], listed: str, purpose: str) -> bytes:
         """All parties record the same graph, or `Mismatch` names the first operation in which two of them differ.
 

@@ -21,6 +21,7 @@ import numpy as np
 from tacit.engine.history import Admission, Entry, History
 from tacit.errors import CheatingDetected, ConfigurationError, Mismatch, PartyLost, PeerStopped, TooFewLeft
 from tacit.sharing.requests import Share
+from tacit.steps import protocol_step
 from tacit.transport.views import CALLED, Call, Viewed
 
 if TYPE_CHECKING:
@@ -153,6 +154,7 @@ class Recovery:
         self._done += 1
         return True, ended, result
 
+    @protocol_step
     def _through(self, door: "Door | None") -> None:
         """All are through. And who is at the door has to have caught up with all of them: what each party says of that may
         differ from what it says to others, so that they compare what came of it at the next step's end, before they let it in.
@@ -288,6 +290,7 @@ class Recovery:
         ]
         return list(zip(wires, shares, strict=True)), gone
 
+    @protocol_step
     def _claims(self, mine: bytes) -> dict[int, set[int]]:
         """The serials of the values that each of the others holds, alike at all parties: lists, then a hash of all of them."""
         me, peers = self._channel.me, self._channel.peers

@@ -16,6 +16,7 @@ import msgpack
 
 from tacit.engine.history import LARGEST, Admission, Entry, History
 from tacit.errors import CheatingDetected, ConfigurationError, PartyLost, TacitError
+from tacit.steps import protocol_step
 from tacit.transport.endpoint import Endpoint
 from tacit.transport.handshake import handshake
 from tacit.transport.tcp import TcpChannel
@@ -103,6 +104,7 @@ class Visit(threading.Thread):
                 self._channel.close()
             self._over.set()
 
+    @protocol_step
     def _talk(self) -> None:
         party, channel, history = self._party, self._channel, self._door.history
         handshake(channel, self._door.hello)
@@ -277,6 +279,7 @@ class Return:
             for frame in self._turn({}, {peer: 2 * LARGEST} if peer in self._told else {}).values():
                 self._hear(peer, bytes(frame))
 
+    @protocol_step
     def _turn(self, out: Mapping[int, list[bytes]], expect: Mapping[int, int]) -> dict[int, bytearray]:
         """With one of them; who is lost may come back as well."""
         try:

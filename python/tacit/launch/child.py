@@ -24,9 +24,14 @@ _INSIDE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 def main() -> int:
-    script, sys.argv = sys.argv[1], sys.argv[1:]
-    sys.path.insert(0, os.path.dirname(os.path.abspath(script)))  # -P left it out
-    return guarded(lambda: runpy.run_path(script, run_name="__main__"))
+    return guarded(script())
+
+
+def script() -> Callable[[], object]:
+    """Runs the script that the command line names, which sees its own arguments and its own folder's modules."""
+    path, sys.argv = sys.argv[1], sys.argv[1:]
+    sys.path.insert(0, os.path.dirname(os.path.abspath(path)))  # -P left it out
+    return lambda: runpy.run_path(path, run_name="__main__")
 
 
 def guarded(work: Callable[[], object]) -> int:

@@ -4,7 +4,7 @@ import os
 import secrets
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +18,17 @@ from tacit.transport.identity import make_identity
 HOST = "127.0.0.1"
 
 
-def run_local(template: Context, command: Sequence[str]) -> int:
-    """Start every party of `template` with `command` (a script and its arguments); the exit code of the run."""
+def run_local(
+    template: Context,
+    command: Sequence[str],
+    *,
+    module: str = "tacit.launch.child",
+    own: Callable[[int], Mapping[str, str]] = lambda me: {},
+) -> int:
+    """Start every party of `template` with `command` (a script and its arguments); the exit code of the run.
+
+    `module` runs the script in a party's process, whose environment has `own(me)` besides.
+    """
     with tempfile.TemporaryDirectory(prefix="tacit-") as directory, Group() as group:
         folder = Path(directory)  # made with mode 0700
         count = template.parties + template.dealer
@@ -44,7 +53,8 @@ def run_local(template: Context, command: Sequence[str]) -> int:
             try:
                 context = replace(context, key_from=pipe)
                 context.save(path)
-                return start(group, context, path, command, environment, prefixed=True)
+                given = {**environment, **own(context.me)}
+                return start(group, context, path, command, given, prefixed=True, module=module)
             finally:
                 os.close(pipe)
 
@@ -66,16 +76,23 @@ def run_local(template: Context, command: Sequence[str]) -> int:
 
 
 def start(
-    group: Group, context: Context, path: Path, command: Sequence[str], environment: dict[str, str], *, prefixed: bool
+    group: Group,
+    context: Context,
+    path: Path,
+    command: Sequence[str],
+    environment: dict[str, str],
+    *,
+    prefixed: bool,
+    module: str = "tacit.launch.child",
 ) -> str:
     """What its process is called."""
     dealer = context.me == context.parties
     name = "the dealer" if dealer else named(f"party {context.me}", context.members)
-    module = ["tacit.launch.maker"] if context.lists else ["tacit.launch.child", *command]
-    module = ["tacit.launch.dealer"] if dealer else module
+    started = ["tacit.launch.maker"] if context.lists else [module, *command]
+    started = ["tacit.launch.dealer"] if dealer else started
     group.start(
         name,
-        worker(*module),
+        worker(*started),
         {**environment, VARIABLE: str(path)},
         descriptors=[d for d in (context.listener, context.key_from) if d is not None],
         prefix=("dealer" if dealer else str(context.me)) if prefixed else None,

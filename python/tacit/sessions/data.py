@@ -13,6 +13,7 @@ from tacit.errors import BadInput, Mismatch, OutOfRange, TacitError
 from tacit.field import size
 from tacit.fixed.format import Format
 from tacit.sharing.maps import Shape
+from tacit.steps import protocol_step
 from tacit.transport.channel import Channel
 
 Array = NDArray[np.float64]
@@ -120,6 +121,7 @@ def held_back(format: Format, what: str) -> Iterator[None]:
         raise
 
 
+@protocol_step
 def announced(channel: Channel, what: str, owner: int, shape: Shape | None) -> Shape:
     """The owner tells the shape of its data, and all tell what they are about to enter. `Mismatch` unless it is the same."""
     mine = channel.me == owner

@@ -14,6 +14,7 @@ from tacit.sessions.context import Context
 from tacit.sessions.emulation import emulated
 from tacit.sessions.options import MEGABYTE, TIMEOUT, common_hello
 from tacit.sessions.remote import agreed_id, open_endpoint
+from tacit.steps import protocol_step
 from tacit.transport.channel import Channel
 
 WRITTEN = b"written"
@@ -45,6 +46,7 @@ def prepare(context: Context) -> None:
             channel.close()
 
 
+@protocol_step
 def _fill(context: Context, channel: Channel, lists: Path, outlook: ahead.Outlook, writer: Writer) -> None:
     me, parties = context.me, context.parties
     identifier = agreed_id(channel, context)

@@ -14,6 +14,7 @@ import numpy as np
 from tacit.errors import BadInput, CheatingDetected, Mismatch, Unsupported
 from tacit.field import Field, size
 from tacit.sessions.data import LARGEST, LONGEST, MOST_AXES
+from tacit.steps import protocol_step
 from tacit.transport.channel import Channel
 
 WIDTH = 8
@@ -62,6 +63,7 @@ def unpacked(data: bytes, owner: int) -> Any:
     return torch.from_numpy(array)
 
 
+@protocol_step
 def told(channel: Channel, what: str, owner: int, mine: bytes | None, session: bytes) -> list[Field]:
     """What `owner` tells all parties as `mine`, in words; `CheatingDetected` if it is not the same at all of them."""
     note = json.dumps(["public", what, None if mine is None else len(mine)]).encode()

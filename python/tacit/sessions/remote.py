@@ -17,6 +17,7 @@ from tacit.sessions.options import MEGABYTE, TIMEOUT, Options, common_hello, ses
 from tacit.sessions.protocols import DEALER_TRUST, protocol_kind
 from tacit.sessions.session import Session
 from tacit.sharing.source import Source
+from tacit.steps import protocol_step
 from tacit.transport.channel import Channel
 from tacit.transport.endpoint import Endpoint
 from tacit.transport.identity import Identity
@@ -208,6 +209,7 @@ def _own_source(
     return LatticeSource(context.me, context.parties, emulated_line, session, budget, progress=context.me == 0)
 
 
+@protocol_step
 def agreed_id(channel: Channel, context: Context) -> bytes:
     """A name for this session that no party chose alone."""
     nonce = secrets.token_bytes(NONCE)

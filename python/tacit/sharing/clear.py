@@ -15,6 +15,7 @@ from tacit.sharing.plan import Exchange, OpeningRecord, Plan, Rounds, Task, elem
 from tacit.sharing.protocol import Protocol
 from tacit.sharing.requests import Share
 from tacit.sharing.wires import Wire
+from tacit.steps import protocol_step
 
 
 class Clear(Protocol):
@@ -26,6 +27,7 @@ class Clear(Protocol):
         self.openings = 0
         self._random = np.random.default_rng(list(seed))  # public randomness: there are no secrets here
 
+    @protocol_step
     def input(self, operation: Input, wire: Wire, plan: Plan) -> Task:
         owner, count = operation.owner, 8 * size(wire.shape)
 

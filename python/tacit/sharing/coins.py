@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from tacit.errors import CheatingDetected
 from tacit.sharing.plan import Exchange
+from tacit.steps import protocol_step
 
 LENGTH = 32
 
@@ -39,12 +40,14 @@ class Transcript:
             h.update(part)
         return h.digest()
 
+    @protocol_step
     def everyone(self, message: bytes) -> Generator[Exchange, dict[int, memoryview], list[bytes]]:
         """Send to all, receive from all the same length: messages by party."""
         others = [i for i in range(self.parties) if i != self.me]
         came = yield Exchange({i: [message] for i in others}, {i: len(message) for i in others})
         return [message if i == self.me else bytes(came[i]) for i in range(self.parties)]
 
+    @protocol_step
     def commit(self, value: bytes) -> Generator[Exchange, dict[int, memoryview], "Commitment"]:
         """Every party's value of this length is fixed. One round."""
         self.counter += 1
@@ -54,6 +57,7 @@ class Transcript:
             self.note(c)
         return Commitment(self.counter, value, salt, by_party)
 
+    @protocol_step
     def open(self, held: Sequence["Commitment"]) -> Generator[Exchange, dict[int, memoryview], list[list[bytes]]]:
         """What every party had committed to: by commitment, by party. One round; echoes what came before."""
         echo = self._broadcasts.digest() if self.parties > 2 else b""

@@ -31,6 +31,7 @@ from tacit.sharing.shamir_material import Drive, Held, ShamirSource
 from tacit.sharing.source import Source
 from tacit.sharing.threshold import KEY, Group, Shares, combinations_of, hashed
 from tacit.sharing.wires import Wire
+from tacit.steps import protocol_step
 
 MANY = (
     "so many parties sent wrong shares of values that were opened that they cannot be corrected. Nothing was revealed after it; "
@@ -153,6 +154,7 @@ class Corrected(MaskedProtocol, Shamir):
         self._there(operation.owner, wire)
         return super().output_mask(operation, wire, plan)
 
+    @protocol_step
     def received_input(self, value: Field, owner: int) -> Rounds:
         mine = hashed("input", self.group.session, value.tobytes())
         others = self.others()

@@ -23,6 +23,7 @@ from tacit.sharing.operations import Bilinear, Input, OutputMask, Truncate
 from tacit.sharing.plan import Exchange, OpeningRecord, Plan, Rounds, Task, received
 from tacit.sharing.requests import Material, Share
 from tacit.sharing.wires import Wire
+from tacit.steps import protocol_step
 
 NEGATE = Combine((-1,))
 ELEMENTWISE = Elementwise()
@@ -54,6 +55,7 @@ class MaskedProtocol(OpeningProtocol):
 
     # Operations.
 
+    @protocol_step
     def input(self, operation: Input, wire: Wire, plan: Plan) -> Task:
         """[x] = [A] + D with D = x - A sent by the owner, who knows A: the opening of x comes free."""
         mask, material = plan.input_mask(wire.shape, operation.owner)
@@ -81,6 +83,7 @@ class MaskedProtocol(OpeningProtocol):
         self.noted(wire, "input")
         return task
 
+    @protocol_step
     def bilinear(self, operation: Bilinear, wire: Wire, plan: Plan) -> Task:
         form = operation.form
         x, y = wire.inputs

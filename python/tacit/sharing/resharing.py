@@ -31,6 +31,7 @@ from tacit.field import Field, P
 from tacit.sharing.plan import Exchange, received
 from tacit.sharing.polynomials import combined, point, weights
 from tacit.sharing.threshold import Shares
+from tacit.steps import protocol_step
 
 PIECE = 1 << 22
 """Elements that are dealt at once."""
@@ -105,6 +106,7 @@ def _piece(shares: Shares, holders: list[int], old: Field | None, count: int) ->
         left = [i for i in left if i not in verdict.out]
 
 
+@protocol_step
 def _dealt(
     shares: Shares, chosen: Sequence[int], holders: Sequence[int], old: Field | None, count: int
 ) -> Generator[Exchange, Any, tuple[dict[int, Field], dict[int, list[int]]]]:
@@ -168,6 +170,7 @@ def _at(shares: Shares, values: Mapping[int, int], wrong: set[int], a: int) -> i
     return sum(w * values[i] for w, i in zip(weights([point(i) for i in base], a), base, strict=True)) % P
 
 
+@protocol_step
 def _compared(shares: Shares, mine: Verdict) -> Generator[Exchange, Any, Verdict]:
     """What all have located that are not wrong themselves.
 

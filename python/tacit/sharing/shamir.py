@@ -39,6 +39,7 @@ from tacit.sharing.threshold import KEY, Group, Shares, hashed
 from tacit.sharing.trees import Products, Step, joined, part
 from tacit.sharing.verification import Verifier, rounds
 from tacit.sharing.wires import Wire
+from tacit.steps import protocol_step
 
 ELEMENTWISE = Elementwise()
 
@@ -254,6 +255,7 @@ class Shamir(OpeningProtocol):
         super().noted(wire, kind)
         self._opened |= self.shares.unverified
 
+    @protocol_step
     def _compare(self, parties: Sequence[int]) -> Rounds:
         """All of `parties` have opened the same. One round."""
         mine, self._transcript, self._opened = self._transcript or bytes(KEY), b"", False

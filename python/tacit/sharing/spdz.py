@@ -25,6 +25,7 @@ from tacit.sharing.plan import Exchange, OpeningRecord, Rounds, received
 from tacit.sharing.protocol import HELD
 from tacit.sharing.requests import Share
 from tacit.sharing.source import Source
+from tacit.steps import protocol_step
 
 
 class Spdz(MaskedProtocol):
@@ -59,6 +60,7 @@ class Spdz(MaskedProtocol):
         rounds, _ = self.opening_cost(count)
         return rounds, -(-count // 8) * (self.parties - 1 if self.hub in (None, self.me) else 1)
 
+    @protocol_step
     def open(self, share: Share) -> Rounds:
         value, mac = share
         opened = yield from self._opened(value, lambda data, sender: received(data, value.shape, sender), field.add)
@@ -67,6 +69,7 @@ class Spdz(MaskedProtocol):
         self._unchecked += opened.size + HELD
         return opened
 
+    @protocol_step
     def open_bits(self, words: Field) -> Rounds:
         """The lowest bit of each word, packed."""
         words = np.ascontiguousarray(words)
@@ -78,6 +81,7 @@ class Spdz(MaskedProtocol):
         self._unchecked += words.size + HELD
         return masks
 
+    @protocol_step
     def _opened(
         self, mine: Any, read: Callable[[memoryview, int], Any], add: Callable[[Any, Any], Any]
     ) -> Generator[Exchange, Any, Any]:
@@ -109,6 +113,7 @@ class Spdz(MaskedProtocol):
     def unchecked(self) -> int:
         return self._unchecked
 
+    @protocol_step
     def check(self) -> Rounds:
         """Four rounds, about 200 bytes to each peer; in which no thread of this party opens anything."""
         with self._source.order.check():
@@ -145,6 +150,7 @@ class Spdz(MaskedProtocol):
     def _checked(self) -> None:
         self._values, self._macs, self._bits, self._words, self._unchecked = [], [], [], [], 0
 
+    @protocol_step
     def reveal(self, shares: Sequence[Share]) -> Generator[Exchange, Any, list[Field]]:
         yield from self.check()  # before the shares of an output are sent
         values = yield from _together([self.open(share) for share in shares])

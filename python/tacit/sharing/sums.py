@@ -19,6 +19,7 @@ from tacit.field import Field
 from tacit.sharing.plan import Exchange, received
 from tacit.sharing.polynomials import combined
 from tacit.sharing.threshold import Group, Shares
+from tacit.steps import protocol_step
 
 MESH = 4
 """Parties that tell their summands to all, at most."""
@@ -39,6 +40,7 @@ class Sums(Shares):
         super().burn()
         self._zeros = []
 
+    @protocol_step
     def masked(self, z: Field) -> Generator[Exchange, Any, Field]:
         self.alive()
         mine, others = None, self.group.others

@@ -24,6 +24,7 @@ from tacit.field import Field, size
 from tacit.sharing.plan import Exchange, Rounds, received
 from tacit.sharing.polynomials import Redundancy, combined, liars, on_polynomial, point, weights
 from tacit.sharing.randomness import SETS, chosen
+from tacit.steps import protocol_step
 
 KEY = 32
 
@@ -91,6 +92,7 @@ class Group:
         """t + 1 members that make a value known: this one, and those after it."""
         return [i for i in (self.me, *self._after(self.me)) if i not in without][: self.threshold + 1]
 
+    @protocol_step
     def agree(self) -> Rounds:
         """Keys for all pairs and sets, from contributions of all who share them. Two rounds.
 
@@ -225,6 +227,7 @@ class Shares:
         found = yield from self._deal(tuple((i,) for i in dealers), flat, 1, size(shape))
         return {i: share.reshape(shape) for i, share in zip(dealers, found, strict=True)}
 
+    @protocol_step
     def _deal(
         self, groups: tuple[tuple[int, ...], ...], mine: Field | None, factor: int, count: int
     ) -> Generator[Exchange, Any, list[Field]]:
@@ -270,6 +273,7 @@ class Shares:
     def reduce_cost(self, count: int) -> tuple[int, int]:
         return self.deal_cost(self.group.multipliers, count)
 
+    @protocol_step
     def open(self, share: Field) -> Generator[Exchange, Any, Field]:
         """The value, the same at all honest parties; `CheatingDetected` if some share does not fit. One round."""
         self.alive()
@@ -285,6 +289,7 @@ class Shares:
     def masked_cost(self, count: int) -> tuple[int, int]:
         return self.open_cost(count)
 
+    @protocol_step
     def open_to(self, shares: Mapping[int, Field]) -> Generator[Exchange, Any, Field | None]:
         """By party, this party's share of what is opened to it alone. Returns what is opened to this one. One round.
 

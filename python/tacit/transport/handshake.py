@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 
 from tacit.errors import NAMES, Mismatch, named
+from tacit.steps import protocol_step
 from tacit.transport.channel import Channel
 
 LONGEST_HELLO = 1 << 16
@@ -18,6 +19,7 @@ MAY_DIFFER = "version of "
 log = logging.getLogger("tacit.transport")
 
 
+@protocol_step
 def handshake(channel: Channel, hello: Mapping[str, str], *, timeout: float | None = None) -> None:
     """Compare `hello` with that of every peer; Mismatch at all sides, naming each field that differs and its values."""
     own = encode_hello(hello)

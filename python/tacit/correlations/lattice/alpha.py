@@ -23,6 +23,7 @@ from tacit import _core
 from tacit.correlations.lattice.shared import Shared
 from tacit.errors import CheatingDetected
 from tacit.field import P
+from tacit.steps import protocol_step
 
 if TYPE_CHECKING:
     from tacit.correlations.lattice.link import Link
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 LABEL = "alpha"
 
 
+@protocol_step
 def check(link: "Link") -> None:
     """`CheatingDetected` if a party's share is none. Six rounds, one ciphertext each way."""
     me, parties, slots = link.me, link.parties, link.keys.slots

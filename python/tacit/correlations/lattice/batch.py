@@ -32,6 +32,7 @@ from tacit.correlations.lattice.squares import Squares
 from tacit.errors import CheatingDetected
 from tacit.field import Field, P
 from tacit.sharing.coins import Commitment
+from tacit.steps import protocol_step
 
 Piece = Bank | FormProduct | Squares
 PSI, RANGES = 1 << 40, 1 << 41
@@ -127,6 +128,7 @@ class Batch:
         squares = [Squares(link, self._squares)] if self._squares else []
         return banks, squares, [*squares, *banks.values(), *(form for form, _ in self._forms)]
 
+    @protocol_step
     def _multiply(self, pieces: Sequence[Piece]) -> None:
         """1: under keys of this batch's own."""
         if pieces:
@@ -135,6 +137,7 @@ class Batch:
         for form, _ in self._forms:
             form.split()
 
+    @protocol_step
     def _commit(self, pieces: Sequence[Piece]) -> list[Commitment]:
         """2: to this party's shares of what will be public, if there is anything."""
         self._sealed = [piece.sealed for piece in pieces]
@@ -155,6 +158,7 @@ class Batch:
             square.authenticated()
         return fresh
 
+    @protocol_step
     def _sacrifice(
         self, first: bytes, pieces: Sequence[Piece], squares: Sequence[Squares], fresh: Sequence[Shared], blind: Shared
     ) -> int:
@@ -177,6 +181,7 @@ class Batch:
             tau += piece.tau(c(), [next(values) for _ in of_one])
         return self._combined(opened, [s.mac for s in shown], tau % P)
 
+    @protocol_step
     def _combined(self, values: Sequence[Field], macs: Sequence[Field], zero: int) -> int:
         """sigma_i = sum chi_j (m_ij - alpha_i D_j), D = 0 for `zero` (SPDZ 2013, figure 10)"""
         prg = _core.Prg(self.link.coin(), 0)
@@ -186,6 +191,7 @@ class Batch:
             sigma += gamma - self.link.alpha * a
         return sigma % P
 
+    @protocol_step
     def _show(self, chi: bytes, pieces: Sequence[Piece], shares: Sequence[Commitment]) -> int:
         """7: opens squares; this party's sigma of <chi, squares>."""
         (value,) = self.link.reveal(shares, PUBLIC)
@@ -202,6 +208,7 @@ class Batch:
 
     # Proofs about private numbers.
 
+    @protocol_step
     def _prove(self, coin: bytes, squares: Sequence[tuple[Squares, Callable[[], _core.Prg]]]) -> None:
         link = self.link
         looked = {p.owner: p for p in self._proofs}

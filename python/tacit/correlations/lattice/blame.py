@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tacit.errors import TacitError
+from tacit.steps import protocol_step
 from tacit.transport import memory
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def _hash(parts: Sequence[Any]) -> bytes:
     return h.digest()
 
 
+@protocol_step
 def accuse(link: "Link", record: Record, again: Callable[[int, "Channel", bytes], Record]) -> str:
     """Says who it was. `again(i, channel, key)` is the whole preparation as party i, up to where it failed here."""
     keys = link.exchange(

@@ -23,6 +23,7 @@ from tacit.field import Field, P
 from tacit.sharing.checks import Checks
 from tacit.sharing.coins import Commitment, Transcript
 from tacit.sharing.plan import Exchange
+from tacit.steps import protocol_step
 from tacit.transport.channel import Channel
 
 T = TypeVar("T")
@@ -68,6 +69,7 @@ class Link:
             found[i] = self.keys.multiplier(alphas)
         return found
 
+    @protocol_step
     def renew(self) -> None:
         """New keys for what is encrypted from now on. One round.
 
@@ -129,6 +131,7 @@ class Link:
 
     # MACs.
 
+    @protocol_step
     def authenticate(self, arrays: Sequence[Shared], label: str = "MACs") -> None:
         """Set `mac` of all, `keys` of what this party owns. One round for each `PIECE` elements; 18 bytes each way."""
         # What is narrow comes last.
@@ -159,6 +162,7 @@ class Link:
         """How many are multiplied as if they were wide: all, if what is narrow does not fill a polynomial of its own."""
         return count - narrow if narrow >= self.keys.slots else count
 
+    @protocol_step
     def _scaled(
         self, value: Field, counts: Mapping[int, int], wide: Mapping[int, int], label: str
     ) -> tuple[dict[int, Field], dict[int, Field]]:
@@ -181,6 +185,7 @@ class Link:
 
     # Products.
 
+    @protocol_step
     def multiply(self, units: Sequence["Unit"]) -> None:
         """Add what the parties make together to the answers of all units, which hold the local products. Two rounds a group."""
         for group in self._groups(units):
@@ -231,6 +236,7 @@ class Link:
 
     # Openings.
 
+    @protocol_step
     def open(self, shares: Sequence[Shared], label: str) -> list[Field]:
         """The sums over all parties, or what the owner alone says; unchecked."""
         self.order.opening()
@@ -249,6 +255,7 @@ class Link:
         """Everybody's share of `value` is fixed. One round."""
         return self.drive(self.transcript.commit(value.tobytes()), label)
 
+    @protocol_step
     def reveal(self, held: Sequence[Commitment], label: str) -> list[Field]:
         """The sums of what was committed to. One round."""
         self.order.opening()

@@ -28,6 +28,7 @@ from tacit import _core, field
 from tacit.correlations.lattice.randomness import Randomness
 from tacit.correlations.lattice.shared import Shared, turn
 from tacit.field import Field, P
+from tacit.steps import protocol_step
 
 GROUP = 4
 """Digits that share one s: fewer MACs, more products."""
@@ -168,6 +169,7 @@ class Lookup:
             % P
         )
 
+    @protocol_step
     def prove(self, prg: _core.Prg, peer: int) -> list[int]:
         """U_0 ... U_G, for one of those who have keys."""
         weights = prg.field(TURNS).tolist()

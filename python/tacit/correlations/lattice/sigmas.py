@@ -19,6 +19,7 @@ from tacit import _core
 from tacit.correlations.lattice.shared import Shared
 from tacit.errors import CheatingDetected
 from tacit.field import P
+from tacit.steps import protocol_step
 
 if TYPE_CHECKING:
     from tacit.correlations.lattice.link import Link
@@ -40,6 +41,7 @@ class Pads:
             for i in range(link.parties)
         ]
 
+    @protocol_step
     def bind(self, link: "Link", sigma: int) -> "Sigma":
         """Tell all sigma - u. One round."""
         told = (sigma - int(self.numbers[link.me].value[0])) % P
@@ -74,6 +76,7 @@ def settle(link: "Link", sigmas: Sequence[Sigma]) -> None:
         _settle(link, sigmas)
 
 
+@protocol_step
 def _settle(link: "Link", sigmas: Sequence[Sigma]) -> None:
     pads = [s.spend() for s in sigmas]
     weights = _core.Prg(link.coin(), 0).field(len(sigmas)).tolist()

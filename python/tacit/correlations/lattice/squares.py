@@ -20,6 +20,7 @@ from tacit.correlations.lattice.link import Answer, Link, Unit
 from tacit.correlations.lattice.products import TILE
 from tacit.correlations.lattice.shared import NOTHING, Shared, turn
 from tacit.field import Field, P
+from tacit.steps import protocol_step
 
 
 class Half:
@@ -126,6 +127,7 @@ class Squares:
             square.value = part
         return int(self._sum.mac[0]) - self.link.alpha * chi.combine([value])[0]
 
+    @protocol_step
     def prove(self, chi: _core.Prg, peer: int) -> list[int]:
         """U_0, U_1 for one of those who have keys."""
         m, claim = self._parts[self.link.me].keys[peer], self._claims[self.link.me]
