@@ -16,17 +16,19 @@ Columns = Sequence[int | str] | None
 
 
 def read_csv(
-    path: str | os.PathLike[str], columns: Columns = None, *, header: bool | None = None, delimiter: str = ","
+    path: str | os.PathLike[str], columns: Columns = None, *, header: bool | str = "infer", delimiter: str = ","
 ) -> Array:
     """The numbers of a CSV file, [rows, columns]. `columns`: names of the header, or positions.
 
-    `header`: whether the first line has names; None finds out (it has if one of its cells is no number).
+    `header`: whether the first line has names. "infer" looks at its cells in the chosen columns: names if none of them is a
+    number, or if they are the positions 0, 1, ... above numbers with a fraction, as pandas writes them; values if all are
+    numbers. `BadInput` where that leaves a doubt: some are numbers, or they count on like years.
     """
     file = Path(path)
     lines = list(_lines(file, delimiter))
     if not lines:
         raise _bad(file, "it is empty; a table of numbers is needed")
-    named = _is_header(lines[0][1]) if header is None else header
+    named = _is_header(file, [cells for _, cells in lines], columns) if header == "infer" else bool(header)
     names = lines[0][1] if named else None
     rows = lines[1:] if named else lines
     if not rows:
@@ -72,7 +74,7 @@ def _lines(file: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         with file.open(newline="", encoding="utf-8-sig") as opened:
             reader = csv.reader(opened, delimiter=delimiter)
             for cells in reader:
-                if any(cell.strip() for cell in cells):
+                if len(cells) > 1 or any(cell.strip() for cell in cells):
                     yield reader.line_num, cells
     except FileNotFoundError:
         raise _bad(file, "there is no such file; check the path at its owner") from None
@@ -80,8 +82,32 @@ def _lines(file: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         raise _bad(file, f"it could not be read ({_first_line(error)})") from None
 
 
-def _is_header(cells: Sequence[str]) -> bool:
-    return any(not _is_number(cell) for cell in cells if cell.strip())
+def _is_header(file: Path, lines: Sequence[Sequence[str]], columns: Columns) -> bool:
+    first, *rest = lines
+    if columns is not None and any(isinstance(c, str) for c in columns):
+        return True
+    places = (
+        range(len(first)) if columns is None else [c for c in columns if isinstance(c, int) and 0 <= c < len(first)]
+    )
+    cells = [first[i].strip() for i in places]
+    numbers = sum(map(_is_number, cells))
+    if numbers == 0:
+        return any(cells)
+    whole = [int(cell) for cell in cells if cell.isdecimal()]
+    counting = len(whole) == len(cells) and whole == list(range(whole[0], whole[0] + len(whole)))
+    below = [row[i] for row in rest for i in places if i < len(row)]
+    if counting and whole[0] == 0 and below and all(_is_number(cell) and not _is_whole(cell) for cell in below):
+        return True
+    if numbers < len(cells) or (counting and (len(whole) > 2 or whole[0] == 0)):
+        shown = ", ".join(cells[:4])[:60]
+        raise _bad(
+            file, f"whether its first line ({shown}) has names or values is not plain: say header=True or header=False"
+        )
+    return False
+
+
+def _is_whole(cell: str) -> bool:
+    return cell.strip().lstrip("+-").isdecimal()
 
 
 def _is_number(cell: str) -> bool:
@@ -89,10 +115,10 @@ def _is_number(cell: str) -> bool:
         float(cell)
     except ValueError:
         return False
-    return True
+    return "_" not in cell  # Python's own 1_000
 
 
-def _chosen(file: Path, columns: Any, names: Sequence[str] | None, width: int) -> list[int]:
+def _chosen(file: Path, columns: Any, names: list[str] | None, width: int) -> list[int]:
     if columns is None:
         return list(range(width))
     chosen = []
@@ -101,7 +127,9 @@ def _chosen(file: Path, columns: Any, names: Sequence[str] | None, width: int) -
             if names is None or column not in names:
                 there = f"its columns are {', '.join(names[:20])}" if names else "it has no header: give positions"
                 raise _bad(file, f"there is no column {column!r}; {there}")
-            chosen.append(list(names).index(column))
+            if names.count(column) > 1:
+                raise _bad(file, f"{names.count(column)} columns are called {column!r}: give positions")
+            chosen.append(names.index(column))
         elif not 0 <= column < width:
             raise _bad(file, f"there is no column {column}; it has {width}, numbered from 0")
         else:
@@ -112,7 +140,7 @@ def _chosen(file: Path, columns: Any, names: Sequence[str] | None, width: int) -
 def _number(file: Path, line: int, column: int, names: Sequence[str] | None, cell: str) -> float:
     where = f"line {line}, column {column + 1}" + (f" ({names[column].strip()})" if names else "")
     try:
-        value = float(cell)
+        value = float(cell if _is_number(cell) else "no number")
     except ValueError:
         what = f"{cell[:40]!r} is no number" if cell.strip() else "the cell is empty"
         raise _bad(file, f"{where}: {what}; correct it, or leave its row or column out") from None

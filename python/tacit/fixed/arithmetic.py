@@ -1,7 +1,7 @@
 """Arithmetic on secret fixed-point numbers: what is recorded, and how scale and bits follow.
 
     product:  scales add, bits add (+ log2 of the terms summed);      sum:  the larger bits, + 1;      sum of m:  + log2 m
-    contract: bits <= scale + format.integer, whatever the rule says
+    contract: bits <= scale + format.integer, whatever the rule says (but beside public factors that are beyond the format)
 Rescaling is lazy: an operand is truncated to the width of the format only when the next product would not fit 58 bits.
 """
 
@@ -18,7 +18,7 @@ from tacit import field as fp
 from tacit.engine.engine import Engine
 from tacit.errors import OutOfRange
 from tacit.field import CAPACITY, Field
-from tacit.fixed.format import Format, constant, constants, decode, encode
+from tacit.fixed.format import Format, constant, decode, encode, integers, significant, spread_out
 from tacit.fixed.known import Fact, follow
 from tacit.sharing.forms import Elementwise, Form, MatMul, With
 from tacit.sharing.maps import (
@@ -41,6 +41,15 @@ from tacit.sharing.wires import Wire
 
 KEPT = 4
 """Bits that a public addend keeps which would have vanished."""
+MASK: Fact[Any] = Fact("mask", bounded=False, lasting=True)
+"""Of a sum with public numbers below the format (`fixed.masks`)."""
+INFINITE = 6
+"""A number that is revealed, and comes to this many bits of all that the field has beside a fraction, stands for infinity."""
+SPARE = 2
+"""Bits that are left for sums, if possible, of a product with public numbers of different magnitude."""
+WIDEST = 60
+"""Bits of a public factor."""
+UNBOUNDED = 1 << 30
 NEARLY = 2.0**-5
 """How near to 1 a factor is that a wide number is not truncated for."""
 DEEPER, SMALLER = 4, 4
@@ -61,6 +70,13 @@ class Number:
     wire: Wire
     scale: int
     bits: int
+    coarsest: int | None = None
+    """None where the contract holds. A public number beyond the format makes it say nothing: then only `bits` bound this, and no
+    truncation may bring it below this scale."""
+
+    @property
+    def beyond(self) -> bool:
+        return self.coarsest is not None
 
     @property
     def shape(self) -> Shape:
@@ -70,7 +86,7 @@ class Number:
     def base(self) -> "tuple[LinearMap, Number] | None":
         """(map, x) if this is a view of x."""
         found = self.wire.base
-        return None if found is None else (found[0], Number(found[1], self.scale, self.bits))
+        return None if found is None else (found[0], Number(found[1], self.scale, self.bits, self.coarsest))
 
 
 @dataclass(frozen=True)
@@ -106,10 +122,14 @@ class Arithmetic:
         return self._number(self.engine.record(Public(encoded), (), values.shape, "public"), f.fraction, f.bits)
 
     def constant(self, values: NDArray[np.float64]) -> Number:
-        """A public array as a number at a scale of its own: the largest to 16 significant bits."""
-        whole, scale, bits = constants(np.asarray(values, np.float64))
+        """A public array as a number at a scale of its own: every entry to 16 significant bits."""
+        values = np.asarray(values, np.float64)
+        scale, _, top = significant(values)
+        if scale + top >= CAPACITY:
+            raise OutOfRange(spread_out(values, "a public array"))
+        whole, bits = integers(values, scale)
         wire = self.engine.record(Public(fp.from_signed(whole)), (), whole.shape, "public")
-        return self._number(wire, scale, bits)
+        return self._number(wire, scale, bits, scale if self._exceeds(bits, scale) else None)
 
     def reveal(self, numbers: Sequence[Number], to: Sequence[int] | None = None) -> list[NDArray[np.float64] | None]:
         scales = f" at scale {', '.join(str(n.scale) for n in numbers)}"
@@ -132,7 +152,11 @@ class Arithmetic:
         What has a contract of its own is held to that: whole numbers to their bits, and what entered in a wider format.
         """
         own = n.scale == 0 or n.bits > self._cap(n.scale)
+        if n.scale > fp.P.bit_length():
+            return  # a number of the field is next to nothing at this scale
         limit = math.ldexp(1.0, n.bits if own and n.bits else max(0, n.scale + self.format.integer))
+        if n.beyond:  # so low, or high, are masks of infinity only
+            limit = min(limit, math.ldexp(1.0, n.scale + CAPACITY - INFINITE - self.format.fraction))
         if int(np.abs(fp.to_signed(value)).max(initial=0)) <= limit + math.ldexp(2.0, n.scale - self.format.fraction):
             return
         error = OutOfRange(
@@ -163,8 +187,8 @@ class Arithmetic:
         x, y = self._aligned([self.expand(x, shape), self.expand(y, shape)], 1)
         scale = max(x.scale, y.scale)
         k, m = 1 << (scale - x.scale), sign << (scale - y.scale)
-        bits = min(max(x.bits + scale - x.scale, y.bits + scale - y.scale) + 1, self._cap(scale))
-        self._fits(bits, name)
+        bits = max(x.bits + scale - x.scale, y.bits + scale - y.scale) + 1
+        bits = self._shrunk(bits, scale, name, x.beyond or y.beyond)
         if x.wire is y.wire:
             return self._linear(Combine((k + m,)), (x,), scale, bits, name)
         return self._linear(Combine((k, m)), (x, y), scale, bits, name)
@@ -173,12 +197,18 @@ class Arithmetic:
         """The numbers, truncated so far that all of them, lifted to the highest scale, have room for `extra` bits more."""
         scale, low = max(n.scale for n in numbers), min(n.scale for n in numbers)
         lifted = max(n.bits + scale - n.scale for n in numbers) + extra
-        if (excess := min(lifted, self._cap(scale)) - CAPACITY) > 0:
+        if (excess := min(lifted, self._cap(scale, any(n.beyond for n in numbers))) - CAPACITY) > 0:
             scale = min(scale - excess, max(low, self.format.fraction))  # once, not bit by bit
+            for n in numbers:
+                if n.coarsest is not None and scale < max(min(m.scale, self._coarsest(m)) for m in numbers):
+                    self.within(n, "a sum")
         return [self.truncate(n, n.scale - scale) for n in numbers]
 
     def add_public(self, x: Number, values: NDArray[np.float64], name: str = "add") -> Number:
-        """x + values, with broadcasting. Where all of them are below the last place of x, x is lifted if that fits."""
+        """x + values, with broadcasting. Where all of them are below the last place of x, x is lifted if that fits.
+
+        Where some are beyond the format, the sum has the bits that it needs: the contract says nothing of it.
+        """
         values = np.asarray(values, np.float64)
         x = self.expand(x, np.broadcast_shapes(x.shape, values.shape))
         if x.scale < self.format.fraction and not _exact(values, x.scale):
@@ -188,22 +218,27 @@ class Arithmetic:
             wanted = x.scale + KEPT - math.frexp(math.ldexp(largest, x.scale))[1]
             x = self.lift(x, min(wanted, x.scale + CAPACITY - 1 - x.bits))
         x = self._room(x, x.bits - max(0, math.frexp(largest)[1] + x.scale + 1 - CAPACITY))
-        cap = min(self._cap(x.scale), CAPACITY)
+        beyond = x.beyond or largest >= 2.0**self.format.integer
+        cap = min(self._cap(x.scale, beyond), CAPACITY)
         shift = encode(np.broadcast_to(values, x.shape), x.scale, cap, "a public addend")
         bits = min(max(x.bits, int(np.abs(fp.to_signed(shift)).max(initial=0)).bit_length()) + 1, cap)
-        return self._number(self.engine.record(Shift(shift), (x.wire,), x.shape, name), x.scale, bits)
+        wire = self.engine.record(Shift(shift), (x.wire,), x.shape, name)
+        coarsest = max(self._coarsest(x), min(self.format.fraction, x.scale)) if beyond else None
+        return self._number(wire, x.scale, bits, coarsest if self._exceeds(bits, x.scale) else None)
 
     def lift(self, x: Number, scale: int) -> Number:
         """The same value at a higher scale."""
-        bits = min(x.bits + scale - x.scale, self._cap(scale))
-        self._fits(bits, "lift")
+        bits = self._shrunk(x.bits + scale - x.scale, scale, "lift", x.beyond)
         return self._linear(Combine((1 << (scale - x.scale),)), (x,), scale, bits, "lift")
 
     def negate(self, x: Number) -> Number:
         return self._linear(Combine((-1,)), (x,), x.scale, x.bits, "neg")
 
     def times(self, x: Number, value: float, name: str = "mul") -> Number:
-        """x times a public number, which keeps 16 significant bits and a scale of its own. A power of two is free."""
+        """x times a public number, which keeps 16 significant bits and a scale of its own. A power of two is free.
+
+        Where |value| >= 2^integer the contract says nothing of what comes out: its bits are those of x and of the value.
+        """
         m, s = constant(value)
         if m == 0:
             return self._linear(Combine((0,)), (x,), x.scale, 1, name)
@@ -212,11 +247,12 @@ class Arithmetic:
             change = self.times(x, value - 1, name)
             change = self.truncate(change, change.scale - x.scale)
             return self.combine([(1.0, x), (1.0, change)], 0.0, x.scale, x.bits, name)
-        x = self._room(x, CAPACITY - 1 - extra if extra else CAPACITY)  # a bit is left for the sum that mostly follows
-        bits = self._shrunk(x.bits + extra, x.scale + s, name)
-        if m == 1:
-            return Number(x.wire, x.scale + s, bits)
-        return self._linear(Combine((m,)), (x,), x.scale + s, bits, name)
+        if extra:  # a bit is left for the sum that mostly follows
+            x = self._room(x, CAPACITY - 1 - extra, min(0, math.frexp(value)[1]))
+        bits, coarsest = self._grown(x, extra, s, (abs(value), abs(value)), name)
+        if m != 1:
+            x = self._linear(Combine((m,)), (x,), x.scale, bits, name)
+        return Number(x.wire, x.scale + s, bits, coarsest)
 
     def times_public(self, x: Number, values: NDArray[np.float64], name: str = "mul") -> Number:
         """x times a public array, elementwise with broadcasting."""
@@ -230,16 +266,64 @@ class Arithmetic:
     def with_public(
         self, form: Form, x: Number, values: NDArray[np.float64], left: bool, terms: int, name: str
     ) -> Number:
-        """form(x, values), or form(values, x) if `left`: no opening, no material."""
-        m, s, width = constants(np.asarray(values, np.float64))
-        grow = width + _log2(terms)
-        x = self._room(x, max(CAPACITY - grow, min(self.format.bits, CAPACITY - width)))
-        bits = self._shrunk(x.bits + grow, x.scale + s, name)
-        return self._linear(With(form, fp.from_signed(m), left), (x,), x.scale + s, bits, name)
+        """form(x, values), or form(values, x) if `left`, where an output sums `terms` products: no opening, no material.
+
+        Every entry keeps 16 significant bits; or, where x would have to be truncated for that, so many that its product with
+        any number as large as x may be is right to half a unit in the last place of the format.
+        """
+        values = np.asarray(values, np.float64)
+        x, s, grow = self._factors(x, values, terms, name)
+        sizes = np.abs(values[values != 0])
+        bits, coarsest = self._grown(x, grow, s, (sizes.min(initial=math.inf), sizes.max(initial=0.0)), name)
+        m, _ = integers(values, s)
+        made = self._linear(With(form, fp.from_signed(m), left), (x,), x.scale + s, bits, name)
+        return Number(made.wire, made.scale, bits, coarsest)
+
+    def _factors(self, x: Number, values: NDArray[np.float64], terms: int, name: str) -> tuple[Number, int, int]:
+        """x with room for its product with `values`, their scale, and the bits that x grows by."""
+        finest, coarse, top = significant(values)
+        more = _log2(terms)
+        if finest == coarse:  # one scale is as good as many
+            grow = integers(values, coarse)[1] + more
+            x = self._room(x, max(CAPACITY - grow, min(self.format.bits, CAPACITY - grow + more)))
+            return x, coarse, grow
+        beyond = x.beyond or top > self.format.integer
+        above = x.bits - x.scale
+        enough = max(coarse, self.format.fraction + above)
+        room = CAPACITY - SPARE - x.bits - top - more
+        if not beyond:
+            room = max(room, CAPACITY - SPARE - self.format.integer - x.scale)
+        scale = min(finest, max(enough, room))
+        excess = x.bits + scale + top + more - CAPACITY
+        if not beyond:
+            excess = min(excess, x.scale + scale + self.format.integer - CAPACITY)
+        if excess > max(0, x.scale - self._coarsest(x)) or scale + top > WIDEST:
+            raise OutOfRange(spread_out(values, f"{name}: a public array"))
+        return self._room(x, x.bits - excess), scale, scale + top + more
+
+    def _grown(self, x: Number, grow: int, s: int, sizes: tuple[float, float], name: str) -> tuple[int, int | None]:
+        """Bits and coarsest scale of x times factors of these least and largest sizes, x growing by so many bits."""
+        beyond = x.beyond or sizes[1] >= 2.0**self.format.integer
+        bits = self._shrunk(x.bits + grow, x.scale + s, name, beyond)
+        if not (beyond and self._exceeds(bits, x.scale + s)):
+            return bits, None
+        return bits, self._coarsest(x) - (math.frexp(sizes[0])[1] - 1 if sizes[0] < math.inf else 0)
+
+    def _coarsest(self, *numbers: Number) -> int:
+        """The scale below which none of these is truncated."""
+        return max(self.format.fraction if n.coarsest is None else n.coarsest for n in numbers)
 
     def view(self, x: Number, map: LinearMap, name: str = "view") -> Number:
+        moved = None
+        if (mask := MASK.of(x)) is not None:
+            moved = mask.along(self, map)
+            if not moved.values.any():
+                part: Number = moved.x
+                return part
         number = self._linear(map, (x,), x.scale, x.bits, name)
         number.wire.views(map, x.wire)
+        if moved is not None:
+            MASK.note(number, moved)
         return number
 
     def reshape(self, x: Number, shape: Shape) -> Number:
@@ -275,7 +359,7 @@ class Arithmetic:
             return x
         if bits is not None:
             return self._linear(Sum(axes, keepdims), (x,), x.scale, bits, "sum")
-        x, bits = self._summable(x, fp.size([x.shape[a] for a in axes]), self._cap(x.scale))
+        x, bits = self._summable(x, fp.size([x.shape[a] for a in axes]), self._cap(x.scale, x.beyond))
         return self._linear(Sum(axes, keepdims), (x,), x.scale, bits, "sum")
 
     def mean(self, x: Number, axes: Sequence[int], keepdims: bool = False, name: str = "mean") -> Number:
@@ -298,7 +382,7 @@ class Arithmetic:
 
     def box_spread(self, x: Number, kernel: tuple[int, int], stride: tuple[int, int], size: tuple[int, int]) -> Number:
         overlap = -(-kernel[0] // stride[0]) * -(-kernel[1] // stride[1])
-        x, bits = self._summable(x, overlap, self._cap(x.scale))
+        x, bits = self._summable(x, overlap, self._cap(x.scale, x.beyond))
         return self._linear(BoxSpread(kernel, stride, size), (x,), x.scale, bits, "pool")
 
     def lookup(self, bits: Number, values: Sequence[float], scale: int) -> Number:
@@ -351,12 +435,12 @@ class Arithmetic:
         shape = np.broadcast_shapes(x.shape, y.shape)
         same = x.wire is y.wire
         x = self.expand(x, shape)
-        y = Number(x.wire, y.scale, y.bits) if same else self.expand(y, shape)
+        y = Number(x.wire, y.scale, y.bits, y.coarsest) if same else self.expand(y, shape)
         if bits is None:
             return self.bilinear(Elementwise(), x, y, 1, name)
         self._fits(bits, name)
         wire = self.engine.record(Bilinear(Elementwise()), (x.wire, y.wire), shape, name)
-        return self._number(wire, x.scale + y.scale, bits)
+        return self._number(wire, x.scale + y.scale, bits, self._joint(bits, x.scale + y.scale, x, y))
 
     def bilinear(
         self, form: Form, x: Number, y: Number, terms: int, name: str, again: bool = False, window: int = 1
@@ -376,8 +460,8 @@ class Arithmetic:
         x, y = self._narrow(x, whole, again), self._narrow(y, whole, again)
         x, y = self._smaller_narrower(x, y, self._product_bits(x, y, terms * window, window) - CAPACITY)
         while (bits := self._product_bits(x, y, terms * window, window)) > CAPACITY:
-            wide = max(x.bits, y.bits)
-            if wide > self.format.bits:
+            wide = max((n.bits for n in (x, y) if self._excess(n) > 0), default=0)
+            if wide:
                 x, y = (self.round(n) if n.bits == wide else n for n in (x, y))
             elif (finest := max(x.scale, y.scale)) > self.format.fraction:
                 scale = max(self.format.fraction, finest - (bits - CAPACITY))
@@ -386,12 +470,15 @@ class Arithmetic:
                 else:
                     y = self.truncate(given[1], given[1].scale - scale)
             else:
+                self.within(y if y.beyond else x, name)
                 raise OutOfRange(
                     f"{name} of shapes {x.shape} and {y.shape} needs {bits} bits, and the field holds {CAPACITY}: declare a "
                     f"format with fewer bits (now {self.format.fraction} + {self.format.integer})"
                 )
         wire = self.engine.record(Bilinear(form), (x.wire, y.wire), shape, name)
-        product = self._number(wire, x.scale + y.scale, bits)
+        product = self._number(
+            wire, x.scale + y.scale, bits, self._joint(bits - _log2(window), x.scale + y.scale, x, y)
+        )
         wire.origin = (product.scale, Product(form, x, y))
         return product
 
@@ -411,18 +498,27 @@ class Arithmetic:
         return (narrow, y) if small is x else (x, narrow)
 
     def _product_bits(self, x: Number, y: Number, terms: int, window: int) -> int:
-        return min(x.bits + y.bits + _log2(terms), self._cap(x.scale + y.scale) + _log2(window))
+        """By the contract, or by the operands where it says nothing of one."""
+        grown, cap = x.bits + y.bits + _log2(terms), self._cap(x.scale + y.scale) + _log2(window)
+        return grown if x.beyond or y.beyond else min(grown, cap)
 
     # Rescaling.
 
     def round(self, x: Number) -> Number:
-        """x in about as many bits as the format has; once for each value, and through the value that x is a view of."""
-        drop = x.bits - self.format.bits
+        """x in about as many bits as the format has; once for each value, and through the value that x is a view of.
+
+        What is beyond the format is not truncated below its coarsest scale.
+        """
+        drop = self._excess(x)
         if drop <= 0:
             return x
         known = self._truncations(x)
         near = [d for d in known if drop <= d <= drop + DEEPER] or [d for d in known if drop - NEAR <= d < drop]
         return self.truncate(x, near[0] if near else drop)
+
+    def _excess(self, x: Number) -> int:
+        excess = x.bits - self.format.bits
+        return excess if x.coarsest is None else min(excess, x.scale - x.coarsest)
 
     def truncate(self, x: Number, drop: int) -> Number:
         """x at scale - drop, rounded at random: one opening; off by less than `Protocol.ulps` units."""
@@ -430,7 +526,7 @@ class Arithmetic:
             return x
         if drop >= CAPACITY:  # below any unit that is left
             return self._linear(Combine((0,)), (x,), x.scale - drop, 1, "truncate")
-        return Number(self._truncated(x, drop), x.scale - drop, max(1, x.bits - drop))
+        return Number(self._truncated(x, drop), x.scale - drop, max(1, x.bits - drop), x.coarsest)
 
     def _truncated(self, x: Number, drop: int) -> Wire:
         """Once for each value, and for all views of a value that is not larger than they are."""
@@ -451,18 +547,26 @@ class Arithmetic:
     def like(self, x: Number, scale: int) -> Number:
         """x for a place that keeps its scale, whatever is written to it. Its bits are its contract's, not its first value's."""
         x = self.truncate(x, x.scale - scale)
-        bits = min(max(self._cap(scale), x.bits + scale - x.scale), CAPACITY)
+        bits = max(self._cap(scale), x.bits + scale - x.scale)
+        if x.beyond:
+            self._fits(bits, "a write")
+        bits = min(bits, CAPACITY)
         if x.scale < scale:
             lifted = self._linear(Combine((1 << (scale - x.scale),)), (x,), scale, bits, "write")
             follow(lifted.wire, x.wire, x.scale - scale)
             return lifted
-        return Number(x.wire, scale, bits)
+        return Number(x.wire, scale, bits, x.coarsest)
 
-    def _room(self, x: Number, bits: int) -> Number:
-        """x in at most `bits` bits: as it was truncated before, if that left the width of the format or nearly what is asked."""
+    def _room(self, x: Number, bits: int, more: int = 0) -> Number:
+        """x in at most `bits` bits: as it was truncated before, if that left the width of the format or nearly what is asked.
+
+        What is beyond the format may be `more` bits above its coarsest scale, or below if that is negative.
+        """
         drop = x.bits - bits
         if drop <= 0:
             return x
+        if x.coarsest is not None and x.scale - drop < min(x.scale, x.coarsest) + more:
+            self.within(x, "a product or sum")
         deepest = max(drop + NEAR, x.bits - self.format.bits + DEEPER)
         return self.truncate(x, min((d for d in self._truncations(x) if drop <= d <= deepest), default=drop))
 
@@ -480,14 +584,27 @@ class Arithmetic:
         x = self._room(x, x.bits - excess)
         return x, min(x.bits + _log2(terms), CAPACITY)
 
-    def _shrunk(self, bits: int, scale: int, name: str) -> int:
-        bits = max(1, min(bits, self._cap(scale)))
+    def _shrunk(self, bits: int, scale: int, name: str, beyond: bool = False) -> int:
+        bits = max(1, min(bits, self._cap(scale, beyond)))
         self._fits(bits, name)
         return bits
 
-    def _cap(self, scale: int) -> int:
-        """The contract: below 2^integer."""
-        return max(1, scale + self.format.integer)
+    def _cap(self, scale: int, beyond: bool = False) -> int:
+        """The contract: below 2^integer, but for what is `beyond` it."""
+        return UNBOUNDED if beyond else max(1, scale + self.format.integer)
+
+    def within(self, x: Number, name: str) -> Number:
+        """x, for an operation that relies on the contract: refused if a public factor has taken x beyond it."""
+        if x.beyond:
+            raise OutOfRange(
+                f"{name} of a secret beside public numbers of 2^{self.format.integer} or more, which are beyond the format: what "
+                "comes out would be too. Multiply by less, or declare a format with more integer bits"
+            )
+        return x
+
+    def _exceeds(self, bits: int, scale: int) -> bool:
+        """Whether numbers of so many bits may be beyond the format."""
+        return bits > scale + self.format.integer
 
     def _fits(self, bits: int, name: str) -> None:
         if bits > CAPACITY:
@@ -498,11 +615,16 @@ class Arithmetic:
     def _linear(self, map: LinearMap, inputs: Sequence[Number], scale: int, bits: int, name: str) -> Number:
         shape = map.shape(*(i.shape for i in inputs))
         wire = self.engine.record(Linear(map), tuple(i.wire for i in inputs), shape, name)
-        return self._number(wire, scale, bits)
+        return self._number(wire, scale, bits, self._joint(bits, scale, *inputs))
 
-    def _number(self, wire: Wire, scale: int, bits: int) -> Number:
+    def _joint(self, bits: int, scale: int, *inputs: Number) -> int | None:
+        """The coarsest scale of what was made of these: None if they, or its bits, are inside the contract."""
+        beyond = self._exceeds(bits, scale) and any(i.beyond for i in inputs)
+        return self._coarsest(*inputs) if beyond else None
+
+    def _number(self, wire: Wire, scale: int, bits: int, coarsest: int | None = None) -> Number:
         wire.bound = bits
-        return Number(wire, scale, bits)
+        return Number(wire, scale, bits, coarsest)
 
 
 def _log2(terms: int) -> int:

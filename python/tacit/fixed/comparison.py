@@ -39,9 +39,11 @@ def at_least(a: Arithmetic, x: Number, thresholds: Sequence[float], exact: bool 
     """[x >= t] for each of the public thresholds, as 0 or 1: shape (len(thresholds), *x.shape). x is opened once for all.
 
     The same comparison serves again where x was compared before, at this resolution or a finer one. Where a truncation is about
-    to round x, what is compared (if `exact` is not asked for) is x before it was rounded.
+    to round x, what is compared (if `exact` is not asked for) is x before it was rounded. What is beyond the format is compared
+    exactly: its resolution would be coarse.
     """
     levels, magnitude = _levels(x, thresholds)
+    exact = exact or x.beyond
     if not exact and isinstance(x.wire.operation, Truncate) and x.wire.pending:
         # What a truncation is about to open is compared before it: one opening serves both.
         drop = x.wire.operation.bits

@@ -15,6 +15,8 @@ from tacit import _core
 from tacit.errors import OutOfRange
 from tacit.field import CAPACITY, Field, contiguous
 
+FARTHEST = 1000
+"""Scales that are decoded at once: 2^-scale is a float."""
 SIGNIFICANT = 16
 """Significant bits that a public constant keeps."""
 
@@ -59,7 +61,9 @@ def encode(values: NDArray[np.float64], scale: int, bits: int, what: str) -> Fie
 
 
 def decode(values: Field, scale: int) -> NDArray[np.float64]:
-    return _core.decode(contiguous(values), scale)
+    near = max(-FARTHEST, min(FARTHEST, scale))
+    decoded = _core.decode(contiguous(values), near)
+    return decoded if near == scale else np.ldexp(decoded, near - scale)
 
 
 def constant(value: float) -> tuple[int, int]:
@@ -75,15 +79,38 @@ def constant(value: float) -> tuple[int, int]:
     return m, s
 
 
-def constants(values: NDArray[np.float64]) -> tuple[NDArray[np.int64], int, int]:
-    """(m, s, bits): integers m with values = m 2^-s, the largest to 16 significant bits, |m| < 2^bits."""
+def significant(values: NDArray[np.float64]) -> tuple[int, int, int]:
+    """(s, c, e): at the scale s every entry has 16 significant bits, at c <= s the largest; all are below 2^e in magnitude.
+
+    s and c are the least such scales: entries that are exact in fewer bits need no more.
+    """
     if not np.isfinite(values).all():
         raise OutOfRange("a public array holds a number that is not finite")
-    largest = float(np.abs(values).max(initial=0.0))
-    if largest == 0:
-        return np.zeros(values.shape, np.int64), 0, 1
-    s = SIGNIFICANT - math.frexp(largest)[1]
-    m = np.rint(np.ldexp(values, s)).astype(np.int64)
-    common = int(np.bitwise_or.reduce(np.abs(m), axis=None))
-    zeros = (common & -common).bit_length() - 1
-    return m >> zeros, s - zeros, max(1, (common >> zeros).bit_length())
+    mantissas, exponents = np.frexp(np.abs(values[values != 0]))
+    if not mantissas.size:
+        return 0, 0, 0
+    whole = np.rint(np.ldexp(mantissas, SIGNIFICANT)).astype(np.int64)
+    largest = int(exponents.max())
+    finest = int((SIGNIFICANT + 1 - exponents - np.frexp(whole & -whole)[1]).max())  # without trailing zeros
+    return finest, min(finest, SIGNIFICANT - largest), largest + int(whole[exponents == largest].max() >> SIGNIFICANT)
+
+
+def rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each entry to 16 significant bits, as one constant for all that are alike would be."""
+    mantissas, exponents = np.frexp(values)
+    return np.ldexp(np.rint(np.ldexp(mantissas, SIGNIFICANT)), exponents - SIGNIFICANT)
+
+
+def integers(values: NDArray[np.float64], scale: int) -> tuple[NDArray[np.int64], int]:
+    """Integers m with values = m 2^-scale, and their bits."""
+    m = np.rint(np.ldexp(values, scale)).astype(np.int64)
+    return m, max(1, int(np.abs(m).max(initial=0)).bit_length())
+
+
+def spread_out(values: NDArray[np.float64], what: str) -> str:
+    """Why these numbers are refused together."""
+    sizes = np.abs(values[values != 0])
+    return (
+        f"{what} has numbers from {sizes.min():.3g} to {sizes.max():.3g} in magnitude, which the field does not hold side by "
+        "side: scale the data where they enter, or take the large and the small numbers apart, one operation for each"
+    )

@@ -9,6 +9,7 @@ where it does not say otherwise, and compared once for each value: gradients fin
 import hashlib
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -48,13 +49,14 @@ HALF = np.asarray(0.5)
 
 def bit(x: Number) -> Number:
     """x, which the caller knows to be 0 or 1."""
-    return bounded(Number(x.wire, 0, x.bits), 1)
+    x.wire.bound = 1
+    return Number(x.wire, 0, 1)
 
 
 def bounded(x: Number, bits: int) -> Number:
     """x, which the caller knows to be below 2^bits in units of its last place."""
     x.wire.bound = bits
-    return Number(x.wire, x.scale, bits)
+    return replace(x, bits=bits)
 
 
 # Comparisons. A number is its integer X 2^-scale, so that [x > t] = [X >= T + 1] for t = T 2^-scale.
@@ -159,7 +161,7 @@ def _sum(a: Arithmetic, x: Number, axes: Sequence[int], keepdims: bool, bits: in
         raise OutOfRange(f"a sum of shape {x.shape} needs {bits} bits, and the field holds {CAPACITY}")
     map = Sum(tuple(axes), keepdims)
     wire = a.engine.record(Linear(map), (x.wire,), map.shape(x.shape), "sum")
-    return bounded(Number(wire, x.scale, bits), bits)
+    return bounded(replace(x, wire=wire), bits)
 
 
 # Choices.
@@ -374,7 +376,7 @@ def floor_shift(a: Arithmetic, x: Number, drop: int) -> Number:
         terms.append((float(step), found))
         rest = a.combine([(1.0, rest), (-float(step), found)], 0.0, rest.scale, drop + step.bit_length(), "rest")
         count = step
-    bits = min(y.bits + 1, max(1, y.scale + a.format.integer), CAPACITY)
+    bits = min(y.bits + 1, max(1, y.scale + a.format.integer, y.bits if y.beyond else 0), CAPACITY)
     return a.combine(terms, -math.ldexp(first, -y.scale), y.scale, bits, "floor")
 
 

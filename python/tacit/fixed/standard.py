@@ -73,6 +73,7 @@ def spread(a: Arithmetic, x: Number, axes: Sequence[int], eps: float = 0.0) -> t
     """D, S and c. The axes of S stay, as 1. S has room for n c^2 `eps`."""
     count = fp.size([x.shape[i] for i in axes])
     grow = max(0, (count - 1).bit_length())
+    x = a.within(x, "a variance")
     x = a.truncate(x, x.bits + grow + 1 - CAPACITY)
     total = a.expand(a.sum(x, axes, True, x.bits + grow), x.shape)
     whole = a.combine([(float(count), x), (-1.0, total)], 0.0, x.scale, x.bits + grow + 1, "mean")
@@ -88,6 +89,7 @@ def sum_of_squares(a: Arithmetic, x: Number, axes: Sequence[int], most: int, add
 
     With `addend`, a sum with that fits as well.
     """
+    x = a.within(x, "a sum of squares")
     count = fp.size([x.shape[i] for i in axes])
     grow = max(0, (count - 1).bit_length())
     each = 2 * (x.bits - x.scale)  # a square's bits before the point

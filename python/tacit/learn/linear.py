@@ -109,8 +109,10 @@ def _weights(a: Arithmetic, gram: curvature.Balanced, d: int) -> Number:
     s = a.reshape(a.slice(gram.s, 0, 0, d), (d, 1))
     deviation = a.reshape(a.slice(gram.inverse, 0, d, size), (1, size - d))
     # |u| < 2^11, and s is one of 2^k for -s.scale <= k < -SMALLEST.
-    scaled = at_scale(a, a.multiply(u, s, "balance", bits=CAPACITY), 2 * a.format.fraction - deviation.scale)
-    return a.multiply(scaled, deviation, "balance", bits=2 * a.format.fraction + a.format.integer)
+    f = a.format
+    fine = max(2 * f.fraction, CAPACITY - f.integer - f.fraction)  # coefficients are small where data are large
+    scaled = at_scale(a, a.multiply(u, s, "balance", bits=CAPACITY), fine - deviation.scale)
+    return a.multiply(scaled, deviation, "balance", bits=fine + f.integer)
 
 
 class LinearRegression(Regression):

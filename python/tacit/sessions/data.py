@@ -56,7 +56,14 @@ def _kind(what: str, error: BaseException) -> str:
 def _as_array(data: Any, what: str) -> NDArray[Any]:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(data, torch.Tensor):
-        data = data.detach().cpu().numpy()
+        dense = data.detach().cpu() if data.layout == torch.strided else data.detach().cpu().to_dense()
+        data = (dense.double() if dense.is_floating_point() else dense).numpy()  # NumPy has no bfloat16
+    if isinstance(data, np.ma.MaskedArray):
+        if hidden := int(np.ma.count_masked(data)):
+            raise bad(
+                what, f"{hidden} of {data.size} elements are masked: fill them, as by data.filled(0), or drop them"
+            )
+        data = data.data
     try:
         array: NDArray[Any] = _called(lambda: np.asarray(data), what)
         return array
@@ -98,7 +105,9 @@ def one_hot(values: Array, classes: int, what: str) -> Array:
             f"labels are whole numbers from 0 to {classes - 1}, and some are not",
             f" ({len(wrong)} of {values.size}; the first is {values[first]:g} at {first})",
         )
-    return np.eye(classes)[values.astype(np.int64)]
+    rows = np.zeros((*values.shape, classes))
+    np.put_along_axis(rows, values.astype(np.int64)[..., None], 1.0, -1)
+    return rows
 
 
 def bad(what: str, public: str, private: str = "") -> BadInput:

@@ -35,6 +35,8 @@ from tacit.transport.views import Viewed
 
 Owned = Mapping[int, Any]
 """Data by its owner's index."""
+FLOAT = 24
+"""Significant bits of a float32."""
 
 
 class Session:
@@ -237,7 +239,9 @@ class Session:
     def reveal(self, x: Any, to: int | Sequence[int] | None = None) -> Any:
         """Open `x` (a secret, a list or tuple of secrets, or a shared module) to all, or to the parties `to` alone.
 
-        Others get None. Everything opened so far is checked before, and what is opened here before it is returned.
+        Others get None.
+        A float32 becomes a float64 where its contract has numbers above 2^24, or more than 24 places.
+        Everything opened so far is checked before, and what is opened here before it is returned.
         `OutOfRange` at those that see it, and only there, if a value is outside its contract: it is wrong, or may be. With a
         guard what was computed on the way is looked at before, and all parties learn of it (one bit).
         """
@@ -447,7 +451,12 @@ class Session:
             return float(values) if values.ndim == 0 else values
         import torch
 
-        return torch.from_numpy(np.array(values)).to(x.dtype)
+        whole = torch.from_numpy(np.array(values))
+        return whole if x.dtype == torch.float32 and self._needs_double(self.number(x)) else whole.to(x.dtype)
+
+    def _needs_double(self, n: Number) -> bool:
+        """Whether a float32 would not hold what the contract allows to one unit, or in the places of its fraction."""
+        return not n.beyond and max(n.bits - n.scale, min(n.scale, self.options.format.fraction)) > FLOAT
 
     def _kept(self, x: Any) -> saving.Item:
         """How `x` is saved."""

@@ -1,15 +1,19 @@
 """Plain arithmetic in the field behind the Protocol interface: the reference that every other protocol is tested against.
 
 NO SECRECY: every party sees every input. For tests, for debugging a script, and for `tacit run --protocol clear`.
+
+A value that leaves its contract goes wrong in every protocol where it is truncated or compared next. Here it is seen, and
+refused: `OutOfRange` names the operation and the line that gave it.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tacit import field
-from tacit.errors import Mismatch
-from tacit.field import Field, size
+from tacit.errors import Mismatch, OutOfRange
+from tacit.field import CAPACITY, Field, size
 from tacit.sharing.operations import AtLeast, Bilinear, Input, OutputMask, RandomBits, Truncate, Winners
 from tacit.sharing.plan import Exchange, OpeningRecord, Plan, Rounds, Task, elements
 from tacit.sharing.protocol import Protocol
@@ -60,7 +64,7 @@ class Clear(Protocol):
         d = operation.divisor
 
         def run() -> None:
-            signed = field.to_signed(x.value()[0])
+            signed = _inside(x, max(operation.magnitude, CAPACITY - 1))
             wire.share = (field.from_signed((signed + d // 2) // d),)
 
         return plan.task(run, (x.task,), wire.label)
@@ -70,7 +74,7 @@ class Clear(Protocol):
         (x,) = wire.inputs
 
         def run() -> None:
-            signed = field.to_signed(x.value()[0])
+            signed = _inside(x, min(x.bound or operation.magnitude, operation.magnitude))
             wire.share = (np.stack([signed >= t for t in operation.thresholds]).astype(np.uint64),)
 
         return plan.task(run, (x.task,), wire.label)
@@ -79,7 +83,7 @@ class Clear(Protocol):
         (x,) = wire.inputs
 
         def run() -> None:
-            best = field.to_signed(x.value()[0]).argmax(-1)
+            best = _inside(x, min(x.bound or operation.magnitude, operation.magnitude)).argmax(-1)
             wire.share = ((best[..., None] == np.arange(x.shape[-1])).astype(np.uint64),)
 
         return plan.task(run, (x.task,), wire.label)
@@ -115,3 +119,18 @@ class Clear(Protocol):
 
     def output_rounds(self) -> int:
         return 0
+
+
+def _inside(x: Wire, magnitude: int) -> NDArray[np.int64]:
+    """The integers of x. `OutOfRange` if one is above 2^magnitude by more than roundings are: other protocols are wrong there.
+
+    Of a part of a sum no bound is stated: it may be anything.
+    """
+    signed = field.to_signed(x.value()[0])
+    most = (1 << magnitude) + max((1 << magnitude) >> 3, 2)
+    if x.bound and signed.size and (largest := int(np.abs(signed).max())) > most:
+        raise OutOfRange(
+            f"{x.label} (shape {x.shape}) reached {largest:.3g} = 2^{np.log2(largest):.1f} in units of its last place, but its "
+            f"contract is below 2^{x.bound}: scale the data or the learning rate down, or declare a format with more integer bits"
+        )
+    return signed

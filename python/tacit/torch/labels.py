@@ -33,7 +33,8 @@ def needed(a: Arithmetic, x: Number, func: Any) -> Number:
     if found is None:
         raise Unsupported(
             f"{func} with a secret index that has no one-hot: indices are what session.labels, argmax and max give, and views "
-            "of these; other secret integers are not"
+            "of these. Other secret integers are not; nor are secret booleans, as in x[x > 2], whose result would show how many "
+            "are true: use torch.where(x > 2, x, 0), or multiply by the mask"
         )
     return found
 
@@ -67,8 +68,10 @@ def equal(a: Arithmetic, x: Number, y: Operand) -> Number | torch.Tensor | None:
         found = a.reshape(rows, (*x.shape[:-1], len(wanted)) if wanted.ndim else x.shape)
         return found if valid.all() else selection.bit(a.times_public(found, valid.astype(np.float64)))
     shape = np.broadcast_shapes(x.shape, wanted.shape)
-    chosen = np.eye(classes)[places] * valid[..., None]
-    rows = a.times_public(a.expand(mine, (*shape, classes)), np.broadcast_to(chosen, (*shape, classes)))
+    chosen = (places[..., None] == np.arange(classes)) & valid[..., None]
+    rows = a.times_public(
+        a.expand(mine, (*shape, classes)), np.broadcast_to(chosen.astype(np.float64), (*shape, classes))
+    )
     return selection.bit(selection.only(a, rows, (len(shape),)))
 
 

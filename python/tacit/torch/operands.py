@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tacit.errors import Unsupported
 from tacit.field import contiguous
-from tacit.fixed.arithmetic import Arithmetic, Number
+from tacit.fixed.arithmetic import Number
 
 Operand = Number | torch.Tensor | float
 """What a rule is given: a secret, a public tensor, or a Python number."""
@@ -22,12 +22,6 @@ def array(x: torch.Tensor | float) -> NDArray[np.float64]:
     if x.is_complex() or x.layout != torch.strided or x.is_quantized:
         raise Unsupported(f"a public tensor of {x.dtype} and {x.layout} meets a secret: use a dense real tensor")
     return contiguous(x.detach().to("cpu", torch.float64).numpy())
-
-
-def finite(a: Arithmetic, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Infinite addends, as masks have them, count as half the largest number of the format: after an exp they are 0 too."""
-    half = 2.0 ** (a.format.integer - 1)
-    return np.where(np.isinf(values), np.copysign(half, values), values) if np.isinf(values).any() else values
 
 
 def scalar(x: torch.Tensor | float) -> float | None:

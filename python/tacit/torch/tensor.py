@@ -15,6 +15,7 @@ from tacit.field import CAPACITY
 from tacit.fixed import saving
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.torch import refusals
+from tacit.torch.arrays import operators
 from tacit.torch.operands import array
 from tacit.torch.table import dispatch
 from tacit.torch.views import Step
@@ -129,6 +130,7 @@ def _secret(a: Arithmetic, value: Value) -> Number:
     return value if isinstance(value, Number) else a.public(array(value))
 
 
+@operators
 class SecretTensor(torch.Tensor):
     """A tensor whose value no party sees. `session.reveal` opens it; nothing else does."""
 

@@ -11,12 +11,13 @@ docs/functions.md.
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, localcontext
 
 import numpy as np
 
 from tacit.field import CAPACITY
+from tacit.fixed import masks
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.fixed.comparison import ONE
 from tacit.fixed.functions.curves import DIGITS, ZERO, Curve, exp_of_twice
@@ -80,6 +81,8 @@ def softmax(a: Arithmetic, x: Number) -> Number:
     """e^x / sum e^x along the last axis; shape of x. Found once for each number."""
     if not x.shape or x.shape[-1] <= 1:
         return a.add_public(a.times(x, 0.0), ONE)
+    if (masked := masks.shown(a, x)) is not None:
+        return a.times_public(softmax(a, masked.z), masked.seen, "softmax")
 
     def make() -> Number:
         found = _exponentials(a, x)
@@ -92,9 +95,11 @@ def log_softmax(a: Arithmetic, x: Number) -> Number:
     """x - log(sum e^x) along the last axis; shape of x. The fact SOFTMAX about it costs nothing until it is used."""
     if not x.shape or x.shape[-1] <= 1:
         out = a.times(x, 0.0)
+    elif (masked := masks.shown(a, x)) is not None:
+        out = masks.added(a, log_softmax(a, masked.z), np.where(masked.hidden, masked.below, 0.0), "log_softmax")
     else:
         found = _exponentials(a, x)
-        d, log_s = Number(found.half.wire, found.half.scale - 1, found.half.bits), _log(a, found.s)
+        d, log_s = replace(found.half, scale=found.half.scale - 1), _log(a, found.s)
         out = a.add(d, log_s, -1, "log_softmax")
         out = bounded(
             out, max(n.bits + out.scale - n.scale for n in (d, log_s)) + 1
@@ -107,10 +112,12 @@ def logsumexp(a: Arithmetic, x: Number) -> Number:
     """log(sum e^x) along the last axis, which is kept."""
     if not x.shape or x.shape[-1] <= 1:
         return x
+    if (masked := masks.shown(a, x)) is not None:
+        return masks.added(a, logsumexp(a, masked.z), masked.top, "logsumexp")
     found = _exponentials(a, x)
-    m, log_s = (Number(n.wire, n.scale + 1, n.bits) for n in (found.largest, _log(a, found.s)))
+    m, log_s = (replace(n, scale=n.scale + 1) for n in (found.largest, _log(a, found.s)))
     half = a.add(m, log_s, name="logsumexp")  # perhaps twice what the format holds
-    return Number(half.wire, half.scale - 1, half.bits)
+    return replace(half, scale=half.scale - 1)
 
 
 def _log(a: Arithmetic, s: Number) -> Number:
@@ -129,7 +136,7 @@ def _made(a: Arithmetic, x: Number) -> Exponentials:
     n, last = x.shape[-1], len(x.shape) - 1
     m = _largest(a, x)
     # Halves, since a difference may be twice what the format holds.
-    half = a.add(Number(x.wire, x.scale + 1, x.bits), Number(m.wire, m.scale + 1, m.bits), -1, "softmax")
+    half = a.add(replace(x, scale=x.scale + 1), replace(m, scale=m.scale + 1), -1, "softmax")
     curve, shift = _curve(n, a.format.integer)
     e = evaluate(a, a.add_public(half, np.asarray(shift), "softmax"), curve)
     room = CAPACITY - 2 - _inverse(n).places
@@ -142,7 +149,7 @@ def _made(a: Arithmetic, x: Number) -> Exponentials:
 def _largest(a: Arithmetic, x: Number) -> Number:
     """The largest along the last axis, kept, or one that is nearly as large."""
     last = (len(x.shape) - 1,)
-    if x.bits <= a.format.bits:
+    if x.bits <= a.format.bits + 1:  # a bit for what is masked
         return largest(a, x, last, True)
     off = (a.engine.protocol.ulps - 1).bit_length()
     coarse = a.truncate(x, x.scale - COARSE - off)

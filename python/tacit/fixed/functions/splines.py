@@ -115,6 +115,8 @@ def _interpolated(curve: Curve, low: Decimal, high: Decimal) -> tuple[Decimal, .
 
 def evaluate(a: Arithmetic, x: Number, curve: Curve) -> Number:
     """curve(x), elementwise; rounds and bytes of one comparison with its knots, and 8 bytes for each higher power."""
+    if curves.SAME in (curve.before, curve.after):
+        a.within(x, curve.name)
     powers = _powers(a, x)
     found = spline(curve, a.format, powers[0].scale, x.bits - x.scale)
     wires = [p.wire for p in powers]

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from tacit.fixed import selection
+from tacit.fixed import masks, selection
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.fixed.functions import normal
-from tacit.torch.operands import Operand, array, finite, scalar, shape_of
+from tacit.torch.operands import Operand, array, scalar, shape_of
 from tacit.torch.rules import booleans, first, implements, promoted
 
 aten = torch.ops.aten
@@ -29,10 +29,10 @@ def add(a: Arithmetic, x: Operand, y: Operand, alpha: float = 1, name: str = "ad
 
 def _shift(a: Arithmetic, x: Number, y: torch.Tensor | float, name: str) -> Number:
     """x + y for a public y. Adding zeros, as to a gradient that was zeroed, costs no bit."""
-    values = finite(a, array(y))
+    values = array(y)
     if not values.any():
         return a.expand(x, np.broadcast_shapes(x.shape, values.shape))
-    shifted = a.add_public(x, values, name)
+    shifted = masks.added(a, x, values, name)
     if (addend := scalar(y)) is not None:
         normal.remember(shifted, x, 1.0, addend)
     return shifted
@@ -72,7 +72,9 @@ def times(a: Arithmetic, x: Number, y: torch.Tensor | float, name: str = "mul") 
     factor = scalar(y)
     if factor == 1:
         return x
-    return a.times(x, factor, name) if factor is not None else a.times_public(x, array(y), name)
+    if factor is None:
+        return a.times_public(x, array(y), name)
+    return masks.times(a, x, factor, name)
 
 
 @implements(aten.lerp.Scalar, aten.lerp.Tensor)
@@ -96,7 +98,7 @@ def where(a: Arithmetic, condition: Operand, x: Operand, y: Operand) -> Number:
     if isinstance(condition, Number):
         if not isinstance(x, Number) and not isinstance(y, Number):
             return add(a, y, times(a, condition, torch.as_tensor(x) - y), name="where")
-        if (isinstance(x, Number) and isinstance(y, Number)) or not _infinite(y if isinstance(x, Number) else x):
+        if (isinstance(x, Number) and isinstance(y, Number)) or not _far(a, y if isinstance(x, Number) else x):
             return add(a, y, selection.masked(a, condition, sub(a, x, y)), name="where")
         one, other = _chosen(a, condition, x), _chosen(a, selection.complemented(a, condition), y)
         return a.add(one, other, name="where")
@@ -104,16 +106,19 @@ def where(a: Arithmetic, condition: Operand, x: Operand, y: Operand) -> Number:
     return add(a, _masked(a, x, condition), _masked(a, y, ~condition.bool()))
 
 
-def _infinite(x: Operand) -> bool:
-    return bool(np.isinf(array(x)).any())  # type: ignore[arg-type]
+def _far(a: Arithmetic, x: Operand) -> bool:
+    """Whether some public number is beyond the format."""
+    return bool((np.abs(array(x)) >= 2.0**a.format.integer).any())  # type: ignore[arg-type]
 
 
 def _chosen(a: Arithmetic, bit: Number, x: Operand) -> Number:
-    return selection.masked(a, bit, x) if isinstance(x, Number) else a.times_public(bit, finite(a, array(x)))
+    return selection.masked(a, bit, x) if isinstance(x, Number) else a.times_public(bit, masks.finite(a, array(x)))
 
 
 def _masked(a: Arithmetic, x: Operand, kept: torch.Tensor) -> Operand:
-    return mul(a, x, kept) if isinstance(x, Number) else torch.where(kept.bool(), torch.as_tensor(x), 0.0)
+    return (
+        masks.chosen(a, x, array(kept)) if isinstance(x, Number) else torch.where(kept.bool(), torch.as_tensor(x), 0.0)
+    )
 
 
 @implements(aten.masked_fill.Scalar, aten.masked_fill.Tensor, integers=_of_filled)

@@ -5,14 +5,13 @@ nll:  -sum_i w_(y_i) x_(i, y_i) / W,    gradient -e_(y_i) w_(y_i) / W,    W = N 
 
 import math
 
-import numpy as np
 import torch
 
 from tacit.errors import Unsupported
 from tacit.field import CAPACITY, size
-from tacit.fixed import comparison, selection
+from tacit.fixed import comparison, masks, selection
 from tacit.fixed.arithmetic import Arithmetic, Number
-from tacit.fixed.format import constants
+from tacit.fixed.format import rounded
 from tacit.fixed.functions import normal, splines
 from tacit.fixed.standard import sum_of_squares
 from tacit.torch import labels
@@ -70,7 +69,11 @@ def _scaled(a: Arithmetic, x: Number, grad: Operand, factor: float, name: str) -
 def nll_loss(
     a: Arithmetic, x: Operand, target: Operand, weight: torch.Tensor | None, reduction: int, ignore_index: int
 ) -> tuple[Operand, Operand]:
-    """(loss, total weight) for log-probabilities x, labels (secret or public) and public weights of classes."""
+    """(loss, total weight) for log-probabilities x, labels (secret or public) and public weights of classes.
+
+    Of a class that a mask hides the loss is about the format's largest number.
+    """
+    x = masks.saturated(x) if isinstance(x, Number) else x
     chosen, weights = _one_hot(a, x, target, ignore_index), _weights(x, weight, reduction)
     weighed = x if weights is None else mul(a, x, weights) if isinstance(x, Number) else x * weights
     if isinstance(weighed, Number) and isinstance(chosen, Number):
@@ -111,8 +114,7 @@ def nll_loss_backward(
     kept = chosen if weights is None else a.times_public(chosen, array(weights))
     out = _scaled(a, kept, rows, factor, "nll_loss gradient")
     if weights is None and not isinstance(rows, Number):
-        m, s, _ = constants(np.asarray(array(rows) * factor))
-        TOTALS.note(out, np.ldexp(m.astype(np.float64), -s), _axis(x))
+        TOTALS.note(out, rounded(array(rows) * factor), _axis(x))
     return out
 
 

@@ -8,6 +8,7 @@ import torch
 
 from tacit.errors import Unsupported
 from tacit.field import size
+from tacit.fixed import masks
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.torch import labels, refusals
 from tacit.torch.operands import Operand, array, shape_of
@@ -182,7 +183,7 @@ def pad(a: Arithmetic, x: Number, padding: Sequence[int], value: float = 0) -> N
             x = a.place(x, axis, before, before + length, 1, before + length + after)
     if value:
         frame = torch.nn.functional.pad(torch.zeros(shape), [int(p) for p in padding], value=value)
-        return a.add_public(x, array(frame))
+        return masks.added(a, x, array(frame), "pad")
     return x
 
 
