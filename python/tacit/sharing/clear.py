@@ -59,22 +59,22 @@ class Clear(Protocol):
         return plan.task(run, (x.task, y.task), wire.label)
 
     def truncate(self, operation: Truncate, wire: Wire, plan: Plan) -> Task:
-        """floor(x / d + 1/2)"""
+        """floor(x / d + 1/2), for all that the field has room for."""
         (x,) = wire.inputs
         d = operation.divisor
 
         def run() -> None:
-            signed = _inside(x, max(operation.magnitude, CAPACITY - 1))
+            signed = _inside(x, CAPACITY)
             wire.share = (field.from_signed((signed + d // 2) // d),)
 
         return plan.task(run, (x.task,), wire.label)
 
     def at_least(self, operation: AtLeast, wire: Wire, plan: Plan) -> Task:
-        """Exact."""
+        """Exact, for twice as large numbers as are stated, as in other protocols."""
         (x,) = wire.inputs
 
         def run() -> None:
-            signed = _inside(x, min(x.bound or operation.magnitude, operation.magnitude))
+            signed = _inside(x, operation.magnitude + 1)
             wire.share = (np.stack([signed >= t for t in operation.thresholds]).astype(np.uint64),)
 
         return plan.task(run, (x.task,), wire.label)
@@ -83,7 +83,7 @@ class Clear(Protocol):
         (x,) = wire.inputs
 
         def run() -> None:
-            best = _inside(x, min(x.bound or operation.magnitude, operation.magnitude)).argmax(-1)
+            best = _inside(x, operation.magnitude + 1).argmax(-1)
             wire.share = ((best[..., None] == np.arange(x.shape[-1])).astype(np.uint64),)
 
         return plan.task(run, (x.task,), wire.label)
@@ -122,13 +122,12 @@ class Clear(Protocol):
 
 
 def _inside(x: Wire, magnitude: int) -> NDArray[np.int64]:
-    """The integers of x. `OutOfRange` if one is above 2^magnitude by more than roundings are: other protocols are wrong there.
+    """The integers of x. `OutOfRange` if one is above 2^magnitude: other protocols are wrong there, or may be.
 
     Of a part of a sum no bound is stated: it may be anything.
     """
     signed = field.to_signed(x.value()[0])
-    most = (1 << magnitude) + max((1 << magnitude) >> 3, 2)
-    if x.bound and signed.size and (largest := int(np.abs(signed).max())) > most:
+    if x.bound and signed.size and (largest := int(np.abs(signed).max())) > 1 << magnitude:
         raise OutOfRange(
             f"{x.label} (shape {x.shape}) reached {largest:.3g} = 2^{np.log2(largest):.1f} in units of its last place, but its "
             f"contract is below 2^{x.bound}: scale the data or the learning rate down, or declare a format with more integer bits"

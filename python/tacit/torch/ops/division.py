@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -139,7 +140,9 @@ def power_of_public(a: Arithmetic, x: float, exponent: Number) -> Number:
 
 
 def _product(a: Arithmetic, x: Operand, y: Operand) -> Number:
-    product = mul(a, x, y, "pow")
+    """x y on its way to an exponential: it may be far beyond the contract, where that is 0."""
+    first, second = (replace(v, coarsest=a.format.fraction) if isinstance(v, Number) else v for v in (x, y))
+    product = mul(a, first, second, "pow")
     assert isinstance(product, Number)
     return product
 
