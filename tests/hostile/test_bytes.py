@@ -6,6 +6,7 @@ Each decoder gets noise, what is right but for a few bytes, and right containers
 
 import os
 import tracemalloc
+from dataclasses import replace
 
 import msgpack
 import numpy as np
@@ -22,8 +23,10 @@ from tacit.sharing.forms import Elementwise
 from tacit.sharing.masks import Mask
 from tacit.sharing.plan import received
 from tacit.sharing.requests import MaskRequest, ProductRequest, TruncationRequest, pack
+from tacit.transport.calls import MAGIC, Call, Calls, frame
 from tacit.transport.handshake import decode_hello, encode_hello
-from tacit.transport.views import _CALL, Call, _is_call
+from tacit.transport.identity import make_identity
+from tacit.transport.signing import Signatures
 from tacit.transport.wire import Answer, Introduction, Kind, Verdict, header, parse_header
 
 EXAMPLES = int(os.environ.get("TACIT_EXAMPLES", "50"))
@@ -44,7 +47,11 @@ ENTRIES = [
     Entry("shape", (4, 5), (0, 1, 2)).pack(),
     Entry("lost", 2, (0, 1), (2,)).pack(),
 ]
-ADMISSION = Admission(5, 17, 4, 2, (0, 1, 2), (2,)).pack()
+ADMISSION = Admission(5, 17, 4, 2, (0, 1, 2), (2,), ((2, 5),)).pack()
+IDENTITIES = [make_identity(str(i)) for i in range(2)]
+CERTIFICATES = {i: identity.certificate for i, identity in enumerate(IDENTITIES)}
+RECORDS = [Calls(i, b"session", Signatures(identity, CERTIFICATES)) for i, identity in enumerate(IDENTITIES)]
+CALL = Call(1, 0, 3, 7, True, True, frozenset({0, 1}), frozenset({0, 1}))
 
 DECODERS = {
     "frame header": (
@@ -54,7 +61,7 @@ DECODERS = {
     "introduction": (Introduction.decode, [Introduction(1, 0, 900).encode()]),
     "answer": (Answer.decode, [Answer(Verdict.NOT_ME, 900).encode()]),
     "greeting": (decode_hello, [encode_hello({"version": "0.1.0", "protocol": "shamir"})]),
-    "call": (lambda data: _is_call(data) and Call.unpack(data, 1), [Call(3, 7, True, (0, 1, 4)).pack()]),
+    "call": (lambda data: RECORDS[0].take(MAGIC + data, 1, {0, 1}), [frame([RECORDS[1].sign(CALL)])[len(MAGIC) :]]),
     "entry": (Entry.unpack, ENTRIES),
     "admission": (Admission.unpack, [ADMISSION]),
     "past": (
@@ -161,9 +168,10 @@ def test_hostile_bytes(name):
         ("past", msgpack.packb([[], 1 << 33])),
         ("entry", msgpack.packb(["shape", None, [float("inf")], []])),
         ("entry", msgpack.packb(["reveal", [[[1 << 40], b""]], [0], []])),
-        ("admission", msgpack.packb([float("nan"), 0, 0, 0, [0], []])),
-        ("admission", msgpack.packb([0, 0, 0, 0, [[]], [{}]])),
-        ("call", _CALL.pack(b"tacit lost party", 0, 0, 1 << 31, 0)),
+        ("admission", msgpack.packb([float("nan"), 0, 0, 0, [0], [], []])),
+        ("admission", msgpack.packb([0, 0, 0, 0, [[]], [{}], []])),
+        ("call", frame([RECORDS[1].sign(replace(CALL, turn=1 << 62))])[len(MAGIC) :]),
+        ("call", RECORDS[1].sign(CALL).body + b"\xff\xff" + bytes(99)),
         ("frame header", b"\xff" * 8),
     ],
 )

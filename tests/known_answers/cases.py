@@ -17,7 +17,7 @@ from tacit.field import P
 from tacit.sharing.randomness import hyper_invertible
 from tacit.sharing.threshold import Group, Shares, hashed
 from tacit.sharing.truncation import Rounding, result
-from tacit.transport.views import Call
+from tacit.transport.calls import Call
 from tacit.transport.wire import Answer, Introduction, Kind, Verdict, header
 
 FILE = Path(__file__).with_name("core.json")
@@ -133,10 +133,10 @@ def encodings():
         "round": HEADER.pack(bytes(range(8)), 3, 2),
         "introduction": Introduction(2, 0, 1234).encode(),
         "answer": Answer(Verdict.NOT_ME, 77, bytes(range(32))).encode(),
-        "call": Call(5, 9, True, (0, 2, 3)).pack(),
+        "call": Call(2, 4, 5, 9, True, False, frozenset({0, 3}), frozenset({0, 2, 3}), bytes(range(16))).pack(),
         "reveal": Entry("reveal", [element], (0, 1, 2), (3,)).pack(),
         "shape": Entry("shape", (4, 5), (0, 1), ()).pack(),
-        "admission": Admission(1, 2, 3, 4, (0, 1, 2), (1,)).pack(),
+        "admission": Admission(1, 2, 3, 4, (0, 1, 2), (1,), ((1, 1),)).pack(),
         "hash": hashed("coin", SESSION, b"abc"),
         "elements": field.contiguous(element).astype("<u8").tobytes(),
     }

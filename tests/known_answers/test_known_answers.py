@@ -15,8 +15,8 @@ from tacit.engine.returns import unpacked
 from tacit.errors import CheatingDetected, Mismatch
 from tacit.field import P
 from tacit.sharing.plan import received
+from tacit.transport.calls import Call
 from tacit.transport.handshake import decode_hello
-from tacit.transport.views import Call
 from tacit.transport.wire import Answer, Introduction, Malformed, parse_header
 from tests.known_answers import cases
 
@@ -97,7 +97,7 @@ DECODERS = {
     "introduction": (Introduction.decode, Malformed),
     "answer": (Answer.decode, Malformed),
     "greeting": (decode_hello, ValueError),
-    "call": (lambda data: Call.unpack(data, 1), Mismatch),
+    "call": (Call.unpack, Mismatch),
     "entry": (Entry.unpack, Mismatch),
     "admission": (Admission.unpack, Mismatch),
     "past": (lambda data: unpacked(data, 1), CheatingDetected),

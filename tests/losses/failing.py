@@ -1,15 +1,16 @@
-"""Networks that fail, in one process: parties that vanish, hang or stall at a given round, drawn from a seed."""
+"""Networks that fail, in one process and in virtual time: parties that vanish, hang or stall at a given round."""
 
 import contextlib
-import time
 from dataclasses import dataclass, field
 
 import numpy as np
 
 import tacit
 from tacit.errors import TacitError
+from tacit.testing import virtual
 from tacit.testing.nodes import Failing, Vanished
 from tacit.testing.transport import Tampered
+from tacit.transport.calls import Calls
 
 
 @dataclass
@@ -17,6 +18,8 @@ class Outcome:
     results: dict = field(default_factory=dict)
     errors: dict = field(default_factory=dict)
     sessions: dict = field(default_factory=dict)
+    seconds: float = 0.0
+    """Of the clock that all waited by."""
 
 
 def run(work, parties, threshold, fates, timeout=1.0, protocol="shamir", tampers=None, **options):
@@ -31,7 +34,11 @@ def run(work, parties, threshold, fates, timeout=1.0, protocol="shamir", tampers
             outcome.errors[session.me] = error
             raise
 
-    def wrap(channel, me):
+    channels = virtual.network(parties, timeout=timeout)
+    clock = channels[0].clock
+
+    def wrap(_, me):
+        channel = channels[me]
         if tampers and me in tampers:
             channel = Tampered(channel, tampers[me])
         return Failing(channel, fates[me]) if me in fates else channel
@@ -47,6 +54,7 @@ def run(work, parties, threshold, fates, timeout=1.0, protocol="shamir", tampers
             tensors=False,
             **options,
         )
+    outcome.seconds = clock.now
     return outcome
 
 
@@ -69,6 +77,16 @@ def rounds(work, parties, threshold, **options):
     return counted
 
 
+def signing(monkeypatch, party, change):
+    """`party` signs change(call) in place of every call that it should."""
+    original = Calls.sign
+
+    def sign(self, call):
+        return original(self, change(call) if call.party == party else call)
+
+    monkeypatch.setattr(Calls, "sign", sign)
+
+
 X = np.array([[1.5, -2.0], [0.25, 3.0]])
 Y = np.array([[2.0, 0.5], [-1.0, 4.0]])
 RIGHT = np.maximum(X @ Y * X, 0) + X
@@ -85,8 +103,8 @@ def compute(session):
 class Training:
     """Gradient descent on data that owners give who may be lost afterwards."""
 
-    def __init__(self, steps, rate, pause=0.0):
-        self.steps, self.rate, self.pause = steps, rate, pause
+    def __init__(self, steps, rate):
+        self.steps, self.rate = steps, rate
         self.data = np.random.default_rng(0).normal(size=(40, 3))
         self.right = self.data @ [[0.5], [-1.0], [0.25]]
 
@@ -96,7 +114,6 @@ class Training:
         w = session.computed(session.secret(np.zeros((3, 1)), owner=2))
         for _ in range(self.steps):
             w = session.computed(w - self.rate * ((x.T @ (x @ w - y)) / 40))
-            time.sleep(0 if session.returning else self.pause)
         return session.reveal(w)
 
     def exact(self):

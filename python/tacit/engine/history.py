@@ -15,7 +15,7 @@ import numpy as np
 
 from tacit.errors import Mismatch
 
-WHATS = ("start", "shape", "force", "check", "reveal", "lost", "asked", "view")
+WHATS = ("start", "shape", "force", "check", "reveal", "revoke", "lost", "asked", "view")
 
 
 @dataclass(frozen=True)
@@ -64,18 +64,21 @@ class Admission:
     turn: int
     members: tuple[int, ...]
     coming: tuple[int, ...]
+    since: tuple[tuple[int, int], ...]
+    """Who came back earlier, and after which step."""
 
     def pack(self) -> bytes:
-        fields = [self.done, self.numbered, self.graphs, self.turn, self.members, self.coming]
+        fields = [self.done, self.numbered, self.graphs, self.turn, self.members, self.coming, self.since]
         packed: bytes = msgpack.packb(fields)
         return packed
 
     @classmethod
     def unpack(cls, data: bytes) -> "Admission":
         try:
-            done, numbered, graphs, turn, members, coming = msgpack.unpackb(data)
+            done, numbered, graphs, turn, members, coming, since = msgpack.unpackb(data)
             done, numbered, graphs, turn = _numbers([done, numbered, graphs, turn])
-            return cls(done, numbered, graphs, turn, _numbers(members), _numbers(coming))
+            earlier = tuple((party, step) for party, step in map(_numbers, since))
+            return cls(done, numbered, graphs, turn, _numbers(members), _numbers(coming), earlier)
         except (ValueError, TypeError, msgpack.UnpackException) as error:
             raise Mismatch(f"the parties sent a malformed admission: {error}") from None
 

@@ -1,9 +1,8 @@
 """Going on when parties are lost, or come back: what all of them compute together is cut into *steps* that all finish, or none.
 
-A step ends when everyone has told everyone that it is through. If a party is lost before, the others count who is left
-(`transport.views`), in turns, until all of them name the same parties; those must be more than half of the last, so that no two
-parts of a network that fell apart go on both, and as many as the protocol needs. A step that some party knows to be ended is
-ended for all; else all go back to its beginning and do it again.
+A step ends when everyone has told everyone that it is through. If a party is lost before, the others agree on who of them goes
+on (`transport.counting`): at most one set of parties, whatever the cheaters among them say, and as many as the protocol needs. A
+step that some party knows to be ended is ended for all; else all go back to its beginning and do it again.
 
 After a count, and when a party comes back, the *view* changes, which is a step like any other: new keys, so that nothing is
 opened twice under one mask, and new shares of all values that live, so that those of who is lost are of no use. A party is
@@ -19,10 +18,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from tacit.engine.history import Admission, Entry, History
-from tacit.errors import CheatingDetected, ConfigurationError, Mismatch, PartyLost, PeerStopped, TooFewLeft
+from tacit.errors import CheatingDetected, ConfigurationError, Mismatch, PartyLost, TooFewLeft
 from tacit.sharing.requests import Share
 from tacit.steps import protocol_step
-from tacit.transport.views import CALLED, Call, Viewed
+from tacit.transport.calls import PARTIES
+from tacit.transport.counting import Count, Settled
+from tacit.transport.views import CALLED, Viewed
 
 if TYPE_CHECKING:
     from tacit.engine.engine import Engine
@@ -32,11 +33,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 THROUGH = b"through the step"
 """And the number of the step, who is to be let in (1 + its number, or 0), and who has caught up, a bit for each party."""
-PARTIES = 256
 NEXT = 2
 """Bytes of a party's number."""
 COUNTS = 32
 """In one step, at most, after which nobody was lost: a party that calls for ever would hold all others."""
+REVOKED = "it was revoked"
+STAY = 64
+"""Steps after which it does not count any more that a party was lost before."""
 GONE = "it was lost before this party came back"
 
 
@@ -51,6 +54,8 @@ class Recovery:
         """The losses that were survived, in order, and that the script may know."""
         self.members = engine.protocol.members
         self.history = History()
+        self.revoked: set[int] = set()
+        """Who is never let in again."""
         self.door: Door | None = None
         """Where parties that come back are met."""
         self.past: Return | None = None
@@ -61,6 +66,8 @@ class Recovery:
         self._unseen: list[PartyLost] = []
         self._done = 0
         self._holders = set(self.members)
+        self._bases = [frozenset(self.members)]
+        """The last view that this party knows to be everybody's, and those that may have become so since."""
         self._due = False
         """The view has to change."""
         self._proposed: tuple[int, ...] = ()
@@ -74,6 +81,8 @@ class Recovery:
         self._behind = False
         """Some party does not know yet that all were through with the step before that."""
         self._counts = 0
+        self._waits: dict[int, tuple[int, int]] = {}
+        """By party that was lost: after how many steps, and how many more it has to wait before it is let in again."""
 
     # What the script sees.
 
@@ -85,6 +94,18 @@ class Recovery:
         else:
             assert self._raising is not None
             self._seen(self._raising)
+
+    def revoke(self, party: int) -> None:
+        """Go on without `party`, and never let it in again. All others do the same in the same step."""
+        self.revoked.add(party)
+        if self.door is not None:
+            self.door.revoke(party)
+        self._engine.together(lambda: self._without(party), "revoke")
+
+    def _without(self, party: int) -> None:
+        self._proposed = tuple(i for i in self._proposed if i != party)
+        if party in self._channel.peers:
+            raise PartyLost(party, REVOKED, "revoke")
 
     def _show(self) -> tuple[int, ...]:
         shown = tuple(int(loss.party) for loss in self._unseen)
@@ -113,7 +134,7 @@ class Recovery:
             return work()
         while True:
             self._change()
-            if self._asking is not None:
+            if self._asking is not None and self._asking.party not in self.revoked:
                 raise self._raised(self._asking, (int(loss.party) for loss in self._unseen), True)
             try:
                 done, ended, result = self._attempt(work, self.door)
@@ -161,7 +182,7 @@ class Recovery:
         """
         protocol = self._engine.protocol
         proposed, self._coming, self._proposed = self._proposed, (), ()
-        ready = () if door is None else door.ready(protocol.members, proposed)
+        ready = () if door is None else self._ready(door, proposed)
         note = THROUGH + self._done.to_bytes(8, "little")
         found = sum(1 << i for i in ready)
         away = sum(1 << i for i in range(protocol.parties) if i not in protocol.members)
@@ -185,6 +206,17 @@ class Recovery:
         if not proposed:
             self._proposed = tuple(i for i in ready if found >> i & 1)[:1]  # those after it do not know it yet
 
+    def _ready(self, door: "Door", proposed: Sequence[int]) -> tuple[int, ...]:
+        found = door.ready(self._engine.protocol.members, proposed)
+        waits = {i: lost + wait for i, (lost, wait) in self._waits.items()}
+        return tuple(i for i in found if i not in self.revoked and waits.get(i, 0) <= self._done)
+
+    def _missed(self, party: int) -> None:
+        """It waits twice as long as the last time, if it was lost again soon after it had come back."""
+        since = self._channel.record.since.get(party)
+        soon = since is not None and self._done - since < STAY
+        self._waits[party] = self._done, max(2, 2 * self._waits.get(party, (0, 0))[1]) if soon else 0
+
     def _back(self, mark: Any) -> None:
         for wire in self.wires:
             wire.unlower()
@@ -201,61 +233,38 @@ class Recovery:
     def _regroup(self, error: PartyLost, finished: bool) -> None:
         """Agree on who is left; `TooFewLeft` if they cannot go on."""
         before = self._channel.peers
-        known: dict[int, Call] = {}
-        self._count(set() if error.silent or error.why == CALLED else {error.party}, finished, known)
-        self._ahead = any(call.done > self._done for call in known.values())
-        self._behind |= any(call.done < self._done for call in known.values())
-        members = tuple(sorted({*known, self._channel.me}))
+        settled = self._count([] if error.silent or error.why == CALLED else [int(error.party)], finished)
+        self._ahead = any(call.done > self._done for call in settled.calls.values())
+        self._behind |= any(call.done < self._done for call in settled.calls.values())
+        members = tuple(sorted(settled.members))
         lost = [i for i in before if i not in members]
         self._counts += not lost
         if self._counts > COUNTS:
             raise CheatingDetected("some party calls for counts again and again though nobody is lost")
         self._holders &= set(members)
-        self._enough(members, len(before) + 1)
+        if len(self._holders) < self._fewest:
+            raise TooFewLeft(members, f"{self._fewest} are needed to withstand as many colluding parties as before")
+        self._bases.append(settled.members)
         self._channel.part(lost)
         self._engine.protocol.view(members)
         self._due, self._coming, self._proposed = True, (), ()
         for party in lost:
+            self._missed(party)
             why = error.why if error.party == party else "the others lost it"
             self._unseen.append(PartyLost(party, why, error.operation))
-        if lost and self._ask:
-            self._asking = self._unseen[-1]
+        if self._ask and set(lost) - self.revoked:
+            self._asking = next(loss for loss in reversed(self._unseen) if loss.party not in self.revoked)
 
-    def _count(self, away: set[int | str], finished: bool, known: dict[int, Call]) -> None:
-        """Turns until all that are left name the same parties: `known` has their calls. Who was silent may answer yet."""
-        me = self._channel.me
-        heard: dict[int, Call] = {}
-        members = {me, *self._channel.peers} - away
-        for call in self._channel.heard():
-            members &= {me, *call.members}  # who another lost already need not be waited for
-        turn = self._channel.turn + 1
-        last = turn + 4 * len(members) + 8  # each turn, somebody is lost, or all come to the same number
-        while True:
-            if turn > last:
-                raise CheatingDetected("the parties do not agree on who is left: some party never says the same twice")
-            mine = Call(turn, self._done, finished, tuple(sorted(members)))
-            peers = members - {me}
-            lost = self._channel.calls(mine, peers, heard)
-            calls = {i: heard[i] for i in peers if i in heard and i not in lost}
-            excluded = next((i for i, c in calls.items() if me not in c.members), None)
-            if excluded is not None:
-                raise PeerStopped(excluded, "it goes on without this party, which was silent for too long")
-            if not lost and all(c.members == mine.members and c.turn == turn for c in calls.values()):
-                known.update(calls)
-                self._channel.turn = turn
-                return
-            for call in calls.values():
-                members &= set(call.members)
-            members -= lost
-            turn = max(turn + 1, *(c.turn for c in calls.values()), 0)
+    def _count(self, lost: Sequence[int], finished: bool) -> Settled:
+        holds = self._channel.me in self._holders
+        threshold = (self._fewest - 1) // 2
+        return Count(self._channel, lost, self._done, finished, holds, self._bases, threshold).run()
 
-    def _enough(self, members: tuple[int, ...], before: int) -> None:
+    @property
+    def _fewest(self) -> int:
         fewest = self._engine.protocol.fewest
         assert fewest is not None
-        if len(self._holders) < fewest:
-            raise TooFewLeft(members, f"{fewest} are needed to withstand as many colluding parties as before")
-        if 2 * len(members) <= before:
-            raise TooFewLeft(members, f"more than half of the last {before} are needed, lest another part goes on too")
+        return fewest
 
     # Views.
 
@@ -268,6 +277,8 @@ class Recovery:
             if not done:
                 continue
             self._holders = set(members) & set(self._engine.protocol.members)
+            # Somebody may have been lost after its end: what is left of it is no view yet.
+            self._bases = list(dict.fromkeys(map(frozenset, (members, self._engine.protocol.members))))
             new, gone = staged
             for wire, share in new:
                 wire.replace(share)
@@ -320,9 +331,13 @@ class Recovery:
         # What was not checked yet can be checked only by those that hold shares of it.
         if not self._engine.protocol.unchecked() or (self._attempt(self._engine.check_now)[0] and not self._due):
             members = tuple(sorted({*self._engine.protocol.members, *coming}))
-            admission = Admission(self._done, *self._engine.position(), self._channel.turn, members, coming)
+            record = self._channel.record
+            record.since.update(dict.fromkeys(coming, self._done))
+            since = tuple(sorted(record.since.items()))
+            admission = Admission(self._done, *self._engine.position(), record.over, members, coming, since)
             for party in coming:
                 self._channel.adopt(self.door.admit(party, admission))
+            self._bases.append(frozenset(members))
             self._engine.protocol.view(members)
             self._due = True
         self._change()
@@ -365,12 +380,14 @@ class Recovery:
     def _come_back(self, admission: Admission) -> None:
         assert self.past is not None
         self._channel.part([i for i in self._channel.peers if i not in admission.members])
-        self._channel.turn = admission.turn
+        self._channel.record.over = admission.turn
+        self._channel.record.since = dict(admission.since)
         self.past = None
         self._done = admission.done
         self._engine.protocol.view(admission.members)
         self._engine.resume(admission.numbered, admission.graphs)
         self._holders = set(admission.members) - set(admission.coming)
+        self._bases = [frozenset(self._holders), frozenset(admission.members)]
         self._due, self._behind = True, False
         self._change()
         self._views()

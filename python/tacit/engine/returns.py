@@ -26,6 +26,8 @@ COUNT = 8
 LONGEST_SCRIPT = 3600.0
 """Seconds that a script may take between two of its steps, while it catches up."""
 LONGEST_NAME = 64
+WAIT = 1 / 8
+"""Of a time-out: how long the others wait for a party that has nearly caught up, at its pace so far."""
 NOBODY = 5.0
 """Seconds after which a run is over whose parties do not even listen."""
 PAUSE = 0.1
@@ -61,6 +63,12 @@ class Door:
         """The connection to `party`, which has been told where it joins; a broken one if that failed."""
         return self._visits.pop(party).admit(admission)
 
+    def revoke(self, party: int) -> None:
+        """Never meet it again."""
+        self.endpoint.revoke(party)
+        if (visit := self._visits.pop(party, None)) is not None:
+            visit.give_up()
+
     def close(self) -> None:
         for visit in self._visits.values():
             visit.give_up()
@@ -74,12 +82,19 @@ class Visit(threading.Thread):
         self._door, self._party = door, party
         self._channel = door.endpoint.receive(party, PURPOSE, door.timeout)
         self._used = -1
+        """Entries, once it has said so."""
+        self._began = time.monotonic()
         self._admission = b""
         self._over = threading.Event()
         self.failed = False
 
     def caught_up(self) -> bool:
-        return not self.failed and self._used >= len(self._door.history) - 1
+        """But for what it runs through while the others wait for it: however short their steps are, it catches up with them."""
+        if self.failed or self._used < 0:
+            return False
+        behind = len(self._door.history) - self._used
+        pace = (time.monotonic() - self._began) / max(1, self._used)
+        return behind <= 1 or behind * pace < self._door.timeout * WAIT
 
     def admit(self, admission: Admission) -> TcpChannel:
         with self._door.history.changed:

@@ -16,6 +16,8 @@ from tacit.sessions.session import Session
 from tacit.sharing.source import Source
 from tacit.transport import memory
 from tacit.transport.channel import Channel
+from tacit.transport.identity import make_identity
+from tacit.transport.signing import Signatures
 
 Wrap = Callable[[Channel, int], Channel]
 MakeSource = Callable[[int, int], Source | None]
@@ -112,6 +114,11 @@ class _Crew:
                 emulated(channel, options.latency, options.bandwidth)
                 for channel in memory.network(parties, timeout=options.timeout)
             ]
+        self._signatures: list[Signatures] = []
+        if protocol_kind(options.protocol, parties, options.threshold).majority:
+            identities = [make_identity(f"party {i}") for i in range(parties)]
+            certificates = {i: identity.certificate for i, identity in enumerate(identities)}
+            self._signatures = [Signatures(identity, certificates) for identity in identities]
         self._results: list[Any] = [None] * parties
         self._failures: list[BaseException] = []  # in the order in which they happened
         self._lock = threading.Lock()
@@ -168,6 +175,7 @@ class _Crew:
             self._channels[me],
             source,
             self._session,
+            signatures=self._signatures[me] if self._signatures else None,
             material=self._material[me].meter if self._material else None,
             on_end=self._ending(me),
         )

@@ -141,6 +141,7 @@ def joined(context: Context, options: Options) -> Session:
             channel,
             source,
             identifier,
+            signatures=endpoint.signatures,
             material=material,
             on_end=end,
             door=lambda history: Door(endpoint, hello, identifier, history, options.timeout),

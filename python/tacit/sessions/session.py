@@ -31,6 +31,7 @@ from tacit.sharing.maps import Shape
 from tacit.sharing.source import Source
 from tacit.transport.channel import Channel
 from tacit.transport.meter import Meter
+from tacit.transport.signing import Signatures
 from tacit.transport.views import Viewed
 
 Owned = Mapping[int, Any]
@@ -51,6 +52,7 @@ class Session:
         source: Source | None,
         session: bytes,
         *,
+        signatures: Signatures | None = None,
         material: Meter | None = None,
         on_end: Callable[[str | None], None] = lambda why: None,
         report_to: Callable[["Session"], None] | None = None,
@@ -58,6 +60,8 @@ class Session:
         past: Return | None = None,
     ) -> None:
         """`channel` None: a dry run. `material` counts what the source sends.
+
+        `signatures`: by which parties that lose each other agree on who is left; needed where the protocol survives losses.
 
         `door`: where parties that come back are met. `past`: this party is one, and runs through what was before.
         `on_end` is told why the session ended (None: in good order).
@@ -68,7 +72,8 @@ class Session:
             Setting(me, parties, source, session, hub_of(options.topology), options.threshold, options.sets)
         )
         if channel is not None and self._protocol.fewest is not None:
-            channel = Viewed(channel)
+            assert signatures is not None
+            channel = Viewed(channel, session, signatures)
         ask = checked_policy(options.on_loss) == "raise"
         portion = options.memory * MEGABYTE // 2
         self.engine = Engine(
@@ -115,6 +120,31 @@ class Session:
             raise ConfigurationError(f"protocol {self.protocol} cannot go on without all of its parties; shamir can")
         self.engine.recovery.allow()
         return self.survivors
+
+    def revoke(self, party: int) -> None:
+        """Go on without `party` from here on, and never let it in again, whatever certificate it shows.
+
+        All parties call this in the same line; it is a step. The others get new keys and shares, so that what the revoked
+        party holds is of no use to whoever has it. Its own script ends here.
+
+        Parameters
+        ----------
+        party : int
+            Its number. It may be lost already: then it cannot come back any more.
+
+        Raises
+        ------
+        ConfigurationError
+            If the protocol cannot go on without a party; and at the revoked party.
+        TooFewLeft
+            If the others are too few to go on.
+        """
+        self._member(party, "party")
+        if self.engine.recovery is None:
+            raise ConfigurationError(f"protocol {self.protocol} cannot go on without all of its parties; shamir can")
+        if party == self.me:
+            raise ConfigurationError(f"this party ({party}) was revoked by the script: the others go on without it")
+        self.engine.recovery.revoke(int(party))
 
     # Data.
 

@@ -19,6 +19,7 @@ from tacit.sessions.context import Context
 from tacit.sessions.options import Options
 from tacit.sessions.remote import joined
 from tacit.sessions.session import Session
+from tacit.testing.virtual import VirtualChannel, innermost, sleep
 from tacit.transport.channel import Around, Channel
 from tacit.transport.endpoint import listen
 from tacit.transport.identity import make_identity
@@ -30,8 +31,8 @@ Fate = Callable[[int, str], "str | float | None"]
 """Of a party in one round, by its number and what it is for."""
 
 
-HANGING = 6.0
-"""Time-outs that a party that hangs is silent for, before it ends."""
+LONGEST = 60.0
+"""Seconds that a party that was lost waits at most until somebody notices."""
 
 
 class Vanished(Exception):
@@ -39,11 +40,14 @@ class Vanished(Exception):
 
 
 class Failing(Around):
-    """`channel`, whose party has a fate: who dies closes its connections, who hangs keeps them and says nothing any more."""
+    """`channel`, whose party has a fate: who dies closes its connections, who hangs keeps them and says nothing any more.
 
-    def __init__(self, channel: Channel, fate: Fate) -> None:
+    `over`: when who hangs ends.
+    """
+
+    def __init__(self, channel: Channel, fate: Fate, over: Callable[[], object] = lambda: None) -> None:
         super().__init__(channel)
-        self._fate, self.rounds, self._gone = fate, 0, False
+        self._fate, self._over, self.rounds, self._gone = fate, over, 0, False
 
     def _round(
         self,
@@ -60,10 +64,12 @@ class Failing(Around):
         if isinstance(fate, str):
             self._gone = True
             if fate == "hang":
-                time.sleep(HANGING * self.timeout)
+                if isinstance(found := innermost(self), VirtualChannel):
+                    found.leave()
+                self._over()
             raise Vanished(fate)
         if fate is not None:
-            time.sleep(fate)
+            sleep(self, fate)
         self._inner._round(out, expect, frames, where, timeout)
 
     def stop(self, message: str) -> None:
@@ -127,12 +133,16 @@ class Nodes:
         *,
         protocol: str = "shamir",
         timeout: float = 1.0,
-        away: float = 0.3,
+        back: Callable[[int], object] | None = None,
         tensors: bool = False,
         **options: Any,
     ) -> None:
-        """`away`: seconds until a party that was lost starts again."""
-        self._work, self._parties, self._fate, self._away = work, parties, fate, away
+        """`back(party)` returns when a party that was lost starts again; by default when another has noticed that it was lost.
+
+        Until then a party that hangs says nothing.
+        """
+        self._work, self._parties, self._fate = work, parties, fate
+        self._back = self._noticed if back is None else back
         self._options = Options(protocol=protocol, threshold=threshold, timeout=timeout, tensors=tensors, **options)
         self._outcome = Outcome(sessions={i: [] for i in range(parties)}, ended={i: [] for i in range(parties)})
         self._running = parties
@@ -174,11 +184,20 @@ class Nodes:
         try:
             life = 0
             while self._lost(context, life) and self._running > 1:
-                time.sleep(self._away)
+                self._back(context.me)
                 life += 1
                 context = replace(context, rejoin=True, listener=None)
         finally:
             self._running -= 1
+
+    def _noticed(self, party: int) -> None:
+        end = time.monotonic() + LONGEST
+        while time.monotonic() < end:
+            outcome = self._outcome
+            others = [s[-1] for i, s in outcome.sessions.items() if s and i not in {party, *outcome.results}]
+            if not others or any(party not in session.survivors for session in others):
+                return
+            time.sleep(0.01)
 
     def _lost(self, context: Context, life: int) -> bool:
         """One life of a party: whether it was lost in the end."""
@@ -191,7 +210,7 @@ class Nodes:
             if (fate := self._fate(me, life)) is not None:
                 channel = session._channel
                 assert isinstance(channel, Viewed)
-                channel._inner = Failing(channel._inner, fate)
+                channel._inner = Failing(channel._inner, fate, lambda: self._back(me))
             with session:
                 self._outcome.results[me] = self._work(session)
         except Vanished as end:

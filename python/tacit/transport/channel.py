@@ -64,6 +64,7 @@ class Channel(abc.ABC):
         self.remark = ""
         """In what the parties differ and may (`handshake`)."""
         self.resumes = False
+        self.brisk = False
         self.overhead = 0  # bytes that a channel around this one adds to each frame; messages leave them out
 
     def exchange(
@@ -124,6 +125,14 @@ class Channel(abc.ABC):
     def wake(self) -> None:  # noqa: B027
         """Another thread has made a connection again, or given it up: a wait that goes on has to look."""
 
+    def now(self) -> float:
+        """The seconds of the clock that time-outs are measured by."""
+        return time.monotonic()
+
+    def hurry(self, on: bool) -> None:
+        """A round ends when its time-out is over, though bytes are still moving, with what has come whole."""
+        self.brisk = on
+
     def resume(self) -> None:
         """From now on the next round sends first what one that lost another peer had not sent yet."""
         self.resumes = True
@@ -173,6 +182,12 @@ class Around(Channel):
 
     def progress(self, peer: int) -> int:
         return self._inner.progress(peer)
+
+    def now(self) -> float:
+        return self._inner.now()
+
+    def hurry(self, on: bool) -> None:
+        self._inner.hurry(on)
 
     def resume(self) -> None:
         self._inner.resume()

@@ -28,6 +28,7 @@ from tacit.transport.identity import Identity, fingerprint, pin
 from tacit.transport.link import cut
 from tacit.transport.mending import Line, Mender
 from tacit.transport.meter import Meter
+from tacit.transport.signing import Signatures
 from tacit.transport.tcp import TcpChannel
 from tacit.transport.wire import (
     ANSWER_SIZE,
@@ -163,6 +164,7 @@ class Endpoint:
         self._greeting: dict[int, tuple[int, socket.socket]] = {}
         self._run = run
         self._certificates: dict[int, bytes] = {}  # that were held against the pins
+        self.signatures = Signatures(identity, self._certificates)
         self._keys: dict[int, bytes] = {}
         self._contexts: dict[tuple[int, bool], ssl.SSLContext] = {}
         self._making = threading.Lock()
@@ -261,6 +263,14 @@ class Endpoint:
         with self._arrived:
             arrival = self._waiting.pop((peer, purpose))
         return self._made({peer: arrival}, timeout)
+
+    def revoke(self, peer: int) -> None:
+        """Refuse its connections from now on, whatever certificate it shows."""
+        with self._arrived:
+            self._pins.pop(peer, None)
+            waiting = [self._waiting.pop(key) for key in list(self._waiting) if key[0] == peer]
+        for sock, _ in waiting:
+            sock.close()
 
     def _made(self, arrivals: Mapping[int, Arrival], timeout: float, meter: Meter | None = None) -> TcpChannel:
         sockets = {peer: sock for peer, (sock, _) in arrivals.items()}
@@ -505,7 +515,7 @@ class Endpoint:
         with self._arrived:
             mine = [waiting for waiting in self._waiting if waiting[0] == line.peer]
             # From here on it is no greeting, which `close` would cut: whoever takes it may close this endpoint at once.
-            if self._closed or len(mine) >= 16 or self._greeting.pop(key, None) is None:
+            if self._closed or line.peer not in self._pins or len(mine) >= 16 or self._greeting.pop(key, None) is None:
                 raise EOFError("not now")
             secure.sendall(Reply(Told.TAKEN).encode())
             stale = self._waiting.pop((line.peer, line.purpose), None)

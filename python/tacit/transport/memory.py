@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from tacit.errors import TacitError
 from tacit.transport.channel import CLOSED, DEFAULT_TIMEOUT, Channel, Skip, reason_from, reason_text
@@ -15,13 +15,13 @@ AHEAD = 1 << 26
 """Bytes that one peer may have waiting at another before it has to wait itself; one frame may always."""
 
 
-class _Inbox:
+class Inbox:
     """What the others have sent to one party. Its owner waits on `filled`, senders on `drained`."""
 
-    def __init__(self, peers: Sequence[int]) -> None:
+    def __init__(self, peers: Sequence[int], condition: Callable[[threading.Lock], Any] = threading.Condition) -> None:
         lock = threading.Lock()
-        self.filled = threading.Condition(lock)
-        self.drained = threading.Condition(lock)
+        self.filled = condition(lock)
+        self.drained = condition(lock)
         self.frames: dict[int, deque[bytearray]] = {peer: deque() for peer in peers}
         self.held: dict[int, int] = dict.fromkeys(peers, 0)
         self.ended: dict[int, str | None] = {}  # peer -> why it stopped, None if it closed
@@ -35,7 +35,7 @@ class MemoryChannel(Channel):
     def __init__(
         self,
         me: int,
-        inboxes: Sequence[_Inbox],
+        inboxes: Sequence[Inbox],
         *,
         timeout: float,
         meter: Meter | None = None,
@@ -60,7 +60,7 @@ class MemoryChannel(Channel):
             if peer not in expect:
                 raise self._gone(peer, where)
         inbox = self._inboxes[self.me]
-        end = time.monotonic() + timeout
+        end = self.now() + timeout
         with inbox.filled:
             awaited = set(expect)
             while awaited:
@@ -80,7 +80,7 @@ class MemoryChannel(Channel):
                     break
                 if gone := awaited & inbox.ended.keys():
                     raise self._ended(min(gone, key=lambda p: (inbox.ended[p] is not None, p)), inbox, where)
-                left = end - time.monotonic()
+                left = end - self.now()
                 if left <= 0:
                     raise self.lost(min(awaited), f"nothing came from it for {timeout:g} s", where, silent=True)
                 inbox.missing = set(awaited)
@@ -109,7 +109,7 @@ class MemoryChannel(Channel):
         with inbox.filled:
             return self._ended(peer, inbox, where)
 
-    def _ended(self, peer: int, inbox: _Inbox, where: str) -> TacitError:
+    def _ended(self, peer: int, inbox: Inbox, where: str) -> TacitError:
         message = inbox.ended.get(peer)
         return self.lost(peer, CLOSED, where) if message is None else self.stopped(peer, message)
 
@@ -146,5 +146,5 @@ def network(
     `extra` adds participants that are no parties (a dealer), with the indices n, n+1, ...; `names` tells what they are.
     """
     size = n + extra
-    inboxes = [_Inbox([j for j in range(size) if j != i]) for i in range(size)]
+    inboxes = [Inbox([j for j in range(size) if j != i]) for i in range(size)]
     return [MemoryChannel(i, inboxes, timeout=timeout, names=names) for i in range(size)]

@@ -156,7 +156,9 @@ class TcpChannel(Channel):
                 link for link in sending if link.unsent and (self._woken or events.get(link.peer, 0) & ~select.POLLIN)
             ]
             self._woken = False
-            if not moved and last >= until:
+            if self.brisk:
+                last = time.monotonic()
+            if last >= until and (not moved or (self.brisk and (sending or awaited))):
                 until = self._patience(sending, awaited, alive, start, last, where, timeout)
 
     def _patience(
@@ -175,6 +177,8 @@ class TcpChannel(Channel):
         peers.update((link.peer, "nothing came from it") for link, _ in awaited)
         peer = min(peers, key=lambda p: alive.get(p, start))
         silent = alive.get(peer, start) + timeout
+        if self.brisk:
+            silent = min(silent, start + timeout)
         if now >= silent:
             link = links[peer]
             if link.waits and now >= link.since + self.timeout:
