@@ -192,6 +192,34 @@ def test_a_share_that_is_said_to_be_anothers_does_not_replace_what_was_saved():
         assert outcome(parts, [0, 1, 3], protocol, cheats)[0] is tacit.CheatingDetected
 
 
+@pytest.mark.parametrize(("parties", "come", "protocol"), [(5, [0, 1, 3], "spdz"), (7, [0, 1, 3, 2, 5], "shamir")])
+def test_cheaters_that_bring_one_share_and_know_more_do_not_replace_what_was_saved(parties, come, protocol):
+    """Who holds points 2 and 3 knows f(0) but for one number: from 1, 4 and a false 5 of three shares f(0) cancels."""
+    parts = saved(parties, "shamir", np.array([37.0]), threshold=2)
+    false = weights([1, 4, 5], 0)
+    factor = {h: pow((0 - 2) * (0 - 3), -1, P) * (h - 2) * (h - 3) for h in (1, 4)}  # of f(0) in f(h)
+    assert (false[0] * factor[1] + false[1] * factor[4]) % P == 0
+
+    def of_known(h, at, other):
+        """Of f(at) in f(h), for the points 0, at and other."""
+        return pow(at * (at - other), -1, P) * h * (h - other)
+
+    def cheats(share):
+        five, replaced = 5 << share["scale"], {**share, "party": 4}
+        for name, wanted in {"values": [five], "blind": [0], "tags": [five, 0], "key": [1]}.items():
+            ours, theirs = words(share, name), words(parts[2], name)
+            rests = [
+                sum(w * (of_known(h, 2, 3) * a + of_known(h, 3, 2) * b) for w, h in zip(false[:2], (1, 4), strict=True))
+                for a, b in zip(ours, theirs, strict=True)
+            ]
+            replaced = with_words(
+                replaced, name, [pow(false[2], -1, P) * (w - k) for w, k in zip(wanted, rests, strict=True)]
+            )
+        return replaced
+
+    assert outcome(parts, come, protocol, cheats)[0] is tacit.CheatingDetected
+
+
 def test_a_restoring_that_failed_does_not_show_the_key():
     """Else the party that made it fail could alter its share and the tags alike when the same files are brought again."""
     parts = saved()

@@ -26,6 +26,7 @@ from tacit import field as fp
 from tacit.engine.engine import Engine
 from tacit.errors import BadInput, CheatingDetected
 from tacit.field import Field
+from tacit.fixed import origins
 from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.sharing.forms import Elementwise, MatMul, With
 from tacit.sharing.maps import Combine, Concat, Expand, LinearMap, Reshape, Shape, Slice, Sum
@@ -68,6 +69,10 @@ class Part:
     tags: Field
     """Of the values and of the blind."""
     key: Field
+    signers: str
+    """Public keys of all parties (`origins`), in hexadecimal, where not all shares are needed."""
+    signer: str
+    """This party's private one."""
 
     @property
     def count(self) -> int:
@@ -75,13 +80,14 @@ class Part:
 
     def what(self) -> str:
         """What all parties have to restore alike."""
-        return f"{self.origin}, {self.kind} of shape {self.shape}, scale {self.scale}, {self.bits} bits"
+        meant = f"{self.origin}, {self.kind} of shape {self.shape}, scale {self.scale}, {self.bits} bits"
+        return f"{meant}, keys {self.signers}" if self.signers else meant
 
     def words(self) -> list[Field]:
         return [np.concatenate([self.values, self.blind]), self.tags, self.key]
 
 
-PLAIN = ("origin", "party", "parties", "needed", "kind", "scale", "bits")
+PLAIN = ("origin", "party", "parties", "needed", "kind", "scale", "bits", "signers", "signer")
 WORDS = ("values", "blind", "tags", "key")
 
 
@@ -100,6 +106,7 @@ def export(a: Arithmetic, items: Sequence[Item]) -> list[Saved]:
     engine.force(*(w for four in wires for w in four), purpose=f"save {'; '.join(meant)}")
     engine.check()  # before anything is kept: tags of altered openings would fit altered summands
     protocol = engine.protocol
+    signer, signers = origins.drawn(engine) if protocol.needed < protocol.parties else ("", "")
 
     def kept(wire: Wire, keep: Keep) -> Any:
         if engine.returning:
@@ -112,6 +119,7 @@ def export(a: Arithmetic, items: Sequence[Item]) -> list[Saved]:
     for (x, kind, keep), four in zip(items, wires, strict=True):
         saved = OrderedDict({MARK: VERSION, "origin": f"{session}/{four[2].serial}"})
         saved |= {"party": protocol.me, "parties": protocol.parties, "needed": protocol.needed}
+        saved |= {"signers": signers, "signer": signer}
         saved |= {"kind": kind, "shape": list(x.shape), "scale": x.scale, "bits": x.bits}
         saved |= {name: kept(wire, keep) for name, wire in zip(WORDS, four, strict=True)}
         result.append(saved)
@@ -143,7 +151,7 @@ def restore(a: Arithmetic, saved: Sequence[Saved]) -> list[Number]:
         )
     if not parts:
         return []
-    members, parties = _chosen(engine, parts[0])
+    members, parties = _chosen(engine, parts)
     added = parts[0].needed == parts[0].parties
     together = Combine(tuple([1] * len(parties) if added else weights([point(i) for i in parties], 0)))
     wires = [[_linear(engine, together, *_entered(engine, members, w)) for w in p.words()] for p in parts]
@@ -159,9 +167,7 @@ def restore(a: Arithmetic, saved: Sequence[Saved]) -> list[Number]:
 
 def _test(engine: Engine, wires: Sequence[Sequence[Wire]]) -> None:
     """u sum of chi . (t - beta (x, r)) is 0. All of them are entered already: chi is drawn only now."""
-    (drawn,) = engine.reveal([engine.record(RandomBits((SEED,)), (), (SEED,), "random numbers of a check")])
-    assert drawn is not None
-    prg = _core.Prg(np.packbits(drawn.astype(np.uint8)).tobytes(), 0)
+    prg = _core.Prg(_coin(engine, "random numbers of a check"), 0)
     tests = []
     for both, tags, key in wires:
         chi = With(MatMul(), prg.field(fp.size(both.shape)).reshape(1, -1), True)
@@ -176,6 +182,13 @@ def _test(engine: Engine, wires: Sequence[Sequence[Wire]]) -> None:
     (z,) = engine.reveal([engine.record(Bilinear(Elementwise()), (total, hidden), (1, 1), "restore")])
     if z is None or z.any():
         engine.cheated(CheatingDetected("some party brought other shares of a saved secret than it had saved"))
+
+
+def _coin(engine: Engine, label: str) -> bytes:
+    """Bytes that nobody knew before."""
+    (drawn,) = engine.reveal([engine.record(RandomBits((SEED,)), (), (SEED,), label)])
+    assert drawn is not None
+    return np.packbits(drawn.astype(np.uint8)).tobytes()
 
 
 def _part(saved: Saved) -> Part:
@@ -195,6 +208,9 @@ def _part(saved: Saved) -> Part:
         )
     if [w.size for w in words.values()] != [part.count, 1, part.count + 1, 1]:
         raise BadInput("a saved share is damaged: its length is not that of its shape")
+    keys = [part.parties, 1] if part.needed < part.parties else [0, 0]
+    if not all(origins.are_keys(k, n) for k, n in zip((part.signers, part.signer), keys, strict=True)):
+        raise BadInput("a saved share is damaged: the keys that say whose it is are missing")
     if not all(_core.is_canonical(w) for w in words.values()):
         raise BadInput("a saved share is damaged: it holds numbers outside the field")
     return part
@@ -216,30 +232,36 @@ def _check(p: Part, first: Part) -> None:
         )
 
 
-def _chosen(engine: Engine, p: Part) -> tuple[list[int], list[int]]:
-    """The members that enter their shares, and whose share each of them says it brings: as many as put the value together.
+def _chosen(engine: Engine, parts: Sequence[Part]) -> tuple[list[int], list[int]]:
+    """The members that enter their shares, and whose share each of them brings: as many as put the value together.
 
-    Never more: with a false one, the shares of two honest parties would be weighted so that they may cancel.
+    Where that is not all of them, each proves it: with a false point, what honest parties enter would be weighted otherwise, and
+    may cancel.
     """
+    p = parts[0]
     members, mine = engine.members, np.array([p.party], np.uint64)
     inputs = [
         engine.record(Input(i, (lambda: mine) if i == engine.protocol.me else None), (), (1,), "restore")
         for i in members
     ]
     told = engine.reveal(inputs, detail=f" of {p.parties} shares, {p.needed} needed")
-    if engine.dry:
-        return list(members[: p.needed]), list(range(min(len(members), p.needed)))
     parties = [p.parties if number is None else int(number[0]) for number in told]
-    if max(parties) >= p.parties or len(set(parties)) < len(parties):
+    if engine.dry:
+        parties = list(range(len(members)))
+    elif max(parties) >= p.parties or len(set(parties)) < len(parties):
         raise BadInput(
             f"the parties bring the shares of parties {', '.join(map(str, parties))} of {p.parties}: each has to bring its own"
         )
-    if len(parties) < p.needed:
+    elif len(parties) < p.needed:
         raise BadInput(
             f"{p.needed} of the {p.parties} parties that saved this have to bring their shares, and there are {len(parties)}: "
             "start with more of them"
         )
-    return list(members[: p.needed]), parties[: p.needed]
+    members, parties = members[: p.needed], parties[: p.needed]
+    if p.needed < p.parties:
+        keys = list(dict.fromkeys((q.signer, q.signers) for q in parts))
+        origins.prove(engine, members, parties, keys, _coin(engine, "random numbers to sign"))
+    return list(members), parties
 
 
 def _entered(engine: Engine, members: Sequence[int], mine: Field) -> list[Wire]:
