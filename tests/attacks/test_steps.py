@@ -137,6 +137,7 @@ ELSEWHERE = {
     "sessions.remote.agreed_id": "transport/test_endpoint.py",
     "sharing.resharing._compared": "losses/test_faults.py",
     "sharing.resharing._dealt": "sharing/test_resharing.py::test_a_dealer_that_deals_another_value",
+    "transport.calls.Calls.sign": "losses/test_membership.py",
     "transport.handshake.handshake": "transport/test_channels.py",
 }
 """Steps that this script does not take, and the test that attacks them."""

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from tacit.errors import CheatingDetected, Mismatch
+from tacit.steps import protocol_step
 from tacit.transport.signing import Signatures
 
 MAGIC = b"tacit lost party"
@@ -97,6 +98,7 @@ class Calls:
         """The last turn for which a party sent its call itself."""
         self._turns: dict[int, dict[int, Signed]] = {}
 
+    @protocol_step
     def sign(self, call: Call) -> Signed:
         body = call.pack()
         made = Signed(call, body, self._signatures.sign(self._context + body))
