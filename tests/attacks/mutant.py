@@ -1,7 +1,7 @@
 """Python without one of tacit's checks: `TACIT_WITHOUT=sharing.spdz.Spdz.check pytest -p tests.attacks.mutant ...`
 
 A check is a statement that raises `CheatingDetected`, or hands it to who does; its name is the module's, the function's, and its
-number in that function if there are several. Without it, the statement does nothing.
+number in that function if there are several. Without it, the statement does nothing: what follows goes on as if all were well.
 """
 
 import ast
@@ -12,8 +12,15 @@ import sys
 from pathlib import Path
 
 VARIABLE = "TACIT_WITHOUT"
-ERRORS = {"CheatingDetected", "CheckFailed"}
+ERRORS = {"CheatingDetected", "CheckFailed", "Equivocation"}
 ROOT = Path(__file__).parents[2] / "python" / "tacit"
+
+
+def of_a_check(node):
+    """Whether it makes such an error, or ends a session with one that was caught."""
+    if not isinstance(node, ast.Call):
+        return False
+    return getattr(node.func, "id", "") in ERRORS or getattr(node.func, "attr", "") == "cheated"
 
 
 class Checks(ast.NodeTransformer):
@@ -32,8 +39,7 @@ class Checks(ast.NodeTransformer):
     visit_ClassDef = visit_FunctionDef = _named
 
     def _statement(self, node):
-        calls = [n for n in ast.walk(node) if isinstance(n, ast.Call)]
-        if not any(getattr(call.func, "id", "") in ERRORS for call in calls):
+        if not any(of_a_check(n) for n in ast.walk(node)):
             return node
         place = ".".join(self._inside)
         self._counts[place] = count = self._counts.get(place, 0) + 1
@@ -44,15 +50,21 @@ class Checks(ast.NodeTransformer):
     visit_Raise = visit_Expr = _statement
 
 
-def checks():
-    """All of them."""
-    found = []
+def modules():
+    """By name, what takes part in a protocol."""
     for path in sorted(ROOT.rglob("*.py")):
         within = path.relative_to(ROOT)
         if within.parts[0] not in ("testing", "launch"):
-            visitor = Checks(".".join(within.with_suffix("").parts))
-            visitor.visit(ast.parse(path.read_text()))
-            found += visitor.found
+            yield ".".join(within.with_suffix("").parts), ast.parse(path.read_text())
+
+
+def checks():
+    """All of them."""
+    found = []
+    for name, tree in modules():
+        visitor = Checks(name)
+        visitor.visit(tree)
+        found += visitor.found
     return found
 
 

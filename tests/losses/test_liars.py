@@ -5,10 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tacit.engine import recovery
+from tacit.engine.recovery import Recovery
 from tacit.errors import CheatingDetected, Mismatch, PartyLost, PeerStopped, TooFewLeft
 from tacit.transport.calls import Call, Calls, frame
+from tacit.transport.views import CALLED
 from tests.attacks.test_messages import dropped, empty, header, longer, low_bit, repeated, shorter
-from tests.losses.failing import RIGHT, at, compute, run, signing
+from tests.losses.failing import RIGHT, X, at, compute, run, signing
 
 ENDS = (CheatingDetected, Mismatch, PartyLost, PeerStopped, TooFewLeft)
 LIAR, DEAD = 3, 4
@@ -97,3 +100,34 @@ def test_calls_without_end(turn, monkeypatch):
     assert outcome.seconds < 30
     assert not any(np.abs(r - RIGHT).max() > 1e-3 for i, r in outcome.results.items() if i != LIAR)
     assert outcome.errors
+
+
+def test_a_count_that_one_party_never_lets_end(monkeypatch):
+    """In every turn it says that it heard other calls than the others in the one before: they stop, and do not count for ever."""
+    signing(monkeypatch, LIAR, lambda call: replace(call, heard=bytes([call.turn % 256] * 16)))
+    outcome = run(compute, 5, 1, {DEAD: at(20, "die")}, timeout=0.4)
+    assert any("never says the same twice" in str(outcome.errors.get(i)) for i in range(3)), outcome.errors
+
+
+def test_counts_again_and_again_though_nobody_is_lost(monkeypatch):
+    """At the end of a step it says each time that it lost somebody: the others do not repeat the step for ever."""
+    through, counts, begun = Recovery._through, [], []
+
+    def lost(self, door):
+        if self._channel.me == LIAR and begun and len(counts) < 20:
+            self._counts = 0
+            counts.append(self._done)
+            raise PartyLost(0, CALLED, "nothing")
+        return through(self, door)
+
+    monkeypatch.setattr(Recovery, "_through", lost)
+    monkeypatch.setattr(recovery, "COUNTS", 4)
+
+    def work(session):
+        if session.me == LIAR:
+            begun.append(session)
+        return session.reveal(session.secret(X, owner=0))
+
+    outcome = run(work, 4, 1, {}, timeout=2.0)
+    assert len(counts) > 4
+    assert any("again and again" in str(outcome.errors.get(i)) for i in range(3)), outcome.errors

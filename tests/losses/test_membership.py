@@ -11,7 +11,7 @@ from tacit.errors import CheatingDetected, PartyLost, PeerStopped, TooFewLeft
 from tacit.sessions.options import Options
 from tacit.sessions.session import Session
 from tacit.testing import virtual
-from tacit.transport.calls import Call, Calls, Equivocation, frame
+from tacit.transport.calls import FAR, Call, Calls, Equivocation, frame
 from tacit.transport.channel import Around
 from tacit.transport.cliques import largest, suffices
 from tacit.transport.identity import make_identity
@@ -96,6 +96,14 @@ def test_calls_that_are_not_believed():
     elsewhere = Calls(1, b"another session", one._signatures)
     with pytest.raises(CheatingDetected, match="party 1 did not sign"):
         two.take(frame([elsewhere.sign(a_call(1))]), 1, {0, 1, 2})
+
+
+def test_a_call_for_a_turn_that_no_count_comes_to():
+    """Else the others would go on to it, and keep what is said of all turns up to it."""
+    zero, one, _ = records(3)
+    with pytest.raises(CheatingDetected, match=f"party 1 calls for turn {FAR + 1} of a count"):
+        zero.take(frame([one.sign(a_call(1, FAR + 1))]), 2, {0, 1, 2})
+    assert zero.take(frame([one.sign(a_call(1, FAR))]), 2, {0, 1, 2})
 
 
 def test_calls_of_an_earlier_life_and_of_counts_that_are_over():
