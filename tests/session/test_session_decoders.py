@@ -1,5 +1,6 @@
 """Bytes from other parties on their way into a session."""
 
+import contextlib
 import json
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tacit.errors import BadInput, Mismatch
+from tacit.sessions import public
 from tacit.sessions.data import announced, shape_of
 from tacit.transport import memory
 
@@ -57,3 +59,32 @@ def test_nothing_else_is_raised(frame):
     except (Mismatch, BadInput):
         return
     assert shape_of(shape, "it") == shape
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        ["number", "<f8", [0]],
+        ["number", "<f8", [1]],
+        ["number", "<f8", [2, 2]],
+        ["secret", "<f8", [1]],
+        ["array", "(2,", [1]],
+        ["array", ",", [1]],
+        ["array", None, [1]],
+        ["array", "<M8[s]", [1]],
+        ["array", "<f8", [1 << 31] * 4],
+        ["array", "<f8", [-1]],
+        {"array": 1, "<f8": 2, "shape": 3},
+    ],
+)
+def test_public_numbers_that_are_none_are_a_mismatch(header):
+    frame = json.dumps(header).encode()
+    with pytest.raises(Mismatch):
+        public.unpacked(len(frame).to_bytes(8, "little") + frame + bytes(32), 1)
+
+
+@given(JSON, JSON, JSON)
+def test_no_other_public_numbers_raise_anything_else(kind, dtype, shape):
+    frame = json.dumps([kind, dtype, shape]).encode()
+    with contextlib.suppress(Mismatch):
+        public.unpacked(len(frame).to_bytes(8, "little") + frame + bytes(32), 1)

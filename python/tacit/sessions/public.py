@@ -17,6 +17,7 @@ from tacit.sessions.data import LARGEST, LONGEST, MOST_AXES
 from tacit.steps import protocol_step
 from tacit.transport.channel import Channel
 
+KINDS = ("number", "array", "tensor")
 WIDTH = 8
 HASH = 32
 
@@ -46,13 +47,15 @@ def unpacked(data: bytes, owner: int) -> Any:
     try:
         length = int.from_bytes(data[:WIDTH], "little")
         kind, dtype, shape = json.loads(data[WIDTH : WIDTH + length])
+        if kind not in KINDS or type(dtype) is not str or (kind == "number" and shape):
+            raise ValueError(kind)
         if np.dtype(dtype).kind not in "biuf" or np.dtype(dtype).itemsize > WIDTH or len(shape) > MOST_AXES:
             raise ValueError(dtype)
         if not all(type(n) is int and 0 <= n <= LARGEST for n in shape):
             raise ValueError(shape)
         array = np.frombuffer(data, dtype, size(shape), WIDTH + length).reshape(shape)
         array = array.astype(array.dtype.newbyteorder("="))
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError, OverflowError, SyntaxError) as error:
         raise Mismatch(f"party {owner} told public numbers that are none ({type(error).__name__})") from None
     if kind == "number":
         return array.item()
