@@ -188,6 +188,24 @@ def test_what_was_saved_before_too_few_were_left():
         assert np.abs(value - X).max() < 1e-3
 
 
+@pytest.mark.parametrize("round", range(16, 34, 3))
+def test_a_loss_in_the_middle_of_a_save(round):
+    """The others save without it, and bring back what they saved."""
+    kept = {}
+
+    def work(session):
+        kept[session.me] = pickle.dumps(session.computed(session.secret(X, owner=0)))
+
+    outcome = run(work, 5, 1, {4: at(round, "die")}, timeout=0.5)
+    assert sorted(outcome.results) == sorted(kept) == [0, 1, 2, 3]
+
+    def again(session):
+        return session.reveal(session.restore(pickle.loads(kept[session.me])))
+
+    for value in tacit.run(again, 2, tensors=False):
+        assert np.abs(value - X).max() < 1e-3
+
+
 class Parted(Failing):
     """A network that falls apart at a round: what goes to the other side is lost, and nothing comes from there."""
 

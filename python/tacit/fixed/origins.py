@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from tacit.engine.engine import Engine
-from tacit.errors import BadInput, CheatingDetected
+from tacit.errors import BadInput, CheatingDetected, PartyLost
 from tacit.field import Field
 from tacit.sharing.operations import Input
 
@@ -30,9 +30,16 @@ NOBODY = bytes(KEY)
 def drawn(engine: Engine) -> tuple[str, str]:
     """This party's private key; the public keys of all parties, one after another. In hexadecimal."""
     protocol, key = engine.protocol, Ed25519PrivateKey.generate()
-    told = _told(engine, engine.members, key.public_key().public_bytes_raw, KEY, "keys of saved shares")
+    while True:
+        members = engine.members
+        try:
+            told = _told(engine, members, key.public_key().public_bytes_raw, KEY, "keys of saved shares")
+            break
+        except PartyLost:  # what only it could tell was not shared before: the others save without it
+            if engine.members == members:
+                raise
     public = [NOBODY] * protocol.parties
-    for i, data in zip(engine.members, told, strict=True):
+    for i, data in zip(members, told, strict=True):
         public[i] = data or NOBODY
     return key.private_bytes_raw().hex(), b"".join(public).hex()
 
