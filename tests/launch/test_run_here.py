@@ -18,12 +18,10 @@ with tacit.session() as s:
 
 
 def test_hello():
-    began = time.monotonic()
     done = command("run", "-n", 2, "--dealer", HELLO)
     assert done.returncode == 0, done.stderr
     assert sorted(done.stdout.splitlines()) == ["[0] the product is 42", "[1] the product is 42"]
     assert re.fullmatch(r"\[0\] tacit: .*a dealer.*trusted.*\n", done.stderr)
-    assert time.monotonic() - began < 5
 
 
 def test_hello_for_three_over_a_slow_line():
@@ -127,10 +125,8 @@ def test_a_party_that_fails_before_its_session_stops_the_run(tmp_path):
     path = script(
         tmp_path, "if os.environ['TACIT_CONTEXT'].endswith('0.json'): import not_there\n" + EXCHANGE.format(body="")
     )
-    began = time.monotonic()
-    done = command("run", "-n", 2, "--dealer", path)
+    done = command("run", "-n", 2, "--dealer", path, timeout=50)  # the others would wait for it for 60 s
     assert done.returncode == 1 and "not_there" in done.stderr
-    assert time.monotonic() - began < 8
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -24,8 +24,8 @@ def failures(function, count=2, **options):
 
     started = time.monotonic()
     with pytest.raises(BaseException) as raised:
-        tacit.run(noted, count, tensors=False, timeout=5, **options)
-    assert time.monotonic() - started < 4
+        tacit.run(noted, count, tensors=False, timeout=60, **options)
+    assert time.monotonic() - started < 50  # nobody waits for a time-out
     assert not [t for t in threading.enumerate() if t.name.startswith("tacit-party")]
     return raised.value, ended
 
