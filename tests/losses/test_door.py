@@ -2,11 +2,12 @@
 
 import re
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from tacit.engine.recovery import NEXT, PARTIES, THROUGH
+from tacit.engine.recovery import NEXT, PARTIES, THROUGH, Recovery
 from tacit.errors import CheatingDetected, TacitError
 from tacit.testing.nodes import Nodes
 from tacit.testing.transport import Tampered
@@ -79,6 +80,20 @@ def test_who_has_come_back_told_differently(lie, peers):
     assert not set(outcome.results) & set(honest)
     assert any(isinstance(outcome.errors.get(i), CheatingDetected) for i in honest)
     no_honest_party_is_named(outcome, honest)
+
+
+@pytest.mark.parametrize(("lie", "proposed"), [(no_proposal, (LOST,)), (a_proposal, ())])
+def test_at_the_end_of_a_step_another_is_awaited(lie, proposed):
+    """The comparison by itself: found in the very step in which one of the others says so."""
+
+    def exchange(out, expect, label):
+        return {i: lie(whole) if i == LIAR else bytes(whole) for i, (whole,) in out.items()}
+
+    channel = SimpleNamespace(me=0, peers=(LIAR, 3), exchange=exchange)
+    engine = SimpleNamespace(protocol=SimpleNamespace(parties=4, members=(0, LIAR, 3)))
+    at_end = SimpleNamespace(_engine=engine, _channel=channel, _done=7, _proposed=proposed, _coming=())
+    with pytest.raises(CheatingDetected, match="different things about who has come back"):
+        Recovery._through(at_end, None)
 
 
 def test_a_party_that_sees_nobody_keeps_the_other_out():
