@@ -426,18 +426,28 @@ row("scaled products", lambda x, y: (x @ y.t()) / 16, t([4000, MOST]), t([10, -6
 row("conv1d", lambda x, w: F.conv1d(x / 8, w), WAVE, t(*[[[1, -0.5]] * 4]))
 row("conv2d", lambda x, w: F.conv2d(x, w, padding=1), IMAGE / 16, t([[[0.25, -0.125], [0, UNIT]]]))
 row("conv2d and its pool", lambda x, w: F.avg_pool2d(F.conv2d(x, w), 2), IMAGE, t([[[0.5]]]))
+# Scores are as large as sums of products of such numbers are.
 row(
     "attention",
     lambda q, k, v: F.scaled_dot_product_attention(q, k, v),
-    ROWS.reshape(1, 1, 5, 4) / 128,
-    ROWS.roll(1, 0).reshape(1, 1, 5, 4) / 128,
+    ROWS.reshape(1, 1, 5, 4),
+    ROWS.roll(1, 0).reshape(1, 1, 5, 4),
     (SOFT / 64).reshape(1, 1, 5, 4),
     gradient=False,
 )
 row(
     "attention, causal",
-    lambda q: F.scaled_dot_product_attention(q, q, q, is_causal=True),
-    ROWS.reshape(1, 1, 5, 4) / 64,
+    lambda q, v: F.scaled_dot_product_attention(q, q, v, is_causal=True),
+    ROWS.reshape(1, 1, 5, 4),
+    (SOFT / 64).reshape(1, 1, 5, 4),
+    gradient=False,
+)
+row(
+    "attention, taken apart",
+    lambda q, k, v: (q @ k.t() / 3).masked_fill(torch.ones(5, 5).triu(1) > 0, -torch.inf).softmax(1) @ v,
+    ROWS,
+    ROWS.roll(1, 0),
+    SOFT / 64,
     gradient=False,
 )
 row("embedding", lambda w: F.embedding(LABELS, w), ROWS)
@@ -449,10 +459,10 @@ ENCODER = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True).double().eval().
 row(
     "attention of a layer",
     lambda x: ATTENTION(x, x, x, need_weights=False)[0],
-    SOFT.reshape(1, 5, 4) / 1000,
+    SOFT.reshape(1, 5, 4) / 8,
     gradient=False,
 )
-row("encoder layer", lambda x: ENCODER(x), SOFT.reshape(1, 5, 4) / 100, gradient=False, within=2.0**-7)
+row("encoder layer", lambda x: ENCODER(x), SOFT.reshape(1, 5, 4) / 4, gradient=False, within=2.0**-7)
 
 # Pooling, and losses.
 

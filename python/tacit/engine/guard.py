@@ -1,10 +1,10 @@
 """Whether any value left its contract since the guard looked last: one bit is revealed to all, for all of them.
 
-    left = [sum over x of ([x >= t] + 1 - [x >= -t]) >= 1],    t = 2^bound + max(2^bound / 8, 2)
+    left = [sum over x of ([x >= t] + 1 - [x >= -t]) >= 1],    t = 2^bound + max(2^bound / 8, 1 + ulps)
 Looked at are the values that a wrong range does harm to: what was truncated, compared, or written to state. A value beyond
-5/4 of its bound (by two units at least: rounding may reach the bound) is found, one inside it never; 15 bytes and 6 rounds for
-each. What is beyond 2^17 bounds, or 2^59, has wrapped, and is found as often as chance has it: in a training that diverges there
-are many.
+5/4 of its bound (by a unit and `Protocol.ulps` at least, since what was truncated may be off by as much) is found, one inside it
+never; 15 bytes and 6 rounds for each. What is beyond 2^17 bounds, or 2^59, has wrapped, and is found as often as chance has it:
+in a training that diverges there are many.
 
 It looks at the end of every so many steps; before each reveal, at what was computed since (in a step that is not looked at: for
 the reveal); at the session's end; and when `CROWDED` elements wait for it, since their shares are kept until then.
@@ -131,7 +131,7 @@ def _count(engine: "Engine", wires: list[Wire], bound: int) -> Wire:
         return engine.record(Linear(map), inputs, map.shape(*(i.shape for i in inputs)), "guard")
 
     joined = linear(Concat(0), *(linear(Reshape((fp.size(w.shape),)), w) for w in wires))
-    edge = (1 << bound) + max((1 << bound) >> 3, 2)
+    edge = (1 << bound) + max((1 << bound) >> 3, 1 + engine.protocol.ulps)
     compare = AtLeast((edge, -edge), min(bound + BEYOND, FILL), engine.protocol.leading)
     bits = engine.record(compare, (joined,), (2, size), "guard")
     counted = linear(Sum((1,)), bits)

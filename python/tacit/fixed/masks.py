@@ -6,6 +6,7 @@ not use it: A is public, so that they know where the result is 0, and compare nu
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -106,8 +107,11 @@ class Shown:
 SHOWN: Fact[Shown] = Fact("what softmax takes instead")
 
 
-def shown(a: Arithmetic, x: Number) -> Shown | None:
-    """None if x has no mask. `OutOfRange` if the mask leaves nothing of a row (along the last axis): torch has NaN there."""
+def shown(a: Arithmetic, x: Number, widened: Callable[[Arithmetic, Number], Number] | None = None) -> Shown | None:
+    """None if x has no mask. `OutOfRange` if the mask leaves nothing of a row (along the last axis): torch has NaN there.
+
+    `widened`: makes what is masked anew, without the contract.
+    """
     mask = of(x)
     if mask is None or mask.x.beyond or not x.shape or x.shape[-1] <= 1:
         return None
@@ -117,12 +121,16 @@ def shown(a: Arithmetic, x: Number) -> Shown | None:
             f"a mask of minus infinity hides all {x.shape[-1]} places of a row from softmax, which is NaN there: leave a place "
             "of every row unmasked, or mask with a finite number, as -1e9, for equal probabilities"
         )
-    return SHOWN.found(x, lambda: _shown(a, mask, top))
+    base = mask.x if widened is None else widened(a, mask.x)
+    return SHOWN.found(x, lambda: _shown(a, replace(mask, x=base), top), base.beyond)
 
 
 def _shown(a: Arithmetic, mask: Mask, top: NDArray[np.float64]) -> Shown:
     below, integer = mask.values - top, a.format.integer
+    if mask.x.beyond:
+        integer = max(integer, mask.x.bits - mask.x.scale)
     hidden = below <= -math.ldexp(1.0, integer + 1) - DEEP
     z = a.times_public(mask.x, np.asarray(~hidden, np.float64))
     z = a.add_public(z, np.where(hidden, -math.ldexp(1.0, integer) - DEEP, below), "mask")
-    return Shown(replace(z, coarsest=None), hidden, below, top)  # its bits are all there is to say
+    z = z if mask.x.beyond else replace(z, coarsest=None)  # its bits are all there is to say
+    return Shown(z, hidden, below, top)

@@ -25,6 +25,7 @@ from tacit.fixed.functions.normal import log
 from tacit.fixed.functions.splines import LOG_2, evaluate
 from tacit.fixed.known import Fact
 from tacit.fixed.selection import bounded, largest, picked, winners_along
+from tacit.fixed.wide import widened
 from tacit.sharing.maps import Sum
 from tacit.sharing.operations import Linear
 
@@ -78,12 +79,15 @@ class Inverse:
 
 
 def softmax(a: Arithmetic, x: Number) -> Number:
-    """e^x / sum e^x along the last axis; shape of x. Found once for each number."""
+    """e^x / sum e^x along the last axis; shape of x. Found once for each number. A product of matrices may leave the contract."""
     if not x.shape or x.shape[-1] <= 1:
         return a.add_public(a.times(x, 0.0), ONE)
-    if (masked := masks.shown(a, x)) is not None:
-        return a.times_public(softmax(a, masked.z), masked.seen, "softmax")
+    if (masked := masks.shown(a, x, widened)) is not None:
+        return a.times_public(_shares(a, masked.z), masked.seen, "softmax")
+    return _shares(a, widened(a, x))
 
+
+def _shares(a: Arithmetic, x: Number) -> Number:
     def make() -> Number:
         found = _exponentials(a, x)
         return _quotient(a, found.e, found.s, _inverse(x.shape[-1]))
@@ -94,9 +98,10 @@ def softmax(a: Arithmetic, x: Number) -> Number:
 def log_softmax(a: Arithmetic, x: Number) -> Number:
     """x - log(sum e^x) along the last axis; shape of x. The fact SOFTMAX about it costs nothing until it is used."""
     if not x.shape or x.shape[-1] <= 1:
-        out = a.times(x, 0.0)
+        out, shares = a.times(x, 0.0), softmax(a, x)
     elif (masked := masks.shown(a, x)) is not None:
         out = masks.added(a, log_softmax(a, masked.z), np.where(masked.hidden, masked.below, 0.0), "log_softmax")
+        shares = a.times_public(_shares(a, masked.z), masked.seen, "softmax")
     else:
         found = _exponentials(a, x)
         d, log_s = replace(found.half, scale=found.half.scale - 1), _log(a, found.s)
@@ -104,7 +109,8 @@ def log_softmax(a: Arithmetic, x: Number) -> Number:
         out = bounded(
             out, max(n.bits + out.scale - n.scale for n in (d, log_s)) + 1
         )  # perhaps twice what the format holds
-    SOFTMAX.note(out, softmax(a, x), len(x.shape) - 1)
+        shares = _shares(a, x)
+    SOFTMAX.note(out, shares, len(x.shape) - 1)
     return out
 
 
@@ -136,7 +142,11 @@ def _made(a: Arithmetic, x: Number) -> Exponentials:
     n, last = x.shape[-1], len(x.shape) - 1
     m = _largest(a, x)
     # Halves, since a difference may be twice what the format holds.
-    half = a.add(replace(x, scale=x.scale + 1), replace(m, scale=m.scale + 1), -1, "softmax")
+    if x.beyond:
+        half = a.combine([(1.0, x), (-1.0, a.expand(m, x.shape))], 0.0, x.scale, min(x.bits + 1, CAPACITY), "softmax")
+        half = replace(half, scale=x.scale + 1)
+    else:
+        half = a.add(replace(x, scale=x.scale + 1), replace(m, scale=m.scale + 1), -1, "softmax")
     curve, shift = _curve(n, a.format.integer)
     e = evaluate(a, a.add_public(half, np.asarray(shift), "softmax"), curve)
     room = CAPACITY - 2 - _inverse(n).places

@@ -122,7 +122,7 @@ def evaluate(a: Arithmetic, x: Number, curve: Curve) -> Number:
     wires = [p.wire for p in powers]
     parts = [_polynomial(a, wires, found.pieces[0], curve.name)]
     if found.knots:
-        bits = compared(a, x, curve, found.knots)
+        bits = compared(a, powers[0] if x.beyond else x, curve, found.knots)
         for j, (low, high) in enumerate(itertools.pairwise(found.pieces)):
             rise = tuple(v - u for u, v in itertools.zip_longest(low, high, fillvalue=0))
             bit = a.reshape(a.slice(bits, 0, j, j + 1), x.shape)

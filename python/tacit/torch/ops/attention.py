@@ -1,5 +1,7 @@
 """Attention: softmax(q k^T / sqrt(E) + mask) v, and its gradient from the weights that the forward pass found.
 
+The scores q k^T / sqrt(E) may leave the contract, since softmax takes products in all the bits that they have (`fixed.wide`).
+
     dv = p^T g,   dp = g v^T,   ds = p (dp - sum(dp p)),   dq = ds k / sqrt(E),   dk = ds^T q / sqrt(E)
 The fused operations into which PyTorch's attention modules turn at evaluation are taken apart again.
 """
@@ -43,9 +45,7 @@ def attention(
     if dropout:
         raise Unsupported("attention with dropout in a fused kernel: set its dropout to 0")
     q, k, v = (_secret(a, x) for x in (query, key, value))
-    factor = _factor(q, scale)
-    free = math.ldexp(1.0, math.frexp(factor)[1] - 1)  # before the product, which would leave the contract without
-    scores = times(a, matmul(a, times(a, q, free), _turned(a, k)), factor / free)
+    scores = times(a, matmul(a, q, _turned(a, k)), _factor(q, scale))
     if is_causal:
         hidden = torch.ones(q.shape[-2], k.shape[-2]).triu(1) > 0
         scores = add(a, scores, torch.zeros(hidden.shape).masked_fill(hidden, -math.inf))
