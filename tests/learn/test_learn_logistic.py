@@ -63,6 +63,13 @@ def test_a_penalty_that_nothing_resolves_is_refused():
         LogisticRegression().set_params(C=1001.0)
     LogisticRegression(penalty=None, C=1e5)
 
+    def three(s):
+        with pytest.raises(tacit.Unsupported, match="of 3 classes"):
+            LogisticRegression(C=1000.0).fit(s.secret(np.ones((3, 2))), s.secret(np.eye(3)))
+        return []
+
+    together(three)
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("protocol", PROTOCOLS)

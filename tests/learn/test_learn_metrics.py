@@ -54,6 +54,21 @@ def test_r2(scale, protocol):
     np.testing.assert_allclose(together(work, protocol), right, rtol=2e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_r2_of_targets_that_never_change(protocol):
+    """1 if they were met, else 0; in one column of two it counts as half."""
+    y = np.full(10, 1 / 3)
+    both = np.stack([y, np.arange(10.0)], 1)
+
+    def work(s):
+        y_, both_ = s.secret(y), s.secret(both)
+        return s.reveal(
+            [r2_score(y_, y_), r2_score(y_, s.secret(y + 0.5)), r2_score(both_, s.secret(both + np.array([0.5, 0])))]
+        )
+
+    np.testing.assert_allclose(together(work, protocol), [1, 0, 0.5], atol=1e-4)
+
+
 def test_refusals():
     def work(s):
         y = s.secret(np.eye(3))
@@ -61,6 +76,8 @@ def test_refusals():
             accuracy_score(y, s.secret(np.eye(3)[:, :2]))
         with pytest.raises(tacit.BadInput, match="the same"):
             r2_score(y, y[:2])
+        with pytest.raises(tacit.BadInput, match="one row"):
+            r2_score(y[:1], y[:1])
         with pytest.raises(tacit.BadInput, match="not secret"):
             r2_score(np.eye(3), y)
         return []

@@ -1,11 +1,13 @@
 """How good predictions are, as one secret number."""
 
+import math
 from typing import Any
 
 import numpy as np
 
 from tacit.errors import BadInput
 from tacit.fixed import selection
+from tacit.fixed.arithmetic import Arithmetic
 from tacit.fixed.functions.normal import divide
 from tacit.learn import labels
 from tacit.learn.moments import average, centred, squares
@@ -34,8 +36,9 @@ def accuracy_score(y_true: Any, y_pred: Any) -> Any:
 def r2_score(y_true: Any, y_pred: Any) -> Any:
     """1 - sum (y - p)^2 / sum (y - mean y)^2, over the rows; the mean of it over columns, if there are several. Secret, ().
 
-    Right to 1 part in 2^13 of 1 - R^2, and to 2^-20 over the variance of y, for |y - p| within the contract. A y that never
-    changes gives 1 if it was met.
+    Right to 1 part in 2^13 of 1 - R^2, and to 2^-20 over the variance of y, for |y - p| within the contract; where R^2 is lower
+    than the format holds, about its lowest number. As in scikit-learn, a y that never changes (whose deviation is below 2^-13, or
+    what truncations are off by) gives 1 if it was met and else 0; two rows at least. One exact comparison a column.
     """
     of = kind(y_true, "y_true")
     a, y, p = of.arithmetic, number(y_true, of, "y_true"), number(y_pred, of, "y_pred")
@@ -43,9 +46,20 @@ def r2_score(y_true: Any, y_pred: Any) -> Any:
         raise BadInput(
             f"y_true of shape {y.shape} and y_pred of shape {p.shape}: the same (rows,) or (rows, targets) is needed"
         )
+    if y.shape[0] < 2:
+        raise BadInput("R^2 of one row is not defined: take two rows or more")
     y, p = (column(a, z) for z in (y, p))
     t = y.shape[1]
     both = a.round(a.concat([a.add(y, p, -1), centred(a, y).values], 1))
     sums = squares(a, both, "r2_score")
-    ratio = divide(a, a.slice(sums, 0, 0, t), a.slice(sums, 0, t, 2 * t))
+    missed, spread = a.slice(sums, 0, 0, t), a.slice(sums, 0, t, 2 * t)
+    ratio = divide(a, missed, spread)
+    changes = selection.compare(a, spread, ">=", _constant(a))
+    unmet = selection.compare(a, missed, ">=", _constant(a))
+    ratio = a.add(unmet, selection.masked(a, changes, a.add(ratio, unmet, -1)))
     return of.wrap(a.add_public(a.negate(a.mean(ratio, (0,))), np.asarray(1.0)))
+
+
+def _constant(a: Arithmetic) -> float:
+    """The square of what a mean is off by: two truncations."""
+    return math.ldexp(2.0 * a.engine.protocol.ulps, -a.format.fraction) ** 2
