@@ -486,7 +486,9 @@ class Session:
 
     def _needs_double(self, n: Number) -> bool:
         """Whether a float32 would not hold what the contract allows to one unit, or in the places of its fraction."""
-        return not n.beyond and max(n.bits - n.scale, min(n.scale, self.options.format.fraction)) > FLOAT
+        format = self.options.format
+        above = n.bits if n.scale == 0 else min(n.bits - n.scale, format.integer)
+        return not n.beyond and max(above, min(n.scale, format.fraction)) > FLOAT
 
     def _kept(self, x: Any) -> saving.Item:
         """How `x` is saved."""
