@@ -58,9 +58,11 @@ def reciprocal(a: Arithmetic, x: Number) -> Number:
 
 @implements(aten.addcdiv.default)
 def addcdiv(a: Arithmetic, x: Operand, y: Operand, z: Operand, *, value: float = 1) -> Number:
-    """x + value y / z, for a value times a quotient that fits the format, as an optimiser's does; 0 where z is 0."""
-    free = math.ldexp(1.0, min(0, math.frexp(value)[1] - 1))  # the power of two costs nothing
-    return add(a, x, mul(a, div(a, _multiple(a, y, free), z, bounded=True), value / free), name="addcdiv")
+    """x + value y / z, for a quotient that fits the format, as an optimizer's does; 0 where z is 0.
+
+    The quotient is taken first: value y would lose the last digits of a small gradient.
+    """
+    return add(a, x, mul(a, div(a, y, z, bounded=True), value), name="addcdiv")
 
 
 @implements(aten.addcmul.default)
