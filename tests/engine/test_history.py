@@ -30,7 +30,7 @@ def test_entries(entry):
 
 
 def test_admissions():
-    admission = Admission(12, 30, 7, 2, (0, 1, 3), (3,))
+    admission = Admission(12, 30, 7, 2, (0, 1, 3), (3,), ((3, 5),))
     assert Admission.unpack(admission.pack()) == admission
 
 

@@ -240,7 +240,7 @@ def test_comparisons_take_about_a_portion():
 
 
 def test_checks_between_portions():
-    """Values that were opened are not held until the graph's end."""
+    """Values that were opened are not held until the graph's end. Each array counts for 2^10 elements more than it has."""
 
     def work(e, unchecked):
         e.unchecked, most, settle = unchecked, 0, e._settle
@@ -255,4 +255,4 @@ def test_checks_between_portions():
         return most
 
     few, all = (run(lambda e, n=n: work(e, n))[0] for n in (5000, 1 << 22))
-    assert few < 10_000 < 20_000 < all
+    assert few < 15_000 < 20_000 < all
