@@ -271,7 +271,7 @@ row(
     lambda x, y, z: torch.addcdiv(x, y, z, value=0.001),
     t(1, -1, 0, 7),
     t(4000, 4000, UNIT, 0),
-    t(0.5, MOST, 1, 1),
+    t(1, MOST, 1, 1),
     gradient=False,
 )
 row(
