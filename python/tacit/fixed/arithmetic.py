@@ -593,6 +593,10 @@ class Arithmetic:
         """The contract: below 2^integer, but for what is `beyond` it."""
         return UNBOUNDED if beyond else max(1, scale + self.format.integer)
 
+    def resolved(self, x: Number, name: str) -> Number:
+        """x, for a function that needs its places: refused if a public factor beyond the format has made them coarser."""
+        return x if x.coarsest is None or x.coarsest >= self.format.fraction else self.within(x, name)
+
     def within(self, x: Number, name: str) -> Number:
         """x, for an operation that relies on the contract: refused if a public factor has taken x beyond it."""
         if x.beyond:

@@ -115,7 +115,7 @@ class SecretArray:
 
     def exp(self) -> "SecretArray":
         """e^x; the format's largest number where that does not fit."""
-        return self._new(splines.exp(self.arithmetic, self.number))
+        return self._new(splines.exp(self.arithmetic, self.arithmetic.resolved(self.number, "exp")))
 
     def __matmul__(self, other: Any) -> "SecretArray":
         if isinstance(other, SecretArray):

@@ -30,17 +30,17 @@ LINEAR = 7.0
 
 @implements(aten.exp.default, integers=floating)
 def exp(a: Arithmetic, x: Number) -> Number:
-    return splines.exp(a, x)
+    return splines.exp(a, a.resolved(x, "exp"))
 
 
 @implements(aten.exp2.default, integers=floating)
 def exp2(a: Arithmetic, x: Number) -> Number:
-    return splines.exp2(a, x)
+    return splines.exp2(a, a.resolved(x, "exp2"))
 
 
 @implements(aten.expm1.default, integers=floating)
 def expm1(a: Arithmetic, x: Number) -> Number:
-    return splines.expm1(a, x)
+    return splines.expm1(a, a.resolved(x, "expm1"))
 
 
 @implements(aten.erf.default, integers=floating)
