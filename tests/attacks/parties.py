@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 import tacit
-from tacit.errors import TacitError
+from tacit.errors import OutOfRange, TacitError
 from tacit.field import P
 from tacit.testing.transport import Tampered
 
@@ -100,3 +100,12 @@ def rounds_of(parties, *words, attacker=None):
     found = {number for (number, _), label in script(parties, attacker).items() if any(w in label for w in words)}
     assert found
     return sorted(found)
+
+
+def opened_wrong(outcome, honest):
+    """Each of the honest parties got a wrong value, or one that is so wrong that it is beyond the contract of its format."""
+    for i in honest:
+        if i in outcome.results:
+            assert np.abs(outcome.results[i] - RIGHT).max() > 1e-3, i
+        else:
+            assert isinstance(outcome.errors[i], OutOfRange), outcome.errors
