@@ -4,7 +4,7 @@
 Names are loaded when they are first used, so that commands start fast.
 """
 
-from importlib import import_module
+from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 from tacit.errors import (
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tacit.sessions.remote import session
     from tacit.sessions.session import Session
 
-__version__ = "0.1.0"
+__version__ = metadata.version(__name__)
 
 __all__ = [
     "BadInput",
