@@ -21,7 +21,7 @@ class LatticeLayout:
 
 @final
 class Ciphertexts:
-    """What another party encrypted and proved."""
+    """Ciphertexts that another party made and proved."""
 
 @final
 class Multiplier:
@@ -62,7 +62,7 @@ class LatticeParty:
         padding: tuple[int, int],
         left: bool,
     ) -> LatticeLayout:
-        """Of x [N, C, H, W] and w [O, C, kh, kw], y the output. "output": x, w; "input": grad y, w; "weight": x, grad y."""
+        """A convolution of x [N, C, H, W] and w [O, C, kh, kw] to y. "output": x, w; "input": grad y, w; "weight": x, grad y."""
 
     def encrypted_bytes(self, layouts: Sequence[LatticeLayout]) -> int:
         """Bytes of `encrypt`."""
@@ -77,7 +77,7 @@ class LatticeParty:
         """Encrypted operands, with proofs: the same bytes to every other party."""
 
     def accept(self, peer: int, layouts: Sequence[LatticeLayout], data: Octets) -> list[Ciphertexts]:
-        """What `peer` encrypted, checked; batches are taken in the order in which they were made."""
+        """The ciphertexts of `peer`, checked; batches are taken in the order in which they were made."""
 
     def respond(self, peer: int, layout: LatticeLayout, encrypted: Ciphertexts, operand: Words, masks: Words) -> bytes:
         """The product of what `peer` encrypted and `operand`, plus `masks`, for `peer` to open."""
@@ -89,7 +89,7 @@ class LatticeParty:
         """Bytes of `scale`."""
 
     def multiplier(self, alpha: Ciphertexts) -> Multiplier:
-        """What another party encrypted of one number; once for each."""
+        """Another party's encryption of one number; once for each."""
 
     def scale(self, peer: int, alpha: Multiplier, values: Words, masks: Words, narrow: bool = False) -> bytes:
         """alpha x + masks, for `peer` to open, whose alpha it is. `narrow`: all x have 16 bits, or ValueError; cheaper."""
@@ -220,7 +220,7 @@ def rsqrt(a: Words) -> Words:
     """r with r^2 a = 1, for public numbers: time depends on them. ValueError for 0 and for what is no square."""
 
 def is_canonical(a: Words) -> bool:
-    """Whether every element is below p."""
+    """Return whether every element is below p."""
 
 def encode(x: NDArray[np.float64], scale: int, bits: int) -> Words:
     """round(x 2^scale) mod p, halves to even. ValueError names the first element that is not finite or needs more bits."""

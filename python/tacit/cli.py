@@ -15,7 +15,7 @@ from tacit import __version__
 from tacit.errors import TacitError
 
 PASS_ON = {"ignore_unknown_options": True, "allow_interspersed_args": False}
-"""What follows the script is the script's."""
+"""All options that follow the script are passed on to it."""
 POSITIVE = click.FloatRange(0, min_open=True)
 SCRIPT = click.Path(exists=True, dir_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -268,7 +268,7 @@ def _check_rejoin(context: Any) -> None:
 
 
 def _check_source(protocol: str, parties: int, dealer: bool, threshold: int | None) -> bool:
-    """Whether a dealer is started: if it was asked for, and the protocol has a use for it."""
+    """True if a dealer is started: it was asked for, and the protocol has a use for it."""
     from tacit.sessions.protocols import protocol_kind
 
     kind = protocol_kind(protocol, parties, threshold)

@@ -45,7 +45,7 @@ class TacitError(Exception):
         return super().__str__()
 
     for_peers: str | None = None
-    """What the other parties are told instead of the message, where that shows what is this party's: data, files, addresses."""
+    """The text for the other parties, where the message shows something of this party's own: data, files, addresses."""
 
 
 class CheatingDetected(TacitError):
@@ -113,7 +113,7 @@ class NotFitted(TacitError, ValueError, AttributeError):
 
 
 def reason(error: BaseException) -> str:
-    """What the other parties are told: an error of tacit as it is or as it says itself, of all others only the kind.
+    """The text for the other parties: that of an error of tacit (its own or its `for_peers`), and only the type of any other.
 
     Their text may hold data, and so may the errors that they came from, their notes and tracebacks.
     """

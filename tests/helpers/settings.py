@@ -15,7 +15,10 @@ def full(settings: Iterable[Any], *default: Any) -> list[Any]:
     chosen = [_is_default(s, default) if default else i == 0 for i, s in enumerate(listed)]
     missing = [d for d in default if not any(_is_default(s, (d,)) for s in listed)]
     assert any(chosen) and not missing, f"no setting {missing}"
-    return [s if keep else pytest.param(*s.values, id=s.id, marks=[*s.marks, pytest.mark.slow]) for s, keep in zip(listed, chosen, strict=True)]
+    return [
+        s if keep else pytest.param(*s.values, id=s.id, marks=[*s.marks, pytest.mark.slow])
+        for s, keep in zip(listed, chosen, strict=True)
+    ]
 
 
 def _is_param(setting: Any) -> bool:

@@ -34,14 +34,14 @@ def read(path: Path) -> Iterator[list[Request]]:
 
 
 def digest(path: Path) -> str:
-    """What parties compare, that all are going to make the same."""
+    """The hash that parties compare, so that all are going to make the same."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)
 class Outlook:
-    """Of a whole file: how many lists, bytes that party `me` stores, and the last list that names a mask of an earlier one."""
+    """A file's summary: how many lists, bytes that party `me` stores, and the last list that names a mask of an earlier one."""
 
     lists: int
     bytes: int

@@ -147,7 +147,7 @@ class DealerSource(Source):
 
 
 def correction_bytes(request: Request) -> int:
-    """What the dealer sends for it: a word for each shared bit, a mask's MAC, or a value and its MAC."""
+    """Bytes that the dealer sends for a request: a word for each shared bit, a mask's MAC, or a value and its MAC."""
     short = isinstance(request, MaskRequest)
     return size(request.shape) * sum(8 if short or request.binary(place) else 16 for place in range(request.count))
 
@@ -220,7 +220,7 @@ class Dealer:
             self._channel.exchange({last: corrections}, {}, label="corrections")
 
     def _correction(self, request: Request) -> list[Field]:
-        """What makes the last party's shares: A - sum A_i and alpha A - sum m_i for each share of the request."""
+        """The last party's shares: A - sum A_i and alpha A - sum m_i for each share of the request."""
         n = size(request.shape)
         prgs = [_core.Prg(seed, request.number) for seed in self._seeds]
         sum_of_all = isinstance(request, MaskRequest) and not request.bits

@@ -29,7 +29,7 @@ DIGEST = 32
 
 
 def fingerprint(requests: Sequence[Request]) -> bytes:
-    """What a list is known by."""
+    """The hash by which a list is known."""
     packed = msgpack.packb([requests[0].number, pack(requests)])
     return hashlib.blake2b(packed, digest_size=DIGEST, person=b"tacit ticket").digest()
 

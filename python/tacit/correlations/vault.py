@@ -48,7 +48,7 @@ class StoreError(TacitError):
 
 @dataclass(frozen=True)
 class Head:
-    """What a store is. `id` is the same at all parties; the keys are this party's shares; `secret` opens the material."""
+    """The header of a store. `id` is the same at all parties; the keys are this party's shares; `secret` opens the material."""
 
     version: str
     id: bytes
@@ -231,7 +231,7 @@ class Reader:
         self.claimed = True
 
     def close(self) -> None:
-        """What was claimed is removed; else it stays for another run."""
+        """End the use of the store: one that was claimed is removed, another stays for the next run."""
         if self._file.closed:
             return
         self._file.close()

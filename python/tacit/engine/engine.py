@@ -55,7 +55,7 @@ LISTING = 1 << 16
 
 @dataclass
 class Costs:
-    """What was declared while lowering, and how long each phase took here."""
+    """The costs declared while lowering, and how long each phase took here."""
 
     rounds: int = 0
     sends: int = 0
@@ -165,7 +165,7 @@ class Engine:
 
     @property
     def returning(self) -> bool:
-        """Whether this party runs through what was before it came back."""
+        """True while this party runs through the past that it missed."""
         return self.recovery is not None and self.recovery.past is not None
 
     @property
@@ -325,7 +325,7 @@ class Engine:
             self.costs.material_seconds += time.perf_counter() - started
 
     def _number(self, wire: Wire) -> None:
-        """What all parties do with each value that is forced, in the same order."""
+        """Number a value that is forced; all parties do it in the same order."""
         wire.serial, self._forced = self._forced, self._forced + 1
         if self.recovery is not None:
             self._living[wire.serial] = wire
@@ -507,7 +507,7 @@ class Engine:
 
 
 def _pending(wires: Sequence[Wire]) -> list[Wire]:
-    """What is computed for `wires`, in order."""
+    """The pending wires that `wires` depend on, in the order of computation."""
     return _truncations_first(divisions.merged(_ordered(wires), wires))
 
 

@@ -1,4 +1,4 @@
-"""Whether any value left its contract since the guard looked last: one bit is revealed to all, for all of them.
+"""The guard reveals one bit to all parties: whether any value left its contract since it looked last.
 
     left = [sum over x of ([x >= t] + 1 - [x >= -t]) >= 1],    t = 2^bound + max(2^bound / 8, 1 + ulps)
 Looked at are the values that a wrong range does harm to: what was truncated, compared, or written to state. A value beyond
@@ -33,7 +33,7 @@ CROWDED = 1 << 22
 
 
 class Guard:
-    """Of one engine. `every`: it looks at every so many steps; 0: never, at anything."""
+    """The guard of one engine. `every`: it looks after every so many steps; 0: never, at anything."""
 
     def __init__(self, engine: "Engine", every: int) -> None:
         if every < 0:

@@ -1,4 +1,4 @@
-"""What all parties know of a session's past: enough for a party that comes back to run its script again up to now.
+"""The part of a session's past that all parties know: enough for a party that comes back to run its script again up to now.
 
 One entry for each step: what was asked for, what all parties learned from it (public shapes, what was revealed to everyone), and
 who the script saw as lost or back after it. Secrets are not in it: their shares come afterwards (`sharing.resharing`).

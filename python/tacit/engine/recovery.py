@@ -44,7 +44,7 @@ GONE = "it was lost before this party came back"
 
 
 class Recovery:
-    """Of one engine. `ask`: a loss is raised in the script, which may go on after `allow`."""
+    """The recovery from losses of one engine. `ask`: a loss is raised in the script, which may go on after `allow`."""
 
     def __init__(self, engine: "Engine", channel: Viewed, ask: bool) -> None:
         if engine.protocol.parties > PARTIES:
@@ -223,7 +223,7 @@ class Recovery:
         self._engine.back(mark)
 
     def _ended(self, finished: bool) -> bool:
-        """Whether some party knows that all were through with this step."""
+        """Return whether some party knows that all were through with this step."""
         if self._ahead and not finished:
             raise CheatingDetected(f"a party says that all were through with step {self._done}, and this party was not")
         return self._ahead

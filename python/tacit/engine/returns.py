@@ -27,7 +27,7 @@ LONGEST_SCRIPT = 3600.0
 """Seconds that a script may take between two of its steps, while it catches up."""
 LONGEST_NAME = 64
 WAIT = 1 / 8
-"""Of a time-out: how long the others wait for a party that has nearly caught up, at its pace so far."""
+"""The part of a time-out for which the others wait for a party that has nearly caught up, at its pace so far."""
 NOBODY = 5.0
 """Seconds after which a run is over whose parties do not even listen."""
 PAUSE = 0.1
@@ -235,7 +235,7 @@ class Return:
         return Entry.unpack(data)
 
     def follows(self, what: str) -> bool:
-        """Whether the next entry is of this kind. Waits until that is known."""
+        """Return whether the next entry is of this kind. Waits until that is known."""
         if self.admission() is not None:
             return False
         data = self._entry()
@@ -262,7 +262,7 @@ class Return:
         return self._agreed({i: told[self._used] for i, told in self._told.items() if len(told) > self._used})
 
     def _agreed(self, said: Mapping[int, bytes]) -> bytes | None:
-        """What more parties say than may collude."""
+        """The message that more than t parties say; None if there is none."""
         if not said:
             return None
         value, count = Counter(said.values()).most_common(1)[0]

@@ -42,7 +42,7 @@ from tacit.sharing.wires import Wire
 KEPT = 4
 """Bits that a public addend keeps which would have vanished."""
 MASK: Fact[Any] = Fact("mask", bounded=False, lasting=True)
-"""Of a sum with public numbers below the format (`fixed.masks`)."""
+"""The public addend of a sum with public numbers below the format (`fixed.masks`)."""
 INFINITE = 6
 """A number that is revealed, and comes to this many bits of all that the field has beside a fraction, stands for infinity."""
 SPARE = 2
@@ -91,7 +91,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Product:
-    """What a pending product was made of."""
+    """The form and operands of a pending product."""
 
     form: Form
     x: Number
@@ -607,7 +607,7 @@ class Arithmetic:
         return x
 
     def _exceeds(self, bits: int, scale: int) -> bool:
-        """Whether numbers of so many bits may be beyond the format."""
+        """Return whether numbers of so many bits may be beyond the format."""
         return bits > scale + self.format.integer
 
     def _fits(self, bits: int, name: str) -> None:

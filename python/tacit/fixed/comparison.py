@@ -27,7 +27,7 @@ COMPARED: Fact[tuple[Wire, int]] = Fact("compared", integers=True)
 """By thresholds t: [x >= t], right for |x - t| of at least the second number."""
 WINNERS: Fact[Number] = Fact("winners", integers=True)
 GATE: Fact[Number] = Fact("gate", integers=True, bounded=False, lasting=True)
-"""Of the output of a ReLU: where it lets through."""
+"""The places where a ReLU, whose output this is, lets its input through."""
 
 
 def non_negative(a: Arithmetic, x: Number, exact: bool = False) -> Number:

@@ -1,4 +1,4 @@
-"""What is known of a value beside its share, found once and used again: bits of comparisons, one-hots, mantissas, a softmax.
+"""Facts of a value beside its share, found once and used again: bits of comparisons, one-hots, mantissas, a softmax.
 
     fact(kind, x, parameters),    x = (wire, scale, bits):    kept with the wire, under the kind, the scale and the parameters
 A wire is an integer array; x and 2^k x are one wire at two scales, and by the contract one of them may have fewer bits. So a fact
@@ -58,7 +58,7 @@ class Fact(Generic[T]):
         return f"Fact({self.name!r})"
 
     def of(self, x: Seen, *parameters: Hashable) -> T | None:
-        """What was noted of x with these parameters, if it is true of x in its bits."""
+        """The fact noted for x with these parameters, if it is true of x in its bits."""
         bits, value = x.wire.facts.get(self, {}).get((self._scale(x), parameters), (-1.0, None))
         return cast("T | None", value if bits >= x.bits else None)
 
@@ -71,7 +71,7 @@ class Fact(Generic[T]):
         return value
 
     def found(self, x: Seen, make: Callable[[], T], *parameters: Hashable) -> T:
-        """What was noted, or else what `make` gives, noted."""
+        """The fact that was noted, or else the result of `make`, which is noted."""
         known = self.of(x, *parameters)
         return self.note(x, make(), *parameters) if known is None else known
 

@@ -33,7 +33,7 @@ class Mask:
     values: NDArray[np.float64]
 
     def along(self, a: Arithmetic, map: LinearMap) -> "Mask":
-        """Of a view: places move, and nothing else. A part that nothing was added to is a part of x."""
+        """The mask of a view: places move, and nothing else. A part that nothing was added to is a part of x."""
         moved = map(np.ascontiguousarray(self.values).view(np.uint64)).view(np.float64)
         return Mask(a.view(self.x, map), moved)
 
@@ -50,7 +50,7 @@ def saturated(x: Number) -> Number:
 
 
 def lowest(format: Format) -> float:
-    """What minus infinity is where it is a number: far below the format, with room for sums."""
+    """The number that stands for minus infinity: far below the format, with room for sums."""
     return -math.ldexp(1.0, CAPACITY - KEPT - format.fraction)
 
 
@@ -89,7 +89,7 @@ def chosen(a: Arithmetic, x: Number, kept: NDArray[np.float64]) -> Number:
 
 @dataclass(frozen=True)
 class Shown:
-    """What softmax takes instead of a masked number x + A: z. `below`: A - top.
+    """z, the argument of softmax in place of a masked number x + A. `below`: A - top.
 
     `hidden`: where z is not x + A - top, but DEEP below every number of the format.
     """

@@ -95,7 +95,7 @@ def _signed(key: bytes, signature: bytes, message: bytes) -> bool:
 def _told(
     engine: Engine, members: Sequence[int], mine: Callable[[], bytes], count: int, label: str
 ) -> list[bytes | None]:
-    """What each of `members` tells all parties, the same at all; None of who was lost."""
+    """The bytes that each of `members` tells all parties, the same at all; None for a party that was lost."""
     words = -(-count // BYTES)
     inputs = [
         engine.record(
@@ -115,5 +115,5 @@ def _words(data: bytes, words: int) -> Field:
 
 
 def _bytes(told: Field, count: int) -> bytes:
-    """What is beyond the bytes of an element is dropped: keys and signatures are tested by what they are for."""
+    """The low bytes of each element; higher bits are dropped, since a wrong key or signature is refused where it is used."""
     return told.astype("<u8").view(np.uint8).reshape(-1, 8)[:, :BYTES].tobytes()[:count]

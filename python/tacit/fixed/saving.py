@@ -37,16 +37,16 @@ from tacit.sharing.wires import Wire
 
 SEED = 128
 VERSION = 1
-"""Of the format of saved shares."""
+"""The version of the format of saved shares."""
 MARK = "tacit share"
 """The first key of a saved share; its value is the version of the format."""
 
 Saved = Mapping[str, Any]
 """One party's share of a saved value, as plain values. Worth nothing without those of `needed - 1` others."""
 Keep = Callable[[NDArray[np.int64]], Any]
-"""What words are kept as: bytes, or a tensor."""
+"""How words are kept in a file: as bytes, or as a tensor."""
 Item = tuple[Number, str, Keep]
-"""What is saved, and what it is in a script."""
+"""A number to be saved, its kind in a script, and how its words are kept."""
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,14 @@ class Part:
     needed: int
     """Shares that put the value together."""
     kind: str
-    """What it is in a script: "array", or a torch dtype."""
+    """Its kind in a script: "array", or a torch dtype."""
     scale: int
     bits: int
     shape: Shape
     values: Field
     blind: Field
     tags: Field
-    """Of the values and of the blind."""
+    """Tags of the values and of the blind."""
     key: Field
     signers: str
     """Public keys of all parties (`origins`), in hexadecimal, where not all shares are needed."""
@@ -79,7 +79,7 @@ class Part:
         return fp.size(self.shape)
 
     def what(self) -> str:
-        """What all parties have to restore alike."""
+        """A description that has to be the same at all parties that restore the value."""
         meant = f"{self.origin}, {self.kind} of shape {self.shape}, scale {self.scale}, {self.bits} bits"
         return f"{meant}, keys {self.signers}" if self.signers else meant
 
@@ -131,7 +131,7 @@ def in_bytes(words: NDArray[np.int64]) -> bytes:
 
 
 def reduced(a: Arithmetic, item: Item) -> tuple[Any, ...]:
-    """What a secret is pickled as: its share, for `Session.restore`."""
+    """The pickled form of a secret: its share, for `Session.restore`."""
     (saved,) = export(a, [item])
     return OrderedDict, (list(saved.items()),)
 
@@ -265,7 +265,7 @@ def _chosen(engine: Engine, parts: Sequence[Part]) -> tuple[list[int], list[int]
 
 
 def _entered(engine: Engine, members: Sequence[int], mine: Field) -> list[Wire]:
-    """What each of `members` enters; `mine` by this party."""
+    """Inputs of each of `members`; this party enters `mine`."""
     return [
         engine.record(Input(i, (lambda: mine) if i == engine.protocol.me else None), (), mine.shape, "restore")
         for i in members
@@ -288,7 +288,7 @@ def is_saved(x: Any) -> bool:
 
 
 def leaves(x: Any, wanted: Callable[[Any], bool]) -> Iterator[Any]:
-    """What is `wanted` of what dictionaries, lists and tuples hold."""
+    """The items that are `wanted`, out of nested dictionaries, lists and tuples."""
     if wanted(x):
         yield x
     elif isinstance(x, Mapping):

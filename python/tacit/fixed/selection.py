@@ -26,11 +26,11 @@ from tacit.sharing.maps import Sum
 from tacit.sharing.operations import Linear
 
 ONE_HOT: Fact[Number] = Fact("one-hot", bounded=False)
-"""Of an index: 1 at its place along one more axis, the last."""
+"""The one-hot of an index: 1 at its place along one more axis, the last."""
 ONE_ALONG: Fact[bool] = Fact("one along", bounded=False)
-"""Of a one-hot, by axes: along these its sum is 1."""
+"""By axes: the sum of a one-hot along these is 1."""
 LARGEST_OF: Fact[tuple[Number, Number]] = Fact("largest of", bounded=False)
-"""Of the largest or least: the number among whose elements it is, and its one-hot there."""
+"""The number among whose elements a largest or least one is, and its one-hot there."""
 DIFFERENCE: Fact[Number] = Fact("difference")
 """By what is subtracted: x less that."""
 REACHED: Fact[Number] = Fact("reached", integers=True)
@@ -91,7 +91,7 @@ def difference(a: Arithmetic, x: Number, y: Number | NDArray[np.float64]) -> Num
 
 
 def differed(x: Number, y: Number) -> bool:
-    """Whether x - y was found before."""
+    """Return whether x - y was found before."""
     return DIFFERENCE.of(x, *_seen(y)) is not None
 
 

@@ -28,7 +28,7 @@ Outcomes = Mapping[int, Outcome]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one lie led to at the honest parties."""
+    """The effect of one lie at the honest parties."""
 
     noticed: bool
     named: bool

@@ -85,7 +85,7 @@ def start(
     prefixed: bool,
     module: str = "tacit.launch.child",
 ) -> str:
-    """What its process is called."""
+    """The name of its process."""
     dealer = context.me == context.parties
     name = "the dealer" if dealer else named(f"party {context.me}", context.members)
     started = ["tacit.launch.maker"] if context.lists else [module, *command]

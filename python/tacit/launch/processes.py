@@ -207,12 +207,12 @@ def exit_code(code: int) -> int:
 
 
 def _followed(child: Child) -> bool:
-    """Whether it failed because another one did."""
+    """Return whether the process failed because another one did."""
     return exit_code(child.process.returncode) in (FOLLOWED, TERMINATED)
 
 
 def _was_lost(child: Child) -> bool:
-    """Whether it was killed, or the others went on without it: not whether its script failed."""
+    """Return whether the process was killed, or the others went on without it; a script that failed does not count."""
     return child.process.returncode < 0 or child.process.returncode == FOLLOWED
 
 

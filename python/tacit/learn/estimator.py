@@ -1,4 +1,4 @@
-"""What all estimators have in common: parameters by name, and attributes that exist once `fit` ran."""
+"""The base of all estimators: parameters by name, and attributes that exist once `fit` ran."""
 
 import inspect
 from numbers import Integral, Real
@@ -19,7 +19,7 @@ class Estimator:
     """An attribute that exists once it was fitted."""
 
     def _refuse(self, others: dict[str, Any]) -> None:
-        """Of keywords that the constructor does not take."""
+        """Refuse keywords that the constructor does not take."""
         name = type(self).__name__
         for key, value in others.items():
             if key in self.REFUSED:

@@ -91,5 +91,5 @@ def link(a: Arithmetic, z: Number) -> Number:
 
 
 def probabilities(a: Arithmetic, z: Number) -> Number:
-    """Of all classes."""
+    """Probabilities of all classes."""
     return pair(a, link(a, z)) if z.shape[1] == 1 else link(a, z)

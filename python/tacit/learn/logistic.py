@@ -27,7 +27,7 @@ from tacit.learn.moments import at_scale, centred, cross, log2, product, shifted
 from tacit.learn.secrets import kind, same_rows, table
 
 STEP = 0.8
-"""Of more than two classes."""
+"""The step for more than two classes."""
 COARSE, COARSER = 12, 10
 """Fraction bits of X and of p (1 - p) in Hessians: their product needs no truncation."""
 FINE, FINEST, PROBABILITY = 24, 30, 18
@@ -36,7 +36,7 @@ LARGEST = 10
 """log2 of S g: how much a gradient changes for one unit of a scaled weight."""
 
 LARGEST_C = 1000.0
-"""Of classes that a plane separates, weights for this C are found to 1 in 12; for C = 1e5 steps would run away."""
+"""For classes that a plane separates, weights for this C are found to 1 in 12; for C = 1e5 steps would diverge."""
 
 LARGEST_OF_MANY = 100.0
 """The same for more than two classes, whose steps run away sooner: for C = 100 weights are found to 1 in 20."""

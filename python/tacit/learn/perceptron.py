@@ -28,7 +28,7 @@ MARGIN = 2
 
 @dataclass(frozen=True)
 class _Party:
-    """What sharing a module needs of a session."""
+    """The part of a session that sharing a module needs."""
 
     me: int
     arithmetic: Arithmetic

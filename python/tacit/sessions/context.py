@@ -1,4 +1,4 @@
-"""What a launcher tells a process: which party it is, where the others are, and how it knows them. A private JSON file."""
+"""A private JSON file from the launcher to a process: which party it is, where the others are, and how it knows them."""
 
 import dataclasses
 import json
@@ -28,9 +28,9 @@ class Context:
     """The file of the private key; "": it comes through the pipe `key_from`, and was made for this run."""
     key_from: int | None = None
     run: str = ""
-    """Of parties that a launcher started: what they tell strangers, and processes of earlier runs, from each other by. In hex."""
+    """A random value in hex by which parties of a launcher know each other from strangers and from processes of earlier runs."""
     names: dict[int, str] = field(default_factory=dict)
-    """What others than parties are called: the dealer."""
+    """Names of those that are no parties: the dealer."""
     members: dict[int, str] = field(default_factory=dict)
     """Names of parties, for people."""
     listener: int | None = None

@@ -119,7 +119,7 @@ def bad(what: str, public: str, private: str = "") -> BadInput:
 
 @contextmanager
 def held_back(format: Format, what: str) -> Iterator[None]:
-    """Of a value that the format does not hold, the others learn only that there is one."""
+    """Keep an error from the others: they learn only that there is a value that the format does not hold."""
     try:
         yield
     except OutOfRange as error:

@@ -39,7 +39,7 @@ class DrySource(Source):
         raise AssertionError("a dry run has no material")
 
     def save(self, costs: Costs, path: Path) -> None:
-        """What the launcher prints."""
+        """Write the costs that the launcher prints."""
         summary: dict[str, Any] = {
             "rounds": costs.rounds,
             "sends": costs.sends,

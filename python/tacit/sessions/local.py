@@ -106,7 +106,7 @@ class _Crew:
         ]
         self._dealt = dealt
         self._material: list[Channel] = []
-        """What correlated randomness comes over: from the dealer, who is the last, or among the parties."""
+        """The channels of correlated randomness: to the dealer, who is the last party, or among the parties."""
         if dealt:
             self._material = memory.network(parties, timeout=options.timeout, extra=1, names={parties: "dealer"})
         elif prepared:

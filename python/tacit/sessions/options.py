@@ -28,11 +28,11 @@ class Options:
     tensors: bool | None = None
     timeout: float = TIMEOUT
     seed: int = 0
-    """Of the session's public randomness."""
+    """The seed of the session's public randomness."""
     latency: float | None = None
     """One way, in milliseconds."""
     bandwidth: float | None = None
-    """Of each party's line, in Mbit/s."""
+    """The rate of each party's line, in Mbit/s."""
     threshold: int | None = None
     """How many colluding parties a protocol that assumes a majority withstands; None: as many as there can be."""
     sets: int | None = None
@@ -40,10 +40,10 @@ class Options:
     memory: int = 400
     """Megabytes that making material may take; half as much is made for a portion of a graph (`engine.engine`)."""
     on_loss: str = "continue"
-    """What happens when parties are lost and the protocol can go on: "continue", or "raise" for the script to decide."""
+    """The reaction to lost parties, where the protocol can go on: "continue", or "raise" for the script to decide."""
 
     def hello(self, parties: int) -> dict[str, str]:
-        """What all parties compare in the handshake, by name."""
+        """The options that all parties compare in the handshake, by name."""
         return {
             **common_hello(self.protocol, parties),
             "format": f"{self.format.fraction} fraction and {self.format.integer} integer bits",
@@ -61,12 +61,12 @@ class Options:
 
 
 def common_hello(protocol: str, parties: int) -> dict[str, str]:
-    """What a dealer compares too."""
+    """The options that a dealer compares too."""
     return {"tacit": __version__, "field": f"{P:#x}", "protocol": protocol, "parties": str(parties)}
 
 
 def versions() -> dict[str, str]:
-    """What may round a float otherwise at another party: fields of a hello that may differ (`handshake.MAY_DIFFER`)."""
+    """Versions of libraries that may round floats differently: fields of a hello that may differ (`handshake.MAY_DIFFER`)."""
     torch = sys.modules.get("torch")
     found = {
         "Python": platform.python_version(),

@@ -22,7 +22,7 @@ ON_LOSS = ("continue", "raise")
 
 @dataclass(frozen=True)
 class Setting:
-    """What a party of any protocol may be told when it is made."""
+    """The settings from which a party of any protocol is made."""
 
     me: int
     parties: int
@@ -50,7 +50,7 @@ class Kind:
 
     @property
     def majority(self) -> bool:
-        """Whether it assumes that fewer than half of the parties collude."""
+        """True if it assumes that fewer than half of the parties collude."""
         return self.times > 0
 
     def threshold(self, parties: int) -> int:

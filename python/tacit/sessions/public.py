@@ -68,7 +68,7 @@ def unpacked(data: bytes, owner: int) -> Any:
 
 @protocol_step
 def told(channel: Channel, what: str, owner: int, mine: bytes | None, session: bytes) -> list[Field]:
-    """What `owner` tells all parties as `mine`, in words; `CheatingDetected` if it is not the same at all of them."""
+    """The bytes that `owner` tells all parties (its `mine`), as words; `CheatingDetected` if parties were told different ones."""
     note = json.dumps(["public", what, None if mine is None else len(mine)]).encode()
     came = channel.exchange({i: [note] for i in channel.peers}, dict.fromkeys(channel.peers, LONGEST), label="public")
     lengths = {i: _length(came[i], i, what, channel.me) for i in channel.peers}

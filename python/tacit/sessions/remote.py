@@ -172,7 +172,7 @@ def open_endpoint(context: Context, always: bool = False) -> Endpoint:
 
 
 def _stored_source(context: Context) -> "StoreSource":
-    """What `tacit prepare` made: this party's part of it."""
+    """The source of this party's part of the material that `tacit prepare` made."""
     from tacit.correlations.store import StoreSource
     from tacit.correlations.vault import read_key
 

@@ -114,7 +114,7 @@ def sealed(data: bytes, key: bytes) -> bytes:
 
 
 def opened(data: bytes, key: bytes | None) -> bytes:
-    """What was sealed with `key`, or `data` as it is if neither it nor a key is there."""
+    """The contents sealed with `key`; `data` itself if it is not sealed and there is no key."""
     if not data.startswith(MAGIC):
         if key is not None:
             raise BadInput("a file of saved shares is not sealed, and a key was given for it: is it the right file?")

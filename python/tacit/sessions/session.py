@@ -107,7 +107,7 @@ class Session:
 
     @property
     def returning(self) -> bool:
-        """Whether this party was lost, and only runs through what the others did meanwhile, until it has caught up.
+        """True while this party, which was lost, runs through what the others did meanwhile, until it has caught up.
 
         Until then its script goes as it went: what was revealed to all is what it was, what was revealed to this party alone is
         NaN, and what is saved holds nothing: do not write it over an earlier file.
@@ -390,7 +390,7 @@ class Session:
     # The end.
 
     def report(self) -> str:
-        """What was sent, how long it took, and everything that was revealed, as text."""
+        """The bytes sent, the time taken, and everything that was revealed, as text."""
         from tacit.report import report
 
         return named(report(self), NAMES.get())
@@ -443,7 +443,7 @@ class Session:
     # Inside.
 
     def is_secret(self, x: Any) -> bool:
-        """Whether `x` is a SecretArray or SecretTensor."""
+        """Return whether `x` is a SecretArray or SecretTensor."""
         secret_torch = sys.modules.get("tacit.torch")
         return isinstance(x, SecretArray) or (secret_torch is not None and bool(secret_torch.is_secret(x)))
 
@@ -485,7 +485,7 @@ class Session:
         return whole if x.dtype == torch.float32 and self._needs_double(self.number(x)) else whole.to(x.dtype)
 
     def _needs_double(self, n: Number) -> bool:
-        """Whether a float32 would not hold what the contract allows to one unit, or in the places of its fraction."""
+        """Return whether a float32 is too short for what the contract allows, to one unit or in the places of its fraction."""
         format = self.options.format
         above = n.bits if n.scale == 0 else min(n.bits - n.scale, format.integer)
         return not n.beyond and max(above, min(n.scale, format.fraction)) > FLOAT

@@ -29,7 +29,7 @@ PRODUCT = Elementwise()
 
 
 class BitRing(ABC):
-    """What the tree needs of a kind of bits. Public operands are arrays of signed integers."""
+    """The operations that a carry tree needs of a kind of bits. Public operands are arrays of signed integers."""
 
     binary: bool
     protocol: "OpeningProtocol"
@@ -100,7 +100,7 @@ class MaskedBits(BitRing):
 
     @abstractmethod
     def open(self, x: Share) -> Rounds:
-        """What `product` takes for D."""
+        """Open x, as `product` takes it for D."""
 
     @abstractmethod
     def product(self, d: Field, y: Share, x: Share, e: Field, c: Share) -> Share:

@@ -124,7 +124,7 @@ class Clear(Protocol):
 def _inside(x: Wire, magnitude: int) -> NDArray[np.int64]:
     """The integers of x. `OutOfRange` if one is above 2^magnitude: other protocols are wrong there, or may be.
 
-    Of a part of a sum no bound is stated: it may be anything.
+    No bound is known for a partial sum, which may be anything.
     """
     signed = field.to_signed(x.value()[0])
     if x.bound and signed.size and (largest := int(np.abs(signed).max())) > 1 << magnitude:

@@ -18,7 +18,7 @@ LENGTH = 32
 
 
 class Transcript:
-    """What one party has received that the others must have received alike, as a running hash."""
+    """A running hash of the messages that all parties must have received alike."""
 
     def __init__(
         self, session: bytes, me: int, parties: int, random: Callable[[int], bytes] = secrets.token_bytes
@@ -59,7 +59,7 @@ class Transcript:
 
     @protocol_step
     def open(self, held: Sequence["Commitment"]) -> Generator[Exchange, dict[int, memoryview], list[list[bytes]]]:
-        """What every party had committed to: by commitment, by party. One round; echoes what came before."""
+        """The values that every party had committed to: by commitment, by party. One round; echoes what came before."""
         echo = self._broadcasts.digest() if self.parties > 2 else b""
         opened = yield from self.everyone(b"".join([part for c in held for part in (c.value, c.salt)]) + echo)
         values = [self._opened(i, message, held, echo) for i, message in enumerate(opened)]

@@ -84,7 +84,7 @@ def lower_both(protocol: "OpeningProtocol", wire: Wire, sign: Wire, plan: Plan) 
 
 
 def joins(operation: AtLeast, truncation: Truncate, leading: int) -> bool:
-    """Whether one opening can serve both: 2^s x is truncated by s bits more, below 58 in all."""
+    """Return whether one opening can serve both: 2^s x is truncated by s bits more, below 58 in all."""
     return 0 < operation.bits < leading and 0 < truncation.bits < operation.magnitude <= CAPACITY
 
 

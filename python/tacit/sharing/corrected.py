@@ -114,7 +114,7 @@ class Corrected(MaskedProtocol, Shamir):
         self.suspected: set[int] = set()
         self._held: Held = WeakKeyDictionary()
         self._openers: WeakSet[Task] = WeakSet()
-        """What opens values in this step."""
+        """The tasks that open values in this step."""
         super().__init__(me, parties, threshold, session, sets)
 
     def _shared(self, phase: str) -> CorrectedShares:
@@ -183,7 +183,7 @@ class Corrected(MaskedProtocol, Shamir):
         yield from ()
 
     def _compare(self, parties: Sequence[int]) -> Rounds:
-        """What was opened is the same at all parties by itself."""
+        """Compare nothing: opened values are the same at all parties by themselves."""
         yield from ()
 
     def output_rounds(self) -> int:

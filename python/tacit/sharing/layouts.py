@@ -34,7 +34,7 @@ class Layout:
         return ((P - 1) >> self.top) // ((1 << self.more) - 1 if self.more else 1)
 
     def weights(self) -> list[int]:
-        """Of the bits in r, lowest first."""
+        """Weights of the bits in r, lowest first."""
         return [self.unit << j for j in range(self.more)] + [((P - 1) >> self.top) << j for j in range(self.top)]
 
     def digits(self, c: Field) -> Field:

@@ -33,11 +33,11 @@ class MaskedProtocol(OpeningProtocol):
     """Needs a source of [A] and [f(A, B)]; costs one opening for each value that is multiplied."""
 
     binary: bool
-    """Whether the source gives bits over GF(2); else they are field elements."""
+    """True if the source gives bits over GF(2); else they are field elements."""
     binary_unit: int
     """This party's share of the bit 1."""
     reuses: bool = True
-    """Whether products of masks that opened something are to be had (`Source.late`)."""
+    """True if the source makes products of masks that opened something (`Source.late`)."""
 
     def open_bits(self, words: Field) -> Rounds:
         """Open shared bits to all, to be checked later. Returns masks: all ones for a 1. For `binary` protocols."""
@@ -235,7 +235,7 @@ class MaskedProtocol(OpeningProtocol):
 
 
 def _roots(wire: Wire, good: Callable[[Opening], bool]) -> Iterator[Wire]:
-    """What has no `good` opening of the values that `wire` is a linear map of, each of one value or a view of several."""
+    """The values without a `good` opening that `wire` is a linear map of, by maps of one value or views of several."""
     map, _ = wire.linear()
     if map is None or not (map.view or len(wire.inputs) == 1):
         yield wire

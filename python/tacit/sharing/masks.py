@@ -46,7 +46,7 @@ class Mask:
 
     @property
     def binary(self) -> bool:
-        """Of bits over GF(2)."""
+        """True for a mask of bits over GF(2)."""
         return self.request.binary(self.place)
 
     @property

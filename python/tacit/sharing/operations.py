@@ -1,4 +1,4 @@
-"""What can be recorded on secrets. Each operation lowers itself through one method of the `Protocol`."""
+"""Operations that can be recorded on secrets. Each lowers itself through one method of the `Protocol`."""
 
 import dataclasses
 import functools
@@ -34,7 +34,7 @@ class Operation(ABC):
         """Record what `wire`, made by this operation, needs and does."""
 
     def describe(self, key: bytes) -> str:
-        """What all parties must agree on, compared before a graph runs: kinds by name, and all that is in them by a hash."""
+        """A line that all parties compare before a graph runs: the kind by name, and all that is in the operation by a hash."""
         told = "".join(f" {name} {getattr(self, name)}" for name in self.shown)
         return f"{_kinds(self)}{told} {MARK}{fingerprint(self, key)}"
 

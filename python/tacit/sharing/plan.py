@@ -1,4 +1,4 @@
-"""What a forced graph needs: requests to the source of correlations, and tasks that run in rounds.
+"""The needs of a forced graph: requests to the source of correlations, and tasks that run in rounds.
 
 Lowering a graph fills a `Plan` on every party alike, before anything is sent. Its declared rounds and bytes are the costs
 that `tacit plan` prints; a test holds them against the meter.
@@ -168,7 +168,7 @@ class Plan:
         return self._ask(ProductRequest(self._next(), form.shape(x.shape, y.shape), form, x, y))
 
     def fresh(self, e: Expression | None) -> bool:
-        """Whether `e` is uniform, and opens nothing before products of it that are asked for now are there."""
+        """Return whether `e` is uniform, and opens nothing before products of it that are asked for now are there."""
         start, _ = self._cuts[-1]
         return e is not None and e.unopened and all(m.request.number >= self.first + start for m in e.leaves())
 
@@ -190,7 +190,7 @@ class Plan:
         return task
 
     def _portion(self) -> None:
-        """What was asked for since the last task is for the next: cut before it, if that becomes too much.
+        """Assign the requests since the last task to the next one; cut before it, if the portion becomes too large.
 
         Products of the portion's own masks stay with it: there a mask is not open yet, and encrypted once for all of them.
         """

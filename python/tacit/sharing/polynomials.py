@@ -42,7 +42,7 @@ def combined(factors: Sequence[int], arrays: Sequence[Field]) -> Field:
 
 
 class Redundancy:
-    """What values at some points have to fulfil to lie on a polynomial of some degree."""
+    """The equations that values at some points fulfill if they lie on a polynomial of some degree."""
 
     def __init__(self, points: Sequence[int], degree: int) -> None:
         self._length = degree + 1
@@ -57,7 +57,7 @@ class Redundancy:
 
 
 def on_polynomial(values: dict[int, int], degree: int) -> bool:
-    """Whether {point: value} lie on a polynomial of this degree."""
+    """Return whether {point: value} lie on a polynomial of this degree."""
     return Redundancy(list(values), degree).holds(list(values.values()))
 
 

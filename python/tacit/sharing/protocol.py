@@ -1,4 +1,4 @@
-"""What a protocol is: it lowers each recorded operation to requests and tasks, and it alone opens values.
+"""The interface of protocols: a protocol lowers each recorded operation to requests and tasks, and it alone opens values.
 
 A share is a tuple of components that are each linear in the secret. `unit` is this party's share of the public constant 1,
 component by component; with it, everything local is written once:
@@ -58,7 +58,7 @@ class Protocol(ABC):
     """How often everything opened was checked."""
 
     def chances(self) -> list[tuple[int, str, int]]:
-        """What may have gone wrong so far without anybody noticing: (how often, what, log2 of the chance of each)."""
+        """Undetected errors so far: (how often one was possible, where, log2 of the chance of each)."""
         return [(self.checks, "checks", -60), (self.openings, "masked openings", -61)]
 
     @property
@@ -89,7 +89,7 @@ class Protocol(ABC):
         return tuple(range(self.parties))
 
     def mark(self) -> Any:
-        """What `back` takes to undo all that was recorded since, for a protocol that survives losses."""
+        """A mark with which `back` undoes all that was recorded since, for a protocol that survives losses."""
         return None
 
     def back(self, mark: Any) -> None:
@@ -104,7 +104,7 @@ class Protocol(ABC):
         raise TacitError(f"protocol {self.name} cannot give its shares to other parties")
 
     def start(self) -> Rounds:
-        """What the parties agree on before the first operation."""
+        """Agree with the other parties, before the first operation, on what the protocol needs."""
         yield from ()
 
     def source(self, drive: Callable[[Rounds, str], Any]) -> Source | None:

@@ -71,7 +71,7 @@ class Randomness(ABC):
     @staticmethod
     @abstractmethod
     def random_bytes(parties: int, threshold: int) -> int:
-        """What all parties together send for one random number; checks, and what is left of a batch, aside."""
+        """Bytes that all parties together send for one random number, without checks and what is left of a batch."""
 
     @staticmethod
     @abstractmethod
@@ -239,7 +239,7 @@ class Digits:
 
     @property
     def _bounds(self) -> tuple[int, int]:
-        """What remainders and quotients are below."""
+        """Bounds that remainders and quotients are below."""
         return min(self.below, self.divisor) if self.divisor > 1 else 1, -(-self.below // self.divisor)
 
     @cached_property

@@ -23,13 +23,13 @@ LENGTH = 61
 LEADING = 21
 """Digits of r at most that can be known: p - 1 is divisible by 2^21."""
 DIVISORS = 1 << 50
-"""What the divisors of truncations are below that are no powers of two."""
+"""The bound of divisors of truncations that are no powers of two."""
 LARGEST = 1 << 31
 """Elements of one request at most: a longer one is refused before memory is taken."""
 
 
 def divides(divisor: int) -> bool:
-    """Whether there are truncations by it (`sharing.truncation`)."""
+    """Return whether there are truncations by this divisor (`sharing.truncation`)."""
     return 1 < divisor < (DIVISORS if divisor & (divisor - 1) else 1 << CAPACITY)
 
 
@@ -44,16 +44,16 @@ class Request:
     """Shares that the material holds."""
 
     def binary(self, place: int = 0) -> bool:
-        """Whether that share is of bits over GF(2), a word each (`sharing.bits`)."""
+        """Return whether that share is of bits over GF(2), a word each (`sharing.bits`)."""
         return False
 
     def uniform(self, place: int = 0) -> bool:
-        """Whether that share is of elements that are uniform over F_p, each by itself, to whoever cheats."""
+        """Return whether that share is of elements that are uniform over F_p, each by itself, to whoever cheats."""
         return False
 
     @property
     def bytes(self) -> int:
-        """Of its material, where values have MACs; what is clear, at its owner, aside."""
+        """Bytes of its material, where values have MACs, without what is clear at its owner."""
         return 8 * size(self.shape) * sum(1 if self.binary(place) else 2 for place in range(self.count))
 
 
@@ -172,7 +172,7 @@ def multiplied(requests: Sequence[Request]) -> Iterator[Mask]:
 
 @dataclass
 class Material:
-    """What a source gives for one request. `clear` is the mask itself, at the owner of an input mask."""
+    """A source's answer to one request. `clear` is the mask itself, at the owner of an input mask."""
 
     shares: tuple[Share, ...]
     clear: Field | None = None

@@ -110,7 +110,7 @@ def _piece(shares: Shares, holders: list[int], old: Field | None, count: int) ->
 def _dealt(
     shares: Shares, chosen: Sequence[int], holders: Sequence[int], old: Field | None, count: int
 ) -> Generator[Exchange, Any, tuple[dict[int, Field], dict[int, list[int]]]]:
-    """What each dealer dealt, and what each member says: G_i(k) for each of them, then V(k)."""
+    """The numbers that each dealer dealt, and those that each member states: G_i(k) for each dealer, then V(k)."""
     factors = _factors(chosen)
     r = yield from shares.random((1,))
     part = None
@@ -172,7 +172,7 @@ def _at(shares: Shares, values: Mapping[int, int], wrong: set[int], a: int) -> i
 
 @protocol_step
 def _compared(shares: Shares, mine: Verdict) -> Generator[Exchange, Any, Verdict]:
-    """What all have located that are not wrong themselves.
+    """The faults that all parties have located that are not wrong themselves.
 
     A party whose line alters what it sends hears of it from more than t others.
     """

@@ -58,7 +58,7 @@ class Shamir(OpeningProtocol):
         self._lowered = 0
         """Products lowered since the last check."""
         self._opened = False
-        """Whether anything was lowered since then that is opened unverified."""
+        """True if anything was lowered since then that is opened unverified."""
         self._transcript = b""
         """A hash of all that was opened since the last check, where it may not be the same at all parties."""
         self._source: ShamirSource | None = None
@@ -235,7 +235,7 @@ class Shamir(OpeningProtocol):
     # Openings.
 
     def open(self, share: Share) -> Rounds:
-        """Of what has a uniform mask of its own."""
+        """Open a value that has a uniform mask of its own."""
         c = yield from self._summed(share[0])
         if self.shares.unverified:
             self._verifier.zero(field.sub(share[0], c))

@@ -1,4 +1,4 @@
-"""What the parties of `sharing.shamir` make by themselves: random bits, masks and their products, verified before they are used.
+"""Material that the parties of `sharing.shamir` make by themselves: random bits, masks and their products, verified before use.
 
     b = (1 + s) / 2,  s = s_0 s_1 ... s_t,  s_i = 1 or -1 dealt by one party;   verified: the products, and s s = 1
     rho = sum of K integers,         of [0, M) each, one of them at least known to no cheater (`sharing.randomness`)
@@ -176,7 +176,7 @@ class ShamirSource(Source):
     # Masks.
 
     def _drawn(self, requests: Sequence[Request]) -> Generator[Exchange, Any, dict[Request, Sums]]:
-        """What is not of bits: uniform numbers, and low parts of masks with their own high parts."""
+        """Draw all that does not consist of bits: uniform numbers, and low parts of masks with their own high parts."""
         found: dict[Request, Sums] = {}
         uniform = [r for r in requests if isinstance(r, MaskRequest | InputMask)]
         flat = yield from self._shares.random((sum(size(r.shape) for r in uniform),))
@@ -274,7 +274,7 @@ def bits_of(r: Request, summands: int) -> int:
 
 
 def expected_bytes(r: Request, parties: int, threshold: int, sets: int = SETS) -> int:
-    """What a party sends each other one for it, on average; what is left of a batch, and checks, aside. `sets`: see `Group`."""
+    """Bytes that a party sends each other one for a request, on average, without checks and leftovers. `sets`: see `Group`."""
     n, t, randomness = parties, threshold, chosen(parties, threshold, sets)
     reduced = 8 * (2 * t + 1) * (n - 1 - t)  # for one product, all parties together
     bit = 8 * (t + 1) * (n - 1 - t) + t * reduced

@@ -28,12 +28,12 @@ class Source(ABC):
     binary_key: int = 0
     """This party's share of the key of bits over GF(2); the lowest bit of the whole key is 1."""
     binary: bool
-    """Whether bits come over GF(2); if not, they are field elements."""
+    """True if bits come over GF(2); if not, they are field elements."""
     summands: int = 1
     """Private numbers that rho, in the r of a truncation or comparison, is the sum of: 1 from a dealer, who knows rho; else
     one of each party."""
     late: bool = True
-    """Whether products are made by somebody who sees no openings. Then they are cheap, several or a truncation cheaper than an
+    """True if products are made by somebody who sees no openings. Then they are cheap, several or a truncation cheaper than an
     opening: what a truncation leaves is multiplied term by term, and what will be multiplied again is truncated before it is
     opened. And they may be of any masks. Else `request` takes a product only if both its masks, or one if it is elementwise, are
     `unopened` and of the same list: for it, a value is opened once more under such a mask."""

@@ -31,7 +31,7 @@ KEY = 32
 
 @dataclass
 class Seeds:
-    """What this party has in common with others: with each peer, and with each set of n - t parties that it is in."""
+    """Seeds that this party has in common with others: with each peer, and with each set of n - t parties that it is in."""
 
     pairs: dict[int, bytes] = field(default_factory=dict)
     sets: dict[tuple[int, ...], bytes] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class Group:
 
     @property
     def certain(self) -> bool:
-        """Whether t wrong shares of a value of degree t are told from the others."""
+        """True if t wrong shares of a value of degree t are told from the others."""
         return len(self.members) > 3 * self.threshold
 
     @property
@@ -160,9 +160,9 @@ class Shares:
     """One party's side in one phase: its generators are its own, so that phases cannot get out of step."""
 
     corrects = False
-    """Whether values are opened in spite of wrong shares (`sharing.corrected`)."""
+    """True if values are opened in spite of wrong shares (`sharing.corrected`)."""
     unverified = False
-    """Whether it is left to a check that what `masked` opens is right, and the same at all parties."""
+    """True if a later check ensures that what `masked` opens is right, and the same at all parties."""
 
     def __init__(self, group: Group, phase: str) -> None:
         self.group, self.me, self.members, self.threshold = group, group.me, group.members, group.threshold
@@ -187,7 +187,7 @@ class Shares:
         self.randomness.burn()
 
     def key(self, domain: str, seed: bytes, *parts: bytes) -> bytes:
-        """Of this phase's generator from a seed."""
+        """The key of this phase's generator, from a seed."""
         return hashed(domain, seed, self._phase, *parts)[:16]
 
     def _without(self, parties: Collection[int]) -> None:

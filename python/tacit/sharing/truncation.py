@@ -47,7 +47,7 @@ def ulps(summands: int) -> int:
 
 
 def wrap(c: Field, divisor: int) -> Field:
-    """What a wrap has taken from y: (c + p) / d - c / d if c < M, where there may have been one, else 0."""
+    """The part of y that a wrap takes away: (c + p) / d - c / d if c < M, where there may have been one, else 0."""
     d = np.uint64(divisor)
     return np.asarray((c < np.uint64(M)) * ((c + np.uint64(P)) // d - c // d))
 
@@ -85,7 +85,7 @@ class Rounding:
 
     @cached_property
     def offset(self) -> int:
-        """What is added to x: the base, less what the parts of r that h lacks have on average beyond one carry."""
+        """The constant added to x: the base, less the mean of those parts of r that h lacks, beyond one carry."""
         if self.summands == 1:
             return self.base
         layout = of_length(self.digits)
@@ -95,7 +95,7 @@ class Rounding:
 
     @property
     def constant(self) -> int:
-        """What the base has become."""
+        """The base divided by d."""
         return self.base // self.divisor
 
 
@@ -106,7 +106,7 @@ def result(c: Field, top: Share, high: Share, unit: tuple[int, ...], rounding: R
 
 
 def opening(c: Callable[[], Field], top: Mask, high: Mask, rounding: Rounding, task: "Task") -> Opening:
-    """What is known of y: public but for h and for the wrap bit, whose coefficient e is known with c."""
+    """The opening of y: public but for h and for the wrap bit, whose coefficient e is known with c."""
     divisor = rounding.divisor
 
     def public() -> Field:

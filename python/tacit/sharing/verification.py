@@ -47,12 +47,12 @@ Mark = tuple[list[Product], int, list[Field], int, list[Field], int, int]
 
 
 class Verifier:
-    """What one phase has dealt and multiplied since the last check."""
+    """All that one phase has dealt and multiplied since the last check, and its check."""
 
     def __init__(self, shares: "Shares") -> None:
         self.shares = shares
         self.pending = 0
-        """What is held for the next check: what was dealt, or has to be zero, operands of products; and `HELD` for each array."""
+        """Elements held for the next check (dealt, due to be zero, or operands of products), and `HELD` for each array."""
         self._products: list[Product] = []
         self._dealt: list[Field] = []
         self._zeros: list[Field] = []
@@ -73,7 +73,7 @@ class Verifier:
         self.pending += x.size + y.size + z.size + HELD
 
     def mark(self) -> Mark:
-        """What is pending now, for `back`. The lists only grow, and a check that ends begins new ones."""
+        """The state of what is pending, for `back`. The lists only grow, and a check that ends begins new ones."""
         lists = (self._products, len(self._products), self._dealt, len(self._dealt), self._zeros, len(self._zeros))
         return *lists, self.pending
 
@@ -180,7 +180,7 @@ def pieces(length: int) -> int:
 
 
 def rounds(length: int) -> int:
-    """Of a check of products that make vectors of this length in all."""
+    """Rounds of a check of products that make vectors of this length in all."""
     count = 2 + 3
     while length > MANY:
         length = -(-length // pieces(length))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Contest:
-    """What is asked for: all pairs of the last axis of `shape`, the products of their bits, and what these become."""
+    """All pairs of the last axis of `shape`, the products of their bits, and what these become."""
 
     def __init__(self, protocol: "OpeningProtocol", operation: Winners, shape: Shape, plan: Plan) -> None:
         *lead, n = shape

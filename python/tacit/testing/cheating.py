@@ -56,7 +56,7 @@ class Step:
 
     @property
     def generator(self) -> bool:
-        """Whether it yields rounds (`sharing.plan.Rounds`)."""
+        """True if it yields rounds (`sharing.plan.Rounds`)."""
         return inspect.isgeneratorfunction(inspect.unwrap(getattr(self.place, self.method)))
 
 

@@ -59,7 +59,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Order:
-    """What a party of an attack is told: where its outcome goes, and which lie it tells, if any."""
+    """Instructions to a party of an attack: where its outcome goes, and which lie it tells, if any."""
 
     outcome: str
     lie: Lie | None = None

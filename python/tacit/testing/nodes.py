@@ -28,7 +28,7 @@ from tacit.transport.views import Viewed
 HOST = "127.0.0.1"
 
 Fate = Callable[[int, str], "str | float | None"]
-"""Of a party in one round, by its number and what it is for."""
+"""The fate of a party in one round, by the round's number and purpose."""
 
 
 LONGEST = 60.0
@@ -36,7 +36,7 @@ LONGEST = 60.0
 
 
 class Vanished(Exception):
-    """What ends the thread of a party that is lost."""
+    """The exception that ends the thread of a party that is lost."""
 
 
 class Failing(Around):

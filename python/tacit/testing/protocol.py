@@ -1,4 +1,4 @@
-"""What every `Protocol` has to do: plain arithmetic is the oracle. A new protocol supplies a runner and runs all of `CHECKS`:
+"""The conformance suite of `Protocol`: plain arithmetic is the oracle. A new protocol supplies a runner and runs all of `CHECKS`:
 
     @pytest.mark.parametrize("check", protocol.CHECKS, ids=lambda check: check.__name__)
     def test_conformance(check):

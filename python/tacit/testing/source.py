@@ -1,4 +1,4 @@
-"""What every `Source` has to give: for each request the equation that defines it, and a MAC on every share.
+"""The conformance suite of `Source`: for each request the equation that defines it, and a MAC on every share.
 
     @pytest.mark.parametrize("check", source.CHECKS, ids=lambda check: check.__name__)
     def test_conformance(check):
@@ -154,7 +154,7 @@ def truncations(run: Runner, n: int) -> None:
 
 
 def _digits(run: Runner, n: int) -> int:
-    """Of any truncation's r."""
+    """The number of digits of any truncation's r."""
     return truncation.Rounding.alone(1 << 16, run(n, lambda source: source.summands)[0]).digits
 
 

@@ -1,4 +1,4 @@
-"""What every `Channel` has to do. A new implementation supplies a maker and runs all of `CHECKS`:
+"""The conformance suite of `Channel`. A new implementation supplies a maker and runs all of `CHECKS`:
 
     @pytest.mark.parametrize("check", transport.CHECKS, ids=lambda check: check.__name__)
     def test_conformance(check):

@@ -135,7 +135,7 @@ def network(n: int, *, timeout: float = DEFAULT_TIMEOUT) -> list[VirtualChannel]
 
 
 def innermost(channel: Channel) -> Channel:
-    """What is under all that is around a channel."""
+    """The innermost channel, under all that is `Around` it."""
     while (inner := getattr(channel, "_inner", None)) is not None:
         channel = inner
     return channel

@@ -18,7 +18,7 @@ Place = tuple[nn.Module, str]
 
 
 class Session(Protocol):
-    """What modules need of a session."""
+    """The part of a session that modules need."""
 
     @property
     def me(self) -> int: ...

@@ -12,7 +12,7 @@ from tacit.field import contiguous
 from tacit.fixed.arithmetic import Number
 
 Operand = Number | torch.Tensor | float
-"""What a rule is given: a secret, a public tensor, or a Python number."""
+"""An operand of a rule: a secret, a public tensor, or a Python number."""
 
 
 def array(x: torch.Tensor | float) -> NDArray[np.float64]:

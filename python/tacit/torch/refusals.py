@@ -1,4 +1,4 @@
-"""What is refused, and what to use instead."""
+"""Operations that are refused, and what to use instead."""
 
 from typing import Any
 

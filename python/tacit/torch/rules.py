@@ -66,12 +66,12 @@ def first(args: tuple[Any, ...]) -> torch.dtype:
 
 
 def promoted(args: tuple[Any, ...]) -> torch.dtype:
-    """What torch makes of the first two operands."""
+    """The dtype that torch makes of the first two operands."""
     return torch.result_type(args[0], args[1])
 
 
 def floating(args: tuple[Any, ...]) -> torch.dtype:
-    """What torch makes of the first operand and a real number."""
+    """The dtype that torch makes of the first operand and a real number."""
     return torch.result_type(args[0], 1.0)
 
 
@@ -150,7 +150,7 @@ class Call:
         return x
 
     def result(self, func: Any, args: tuple[Any, ...]) -> None:
-        """What dtype the result has."""
+        """The dtype of the result."""
         if (integers := INTEGERS.get(func)) is not None:
             self.dtype = integers(args)
         elif self.integral:
@@ -265,7 +265,7 @@ def put(func: Any, target: SecretTensor, new: Value, loose: bool = False) -> Non
 
 
 def is_public(x: SecretTensor) -> bool:
-    """Whether a wrapper holds a value that all parties know, like ones_like(loss)."""
+    """Return whether a wrapper holds a value that all parties know, like ones_like(loss)."""
     return not isinstance(x._cell.peek(), Number)
 
 

@@ -291,7 +291,7 @@ def number(x: SecretTensor) -> Number:
 
 
 def kept(x: SecretTensor) -> saving.Item:
-    """What is saved of `x`: its number, its kind, and how words are held in a file that torch reads."""
+    """The parts of `x` that are saved: its number, its kind, and how words are held in a file that torch reads."""
     if not x.dtype.is_floating_point:
         raise Unsupported(
             "secret labels cannot be saved, since the one-hots that they came from would be lost: save the numbers that they are "

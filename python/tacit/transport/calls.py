@@ -169,7 +169,7 @@ def is_call(data: bytes | bytearray) -> bool:
 
 
 def digest(calls: Mapping[int, Signed]) -> bytes:
-    """Of what one turn is decided by."""
+    """The hash of the calls by which one turn is decided."""
     h = hashlib.blake2b(person=b"tacit heard", digest_size=len(NOTHING))
     for _, signed in sorted(calls.items()):
         h.update(signed.body)

@@ -45,7 +45,7 @@ class Skip(int):
 
 
 class Channel(abc.ABC):
-    """What one party uses to talk to some others, in rounds."""
+    """One party's connection to some others, in rounds."""
 
     def __init__(
         self,
@@ -146,7 +146,7 @@ class Channel(abc.ABC):
         raise NotImplementedError(f"a {type(self).__name__} cannot take over connections")
 
     def who(self, peer: int) -> int | str:
-        """What errors call a peer: its name if it has one, else its index."""
+        """The name of a peer in errors: its name if it has one, else its index."""
         return self.names.get(peer, peer)
 
     def lost(self, peer: int, why: str, where: str = "", silent: bool = False) -> PartyLost:

@@ -34,7 +34,7 @@ def largest(reaches: Mapping[int, Set[int]], weights: Mapping[int, int]) -> froz
 
 
 def suffices(support: Collection[int], base: Collection[int], threshold: int) -> bool:
-    """Whether any two sets of `base` of which this is said have an honest party in common.
+    """Return whether `support` is large enough: any two such sets of `base` have an honest party in common.
 
         |S| > (m + t) / 2,    or  |S| = (m + t) / 2 without the last party of the base
     Two of the first kind have more than t in common, so do one of each; and two of the second among m - 1 parties: t + 1.

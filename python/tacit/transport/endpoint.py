@@ -54,7 +54,7 @@ DEFAULT_WITHIN = 60.0
 GREETING = 10.0
 """Seconds that a new connection has to show who it is."""
 MOST_GREETINGS = 8
-"""Of one party, at the same time."""
+"""Greetings of one party that are heard at the same time."""
 
 MOST_STAMPS = 4096
 OLD = 3600 * 10**9
@@ -427,7 +427,7 @@ class Endpoint:
         )
 
     def _judge(self, first: Introduction, theirs: bytes) -> bytes:
-        """What a connection's other end is told; `TurnedAway` for all but a party that proves that it is one."""
+        """The answer to a connection's other end; `TurnedAway` for all but a party that proves that it is one."""
         own = self._identity.certificate
 
         def away(verdict: Verdict, why: str, pinned: bytes = bytes(32)) -> TurnedAway:
@@ -527,7 +527,7 @@ class Endpoint:
     # Both sides
 
     def _key(self, peer: int, certificate: bytes) -> bytes:
-        """What this party and `peer` prove to each other that they are no strangers by."""
+        """The key by which this party and `peer` prove to each other that they are no strangers."""
         if peer not in self._keys:
             if self._run:
                 pair = b"%d %d" % (min(self.me, peer), max(self.me, peer))

@@ -1,4 +1,4 @@
-"""What comes to a port: one thread that reads the first bytes of every connection, and drops all that prove nothing.
+"""Connections that come to a port: one thread reads the first bytes of each, and drops those that prove nothing.
 
 A party begins with a proof that it holds its private key (`wire.Introduction`), under a key that each two parties share before
 they have ever talked. It is in the first packet, and to check it takes microseconds; whoever has none gets no thread and no TLS.
@@ -49,7 +49,7 @@ class Stranger:
 
 
 class Greeter:
-    """Of one listening socket. `judge`, of a first message and a certificate, answers or raises `TurnedAway`; `admit` goes on."""
+    """The greeter of one listening socket. `judge(message, certificate)` answers or raises `TurnedAway`; `admit` goes on."""
 
     def __init__(
         self,

@@ -43,7 +43,7 @@ TELL = 1 << 18
 """Bytes that come before the peer is told, so that it need not keep them."""
 
 Copies = dict[tuple[int, int], memoryview]
-"""Of buffers, by address and length: what goes to several peers is copied once."""
+"""Copies of buffers, by address and length: a buffer for several peers is copied once."""
 
 
 def cut(sock: socket.socket) -> None:
@@ -77,7 +77,7 @@ class Link:
         self.channel, self.peer, self.line = channel, peer, line
         self.sock: ssl.SSLSocket | None = sock
         self.lock = threading.RLock()
-        """Of connection and stream: they are used by the channel's thread, and by those that make connections again."""
+        """The lock of connection and stream, which the channel's thread uses, and the threads that make connections again."""
         self.fault: TacitError | None = None
         self.cannot_send = False
         self.unsent: list[memoryview] = []  # last piece first
@@ -232,7 +232,7 @@ class Link:
     # In.
 
     def has(self, limit: int) -> bool:
-        """Whether `pull` finds something, or a fault, though nothing more comes on the socket."""
+        """Return whether `pull` finds something, or a fault, though nothing more comes on the socket."""
         with self.lock:
             if self.fault is not None or self._inbox or self._given_up:
                 return True

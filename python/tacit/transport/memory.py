@@ -16,7 +16,7 @@ AHEAD = 1 << 26
 
 
 class Inbox:
-    """What the others have sent to one party. Its owner waits on `filled`, senders on `drained`."""
+    """Messages that the others have sent to one party. Its owner waits on `filled`, senders on `drained`."""
 
     def __init__(self, peers: Sequence[int], condition: Callable[[threading.Lock], Any] = threading.Condition) -> None:
         lock = threading.Lock()

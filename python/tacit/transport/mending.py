@@ -44,7 +44,7 @@ Dial = Callable[[int, Request, float], tuple[ssl.SSLSocket, Reply]]
 
 @dataclass(eq=False)
 class Line:
-    """What an end of a stream knows of it. `dials`: it made the connection; `listens`: the other can be connected to."""
+    """One end's state of a stream. `dials`: it made the connection; `listens`: the other end can be connected to."""
 
     mender: Mender
     peer: int
@@ -104,7 +104,7 @@ class Mender:
             return (peer, token) in self._links
 
     def busy(self, purpose: str) -> bool:
-        """Whether there are streams for this purpose."""
+        """Return whether there are streams for this purpose."""
         with self._lock:
             return any(link.line is not None and link.line.purpose == purpose for link in self._links.values())
 

@@ -1,4 +1,4 @@
-"""What a channel sent, received and waited for, by label. The figures that costs are held against.
+"""Counts of bytes sent and received, rounds and waiting of a channel, by label. Declared costs are compared with them.
 
 Bytes are payload plus the frame header of `HEADER_SIZE` bytes; what TLS and TCP add is left out, so that memory, tcp
 and emulated channels count alike. A round is one exchange that sends or expects something.
@@ -65,7 +65,7 @@ class Snapshot:
 
 
 class _Sums:
-    """What `Totals` are made from when somebody asks: to make new ones for every round took longer than a small frame."""
+    """Mutable sums, of which `Totals` are made on demand: to make new `Totals` for every round took longer than a small frame."""
 
     __slots__ = ("received", "rounds", "seconds", "sent")
 
@@ -138,7 +138,7 @@ class Meter:
             return Snapshot(self._total.totals(), labels, dict(self._sent), dict(self._received))
 
     def since(self, earlier: Snapshot) -> Snapshot:
-        """What was added after `earlier` was taken."""
+        """The amounts added after `earlier` was taken."""
         return self.snapshot() - earlier
 
 
@@ -154,7 +154,7 @@ def split(whole: Totals, parts: Mapping[str, int]) -> dict[str, Totals]:
 def _shares(
     sent: int, received: int, seconds: float, parts: Mapping[str, int]
 ) -> Iterator[tuple[str, int, int, float]]:
-    """What `split` gives each label of bytes sent, bytes received and seconds."""
+    """The part of bytes sent, bytes received and seconds that `split` gives each label."""
     if not parts:
         yield "", sent, received, seconds
         return

@@ -32,7 +32,7 @@ class Signatures:
         return signature
 
     def valid(self, party: int, message: bytes, signature: bytes) -> bool | None:
-        """Whether `party` signed it; None if its certificate is not known here."""
+        """Return whether `party` signed the message; None if its certificate is not known here."""
         from cryptography import x509
         from cryptography.exceptions import InvalidSignature
 
@@ -49,7 +49,7 @@ class Signatures:
 
 
 def _scheme(key: Any) -> tuple[Any, ...]:
-    """What `sign` and `verify` take besides: for each kind of key that TLS 1.3 knows."""
+    """Further arguments of `sign` and `verify`, for each kind of key that TLS 1.3 knows."""
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 

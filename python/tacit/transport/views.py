@@ -33,7 +33,7 @@ class Viewed(Around):
 
     @property
     def longest(self) -> int:
-        """Of a frame of calls: those of two turns."""
+        """The length in bytes of the longest frame of calls: those of two turns."""
         return len(MAGIC) + ENTRY * 2 * (len(self.peers) + 1)
 
     def _round(
@@ -78,7 +78,7 @@ class Viewed(Around):
                 raise PartyLost(party, CALLED, where)
 
     def take(self, peer: int, data: bytes | bytearray) -> list[Signed]:
-        """What is new in a frame of calls. A proof that somebody cheats is shown to all others before the session ends here."""
+        """The new calls in a frame. A proof that somebody cheats is shown to all others before the session ends here."""
         try:
             return self.record.take(data, peer, {self.me, *self.peers})
         except Equivocation as found:

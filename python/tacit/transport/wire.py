@@ -110,7 +110,7 @@ class Introduction:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the side that listens says: its certificate (`size` bytes) follows; `pinned` is what it expected."""
+    """The message of the side that listens: its certificate (`size` bytes) follows; `pinned` is the one it expected."""
 
     verdict: Verdict
     size: int
@@ -128,7 +128,7 @@ class Answer:
 
 
 class Ask(IntEnum):
-    """What a connection is for."""
+    """The purpose of a connection."""
 
     OPEN = 0
     """A channel."""

@@ -69,7 +69,7 @@ def accuse(link: "Link", record: Record, again: Callable[[int, "Channel", bytes]
 def _repeated(
     parties: int, keys: Mapping[int, bytes], again: Callable[[int, "Channel", bytes], Record]
 ) -> dict[int, list[dict[int, bytes]]]:
-    """What everybody says, all parties in this process."""
+    """Everybody's messages, with all parties in this process."""
     channels = memory.network(parties, timeout=600.0)
     said: dict[int, list[dict[int, bytes]]] = {i: [] for i in range(parties)}
 

@@ -50,7 +50,7 @@ def _described(e: Expression, index: dict[int, int]) -> Hashable:
 
 @dataclass
 class Ahead:
-    """What is made at once for several lists of the future: `made` when it is there, `settled` when it is checked too."""
+    """Material made at once for several future lists: `made` when it is there, `settled` when it is checked too."""
 
     made: "Future[list[Sigma]]"
     settled: "Future[None] | None" = None
@@ -92,7 +92,7 @@ def copied(requests: Sequence[Request], known: Outline, ahead: set[int]) -> Copy
 
 
 class Foresight:
-    """What is in stock, and how much more is worth making."""
+    """The material in stock, and how much more is worth making."""
 
     def __init__(self) -> None:
         self._stock: dict[tuple[Hashable, ...], deque[Copy]] = {}
@@ -100,7 +100,7 @@ class Foresight:
         self._last: dict[tuple[Hashable, ...], dict[int, Hashable]] = {}
 
     def take(self, known: Outline) -> Copy | None:
-        """What was made ahead for such a list."""
+        """The material that was made ahead for such a list."""
         stock = self._stock.get(known.repeating)
         return stock.popleft() if stock else None
 

@@ -144,7 +144,7 @@ class Layouts:
         return layout, self._keys.encrypted_bytes([layout]) + self._keys.response_bytes(layout)
 
     def cheapest(self, form: Form, x: Shape, y: Shape, sides: tuple[bool, ...]) -> Way:
-        """Of the sides that may be encrypted, the one that takes fewer bytes. ValueError if none has a packing."""
+        """The side that takes fewer bytes, of those that may be encrypted. ValueError if none has a packing."""
         found, refusals = [], []
         for left in sides:
             way = Way(form, x, y, left)

@@ -32,11 +32,11 @@ Next = Generator[None, Batch, Batch]
 """A part of a job: returns the batch that runs next."""
 HALF = (P + 1) // 2
 LOW = 21
-"""Of p = 2^61 - 2^21 + 1: what is p or more has ones in all bits above these."""
+"""Low bits: a number of 61 bits that is p = 2^61 - 2^21 + 1 or more has ones in all bits above these."""
 
 
 class Target:
-    """What a request is to get: `count` shares of a shape, filled piece by piece."""
+    """The shares that a request is to get: `count` of a shape, filled piece by piece."""
 
     def __init__(self, shape: Shape, count: int) -> None:
         self.shape = shape
@@ -281,7 +281,7 @@ def combined(terms: Sequence[tuple[int, Shared]]) -> Shared:
 
 
 def _void(squares: Field) -> NDArray[np.bool_]:
-    """Of which no root can be divided by."""
+    """The places of squares by whose roots one cannot divide."""
     return squares == 0
 
 

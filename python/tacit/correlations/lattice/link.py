@@ -1,4 +1,4 @@
-"""What one party's batches are made with: its keys, its connection to the others, and rounds of whole arrays.
+"""The means by which a party makes batches: its keys, its connection to the others, and rounds of whole arrays.
 
 MAC of a sum:    x = sum x_i;   i -> j: alpha_j x_i + r_ij under j's key;   m_i = alpha_i x_i + sum_j (alpha_i x_j + r_ji - r_ij)
 MAC of i's own:  the same, from i to each j: m_j = alpha_j x + r_ij =: K_j, a VOLE with r_ij on i's side
@@ -47,11 +47,11 @@ class Link:
         self.random = Randomness(key)
         self.alpha = self.random.element()
         self.record: Record | None = Record()
-        """What was said and heard, as long as a cheater may be named by repeating it (`blame`)."""
+        """All messages sent and received, as long as a cheater may be named by repeating them (`blame`)."""
         self._session = session
         self.transcript = Transcript(self._name(0), me, parties, self.random.bytes)
         self.keys = LatticeParty(self._name(0), me, parties, self.random.bytes(KEY))
-        """Of alpha. What is encrypted to be multiplied has others."""
+        """The keys under which alpha is encrypted. Operands of products have other ones."""
         self.operands = self.keys
         self._renewed = 0
         self._alphas = self._introduced()
@@ -83,7 +83,7 @@ class Link:
             self.checked(i, self.operands.meet, i, theirs)
 
     def _name(self, number: int) -> bytes:
-        """Of the session's keys, or those of a batch."""
+        """The name of the session's keys, or of those of a batch."""
         given = self._session + number.to_bytes(8, "little")
         return hashlib.blake2b(given, person=b"tacit preparing", digest_size=32).digest()
 
@@ -297,7 +297,7 @@ class Unit:
         self.layout, self.encrypted, self.answers, self.order = layout, encrypted, answers, order
 
     def meets(self, i: int, j: int) -> bool:
-        """Whether j answers what i encrypts."""
+        """Return whether j answers what i encrypts."""
         return i != j if self.order == 0 else (j - i) * self.order > 0
 
     def encrypts(self, i: int, parties: int) -> bool:
@@ -305,7 +305,7 @@ class Unit:
 
 
 def _pieces(at: int, count: int, wide: int) -> list[tuple[slice, bool]]:
-    """Of `PIECE` numbers from `at` on: where they are, and whether they are narrow, as all from `wide` on are."""
+    """Slices of `PIECE` numbers from `at` on, each with whether it is narrow, as all from `wide` on are."""
     stop = min(count, at + PIECE)
     cut = min(max(at, wide), stop)
     return [(slice(a, b), narrow) for a, b, narrow in ((at, cut, False), (cut, stop, True)) if a < b]

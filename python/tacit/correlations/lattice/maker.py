@@ -230,7 +230,7 @@ def _proved(bits: int) -> int:
 
 
 def expected_bytes(r: Request, parties: int) -> int:
-    """What a party sends each other one for it, about: right within a factor of two where batches are not nearly empty."""
+    """Bytes that a party sends each other one for a request: right within a factor of two where batches are not nearly empty."""
     return SENT * price(r, parties) * size(r.shape)
 
 
@@ -250,7 +250,7 @@ def _flat(s: Shared) -> Shared:
 
 
 def unopened(expression: Expression, own: set[int]) -> bool:
-    """Whether all that it is made of is uniform, and is opened after what is made now was checked, as masks of this list are.
+    """Return whether all masks in it are uniform, and opened after what is made now was checked, as masks of this list are.
 
     What a failed check shows of it is then of no use.
     """

@@ -1,4 +1,4 @@
-"""What a batch multiplies: elementwise products in banks, other forms one by one. Both have the sacrifice's four steps.
+"""The products of a batch: elementwise ones in banks, other forms one by one. Both have the sacrifice's four steps.
 
     1  units: E encrypted; answers C_k = f(E, F_k) and c' = f(E, b') for a random b'
     2  weights chi for the places of an output:   <chi, c'>, a single number, is authenticated
@@ -69,7 +69,7 @@ class Bank:
         return chi.combine([self._c])[0]
 
     def sums(self, chi: _core.Prg) -> list[Shared]:
-        """What gets a MAC for the sake of public products."""
+        """The values that get a MAC for the sake of public products."""
         self._sum = Shared(np.array(chi.combine([self.sealed]) if self.public else [], np.uint64))
         return [self._sum]
 

@@ -63,7 +63,7 @@ def best_width(numbers: Sequence[tuple[int, int]]) -> int:
 
 
 class Lookup:
-    """What one owner proves in a batch: `add`, `digits`, `joined`, `sums`, then `prove` or `accepts`."""
+    """One owner's proof in a batch: `add`, `digits`, `joined`, `sums`, then `prove` or `accepts`."""
 
     def __init__(self, owner: int, me: int, parties: int) -> None:
         self.owner, self.me, self.parties, self.mine = owner, me, parties, owner == me
@@ -187,7 +187,7 @@ class Lookup:
         return [(f + a + b) % P for f, a, b in zip(found, [0, *xs], [*ms, 0], strict=True)]
 
     def accepts(self, prg: _core.Prg, delta: int, sent: Sequence[int]) -> bool:
-        """Whether the equation holds for what the owner sent."""
+        """Return whether the equation holds for what the owner sent."""
         weights = prg.field(TURNS).tolist()
         k = self._all([d.mac for d in self._flat])
         product, others = _products(self._grouped([field.sub(field.scale(c, delta), k) for c in self._shifts]))

@@ -1,4 +1,4 @@
-"""What a party holds of a number while material is made."""
+"""A party's part of a number while material is made."""
 
 import numpy as np
 

@@ -25,7 +25,7 @@ from tacit.sharing.source import Source, Ticket
 from tacit.transport.channel import Channel
 
 BYTES = 200
-"""Of memory for each number that a batch authenticates, about, while it is made."""
+"""Bytes of memory for each number that a batch authenticates, about, while it is made."""
 BUDGET = 1 << 21
 """Numbers of a batch, if nothing else is said."""
 
@@ -105,7 +105,7 @@ class LatticeSource(Source):
         return lambda: [future.result()[id(r)].material() for r in requests]
 
     def _completed(self, requests: Sequence[Request], known: Outline, copy: Copy) -> Callable[[], list[Material]]:
-        """What was made ahead; products of older masks that were not foreseen are made now."""
+        """The material made ahead; products of older masks that were not foreseen are made now."""
         ahead = copy.ahead
         assert ahead is not None
         settled = ahead.settled = ahead.settled or self._worker.submit(partial(self._settle, ahead))

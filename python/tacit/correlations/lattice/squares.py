@@ -35,7 +35,7 @@ class Half:
 
 
 class Squares:
-    """Of all a of a batch, with the sacrifice's steps as a `Bank` has them. `numbers`: (a, where s is to go)."""
+    """Squares s = a^2 of all a of a batch, with the sacrifice's steps as a `Bank` has them. `numbers`: (a, where s is to go)."""
 
     public = True
 
@@ -137,7 +137,7 @@ class Squares:
         return [(squares + m_mask) % P, (2 * products - m_q + int(claim.value[at])) % P]
 
     def accepts(self, chi: _core.Prg, owner: int, sent: Sequence[int]) -> bool:
-        """Whether the equation holds for what the owner sent."""
+        """Return whether the equation holds for what the owner sent."""
         delta, k = self.link.alpha, self._parts[owner].mac
         k_q, k_mask = (int(self._claims[owner].mac[at]) for at in (0, 1 + turn(owner, self.link.me)))
         (total,) = chi.combine([field.mul(k, k)])

@@ -35,7 +35,7 @@ PRECISE = 14
 """Significant bits, at least, of what is looked up."""
 LN2 = float(Decimal(2).ln())
 MARGIN = 2.0**-11
-"""What comes this near to the largest number, relatively, is the largest."""
+"""A result that comes this near to the largest number, relatively, is set to the largest."""
 CLOSE = 12
 """A quotient is the largest number where it comes to all but 2^-CLOSE of it."""
 SMALL = 2.0**-5
@@ -90,7 +90,7 @@ NORMAL: Fact[Normal] = Fact("normal", integers=True)
 """By what `_normal` is given."""
 ROOT: Fact[Root] = Fact("root", bounded=False, lasting=True)
 SERIES: Fact[Number] = Fact("series")
-"""Of e, by the function and beta."""
+"""The series of e, by the function and beta."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def _sides(a: Arithmetic, x: Number, y: Number, extra: int) -> tuple[Number, Num
 
 
 def _inverse(a: Arithmetic, y: Number, least: float | None) -> Inverse:
-    """Of a root from what the root was made of."""
+    """The inverse of y; if y is a root, from what the root was made of."""
     root = ROOT.of(y)
     if root is None:
         return _reciprocals(a, _normal(a, y, (1,), OCTAVES, True, least))

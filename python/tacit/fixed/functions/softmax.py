@@ -31,7 +31,7 @@ from tacit.sharing.operations import Linear
 
 LAST: Fact[Number] = Fact("softmax along the last axis")
 SOFTMAX: Fact[Number] = Fact("softmax", bounded=False)
-"""Of a log softmax, by its axis: the softmax, pending, for its gradient."""
+"""By the axis of a log softmax: the softmax, pending, for its gradient."""
 COARSE = 5
 """Bits after the point by which an almost largest number is found, where numbers are wider than the format and a truncation is
 off by less than a unit; where it is off by more, as many more as keep d below 2^(1 - COARSE)."""

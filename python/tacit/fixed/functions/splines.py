@@ -36,7 +36,7 @@ TOO_FINE = 53
 POWERS = (21, 18, 15, 12)
 """Scales of x^2 ... x^5: no product on the way leaves the field for |x| < 11, beyond which curves are lines."""
 SCALE = 45
-"""Of what comes out, where that leaves room for a sum with a number of the format."""
+"""The scale of results, where that leaves room for a sum with a number of the format."""
 SMALL = 4
 """From so many integer bits on, no function of a number is above the largest number, but for those that saturate."""
 RESOLVED = 12
@@ -44,7 +44,7 @@ RESOLVED = 12
 BEYOND = Decimal(2) ** -6
 """How far beyond its knots a polynomial is fitted."""
 TOP = Decimal("0.0009")
-"""What is nearer to the largest number of the format than this, relatively, may become that number."""
+"""A result nearer to the largest number of the format than this, relatively, may become that number."""
 LOG_2 = 0.6931471805599453
 NODES = tuple(
     sign * Decimal(c) for sign in (-1, 1) for c in ("0.9659258262890683", "0.7071067811865475", "0.2588190451025208")
@@ -140,7 +140,7 @@ def compared(a: Arithmetic, x: Number, curve: Curve, knots: tuple[float, ...]) -
 
 
 def _polynomial(a: Arithmetic, powers: list[Wire], coefficients: Polynomial, name: str) -> Wire:
-    """Of integers, and of no bound: `powers` may have left the field where the sum of all such terms has not."""
+    """sum_k coefficients[k] powers[k], of no stated bound: terms may have left the field where their sum has not."""
     shape = powers[0].shape
     terms = [(k % P, p) for k, p in zip(coefficients[1:], powers, strict=False) if k] or [(0, powers[0])]
     wire = a.engine.record(Linear(Combine(tuple(k for k, _ in terms))), tuple(p for _, p in terms), shape, name)

@@ -107,7 +107,7 @@ def where(a: Arithmetic, condition: Operand, x: Operand, y: Operand) -> Number:
 
 
 def _far(a: Arithmetic, x: Operand) -> bool:
-    """Whether some public number is beyond the format."""
+    """Return whether some public number is beyond the format."""
     return bool((np.abs(array(x)) >= 2.0**a.format.integer).any())  # type: ignore[arg-type]
 
 

@@ -24,7 +24,7 @@ from tacit.torch.rules import handles, implements
 aten = torch.ops.aten
 
 WEIGHTS: Fact[Number] = Fact("attention", bounded=False)
-"""Of what attention returned: the softmax of its scores."""
+"""The softmax of the scores of an attention, kept with its result."""
 OF_KEYS = 1
 """The mask type of PyTorch that has shape (N, L); others are (L, L) or (N, H, L, L)."""
 

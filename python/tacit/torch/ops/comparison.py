@@ -1,4 +1,4 @@
-"""What needs the sign of a value: found once, used again in the backward pass. Comparisons, and logic of what they give.
+"""Operations that need the sign of a value, found once and used again in the backward pass: comparisons, and their logic.
 
 >, >=, <, <=, == and != are exact, and give secret booleans: bits, with which products open nothing.
 """

@@ -23,7 +23,7 @@ aten = torch.ops.aten
 MULTIPLE: Fact[Number] = Fact("multiple")
 """By the factor."""
 TOTALS: Fact[NDArray[np.float64]] = Fact("totals", bounded=False)
-"""Of a gradient, by an axis: its sums along it, which are public, with the axis kept or to be broadcast."""
+"""By an axis of a gradient: its sums along it, which are public, with the axis kept or to be broadcast."""
 LINEAR = 7.0
 """Above this, softplus is a line within what it is right to."""
 

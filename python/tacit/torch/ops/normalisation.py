@@ -24,12 +24,12 @@ aten = torch.ops.aten
 KEPT = 8
 """Places that are added to a running variance before eps."""
 STANDARD: Fact[Standard] = Fact("standardised", bounded=False)
-"""Of 1 / sqrt(variance + eps) as a forward pass returned it: what it found."""
+"""The standardization that a forward pass found, kept with the 1 / sqrt(variance + eps) that it returned."""
 INVERSE_ROOT: Fact[Number] = Fact("inverse root")
-"""Of a running variance, by eps."""
+"""1 / sqrt(v + eps) of a running variance v, by eps."""
 
 Gradients = tuple[Number | None, Number | None, Number | None]
-"""Of the input, the weight, and the bias."""
+"""Gradients of the input, the weight, and the bias."""
 
 
 # Layer and group norm: each row has its own mean, the weight varies within the row.
@@ -258,7 +258,7 @@ def _secret(a: Arithmetic, x: Operand | None) -> Number:
 
 
 def _kept(inverse: Number) -> Standard:
-    """What the forward pass kept with 1 / sqrt(variance + eps)."""
+    """The standardization that the forward pass kept with 1 / sqrt(variance + eps)."""
     known = STANDARD.of(inverse)
     if known is None:
         raise Unsupported("the gradient of a norm needs what its forward pass returned")

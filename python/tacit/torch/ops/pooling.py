@@ -24,7 +24,7 @@ from tacit.torch.rules import Typed, first, implements
 aten = torch.ops.aten
 
 WINDOWS: Fact[tuple[Number, ...]] = Fact("windows", bounded=False)
-"""Of the places that a max-pooling returns: one-hots of whole windows, or of their rows, then of these."""
+"""One-hots of the places that a max-pooling returns: of whole windows, or of their rows, then of these."""
 
 
 @implements(aten.max_pool2d_with_indices.default)

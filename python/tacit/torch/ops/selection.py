@@ -20,7 +20,7 @@ aten = torch.ops.aten
 
 
 def _with_ends(args: tuple[Any, ...]) -> torch.dtype:
-    """Of integers between real numbers: real."""
+    """The result's dtype: real where integers are held between real numbers."""
     dtype = first(args)
     for end in args[1:]:
         dtype = dtype if end is None else torch.promote_types(dtype, torch.result_type(args[0], end))
@@ -215,7 +215,7 @@ def trunc(a: Arithmetic, x: Number) -> Number:
 
 @implements(aten.round.default)
 def nearest(a: Arithmetic, x: Number) -> Number:
-    """Of two that are equally near the upper one, where torch takes the even one."""
+    """The nearest integer; the upper one of two that are equally near, where torch takes the even one."""
     return selection.nearest(a, x)
 
 
