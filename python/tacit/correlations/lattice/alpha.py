@@ -1,7 +1,7 @@
 """The test that each party's share of the MAC key is one number.
 
-Party i has encrypted a polynomial alpha_i, and proved that it knows it, and no more. Each party j takes as many random numbers x_j
-as a polynomial has places; they are thrown away.
+Party i has encrypted a polynomial alpha_i, and proved that it knows it, and no more. Each party j takes as many random numbers
+x_j as a polynomial has places; they are thrown away.
 
     j -> i:    alpha_i x_j + r_ij =: K_ij under i's key, x_j and the mask r_ij uniform;    then a coin: as many weights c
     j says     v_j = <c, x_j>
