@@ -1,4 +1,4 @@
-"""Tables from files, as arrays of floats. What cannot be used is refused with its file, line and column."""
+"""Tables from files, as arrays of floats. A cell that cannot be used is refused with its file, line and column."""
 
 import csv
 import os

@@ -5,6 +5,9 @@ from typing import Any
 
 import pytest
 
+COLLECTED: pytest.StashKey[list[pytest.Item]] = pytest.StashKey()
+"""All tests that were collected, before any were deselected by their marks."""
+
 
 def full(settings: Iterable[Any], *default: Any) -> list[Any]:
     """`settings` for `parametrize`; all but the `default` ones (if none are named, all but the first) are `slow`.

@@ -7,7 +7,7 @@ k is its place. Lengths are not written: the reader knows them.
 
 Before anything is handed out, `claim` overwrites the head with zeros, syncs it, renames it to `used`, and syncs the folder. After
 that K is in the memory of that process and nowhere else: whatever becomes of the process, nobody reads the store again.
-What is there tells how far a store came: `head`: ready; `used`: some process had it; neither: not finished.
+The files that are there tell how far a store came: `head`: ready; `used`: some process had it; neither: not finished.
 """
 
 import contextlib
@@ -114,7 +114,7 @@ class Folder:
 
 
 class Writer:
-    """Makes a store in `path`, which must not hold one that was not used yet. What is not sealed at exit is removed."""
+    """Makes a store in `path`, which must not hold one that was not used yet. A store that is not sealed at exit is removed."""
 
     def __init__(self, path: Path, key: bytes) -> None:
         self._key, self._secret, self._pieces = key, secrets.token_bytes(KEY), 0

@@ -3,7 +3,7 @@
     left = [sum over x of ([x >= t] + 1 - [x >= -t]) >= 1],    t = 2^bound + max(2^bound / 8, 1 + ulps)
 Looked at are the values that a wrong range does harm to: what was truncated, compared, or written to state. A value beyond
 5/4 of its bound (by a unit and `Protocol.ulps` at least, since what was truncated may be off by as much) is found, one inside it
-never; 15 bytes and 6 rounds for each. What is beyond 2^17 bounds, or 2^59, has wrapped, and is found as often as chance has it:
+never; 15 bytes and 6 rounds for each. A value beyond 2^17 bounds, or 2^59, has wrapped, and is found as often as chance has it:
 in a training that diverges there are many.
 
 It looks at the end of every so many steps; before each reveal, at what was computed since (in a step that is not looked at: for

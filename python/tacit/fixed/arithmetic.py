@@ -149,7 +149,7 @@ class Arithmetic:
     def _inside(self, n: Number, value: Field, public: bool) -> None:
         """`OutOfRange` unless |x| <= 2^integer and two places of the format, for what was rounded on the way.
 
-        What has a contract of its own is held to that: whole numbers to their bits, and what entered in a wider format.
+        Values with a contract of their own are tested against that: whole numbers by their bits, and inputs of a wider format.
         """
         own = n.scale == 0 or n.bits > self._cap(n.scale)
         if n.scale > fp.P.bit_length():
@@ -507,7 +507,7 @@ class Arithmetic:
     def round(self, x: Number) -> Number:
         """x in about as many bits as the format has; once for each value, and through the value that x is a view of.
 
-        What is beyond the format is not truncated below its coarsest scale.
+        A number beyond the format is not truncated below its coarsest scale.
         """
         drop = self._excess(x)
         if drop <= 0:
@@ -560,7 +560,7 @@ class Arithmetic:
     def _room(self, x: Number, bits: int, more: int = 0) -> Number:
         """x in at most `bits` bits: as it was truncated before, if that left the width of the format or nearly what is asked.
 
-        What is beyond the format may be `more` bits above its coarsest scale, or below if that is negative.
+        A number beyond the format may be `more` bits above its coarsest scale, or below if that is negative.
         """
         drop = x.bits - bits
         if drop <= 0:

@@ -39,7 +39,7 @@ def at_least(a: Arithmetic, x: Number, thresholds: Sequence[float], exact: bool 
     """[x >= t] for each of the public thresholds, as 0 or 1: shape (len(thresholds), *x.shape). x is opened once for all.
 
     The same comparison serves again where x was compared before, at this resolution or a finer one. Where a truncation is about
-    to round x, what is compared (if `exact` is not asked for) is x before it was rounded. What is beyond the format is compared
+    to round x, what is compared (if `exact` is not asked for) is x before it was rounded. A number beyond the format is compared
     exactly: its resolution would be coarse.
     """
     levels, magnitude = _levels(x, thresholds)
@@ -94,7 +94,7 @@ def winners(a: Arithmetic, x: Number) -> Number:
 def relu(a: Arithmetic, x: Number) -> Number:
     """max(x, 0) = x [x >= 0]
 
-    What is too wide to be multiplied by a number in the format is truncated first: one opening serves that and the comparison.
+    A number too wide to be multiplied by one in the format is truncated first: one opening serves that and the comparison.
     """
     if x.bits + a.format.bits > CAPACITY:
         x = a.round(x)

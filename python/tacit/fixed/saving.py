@@ -6,8 +6,8 @@ Restoring: as many parties as put the value together enter their shares; chi, wh
     z = sum over all saved values of chi . (t' - beta' (x', r'))
 and u z is opened for a random u: 0, or some party brought another share than it had saved. An alteration passes with a chance of
 2^-58, whatever x is: r, which nobody can guess, makes a wrong tag or key fail where a guess of x would have made it fit
-(docs/security/saved-shares.md). What is opened instead of 0 is random: z itself would show beta, and the same shares may be
-brought again.
+(docs/security/saved-shares.md). A value other than 0 is opened as a random one: z itself would show beta, and the same shares
+may be brought again.
 
 A saved share is a dictionary of plain values, so that `torch.load(path, weights_only=True)` reads it.
 """

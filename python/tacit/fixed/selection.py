@@ -2,7 +2,7 @@
 
     clamp(x) = x ([x >= lo] - [x > hi]) + lo [x < lo] + hi [x > hi]        max_i x_i = sum_i e_i x_i,   argmax_i x_i = sum_i i e_i
 
-with e the one-hot of the largest. What is compared is opened; a product with a bit opens nothing more. Everything is exact
+with e the one-hot of the largest. Compared values are opened; a product with a bit opens nothing more. Everything is exact
 where it does not say otherwise, and compared once for each value: gradients find the same bits again.
 """
 
@@ -201,7 +201,7 @@ def _wide_as(x: Number, *parts: Number) -> Number:
 def clamp(a: Arithmetic, x: Number, low: float | None, high: float | None, exact: bool = True) -> Number:
     """The nearest to x in [low, high]; either end may be open. Both ends are compared at once.
 
-    Not `exact`: within 2^-RESOLUTION of an end it may be either. What comes out has the bits of the ends.
+    Not `exact`: within 2^-RESOLUTION of an end it may be either. The result has the bits of the ends.
     """
     low = None if low is None or low == -math.inf else low
     high = None if high is None or high == math.inf else high

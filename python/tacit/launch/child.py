@@ -57,7 +57,7 @@ def guarded(work: Callable[[], object]) -> int:
 
 
 def paragraph(error: TacitError) -> str:
-    """One paragraph: kind, line of the script, message. What another party began is said as it said it."""
+    """One paragraph: kind, line of the script, message. An error that another party began is quoted."""
     if isinstance(error, PeerStopped | PartyLost):
         return f"tacit: {error}"
     line = _last_line(error.__traceback__)

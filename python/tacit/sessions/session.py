@@ -302,7 +302,7 @@ class Session:
             A secret, a shared module (its `state_dict` is saved), or dictionaries, lists and tuples of secrets, numbers, texts
             and plain tensors, such as the `state_dict` of an optimizer.
         path
-            Of this party alone. The file is there as a whole or not at all, and only its owner may read it; if some party
+            This party's own path. The file is there as a whole or not at all, and only its owner may read it; if some party
             cannot write its own, all keep the files that they had. `torch.load(path, weights_only=True)` reads it.
         key
             32 bytes or more, or the path of a file with them, that the file is sealed with; each party has its own.
@@ -310,7 +310,7 @@ class Session:
         Raises
         ------
         CheatingDetected
-            What was opened before was altered: nothing is saved.
+            Some value opened before was altered: nothing is saved.
         """
         held = saved_files.given(key)
         x = x.state_dict() if self._is_module(x) else x
@@ -333,14 +333,14 @@ class Session:
         """Secrets that were saved, by `save`, torch.save or pickle, in this session or an earlier one.
 
         Every party brings a file that one of the parties wrote, no two the same. All who saved have to; of what was saved under
-        shamir, t + 1 of them. What protects the values from then on is this session's protocol.
+        shamir, t + 1 of them. This session's protocol protects the values from then on.
 
         Parameters
         ----------
         saved
             The file's path, or what was loaded from it, alone or in lists, tuples and dictionaries, such as a state_dict.
         key
-            What the file at that path was sealed with.
+            The key with which the file at that path was sealed.
 
         Raises
         ------

@@ -4,13 +4,14 @@
 Operations are those of masked values (`sharing.masked`); masks, their products and all else that is random are made and verified
 by the parties themselves before they are used (`sharing.shamir_material`): there, a liar still ends the session.
 Online only values of degree t are opened. All honest parties' shares of them lie on a polynomial, since nothing is dealt, and
-determine it whatever t others send (Reed and Solomon 1960). Who lies is found from a random combination of the whole array,
-with coefficients that the receiver draws after it has it, and is ignored from then on: a lie passes with a chance of 2^-60.9.
+determine it whatever t others send (Reed and Solomon 1960). Liars are found from a random combination of the whole array,
+with coefficients that the receiver draws after it has it, and are ignored from then on: a lie passes with a chance of 2^-60.9.
 After losses, of m parties that are not known to lie u may still do so, u = t less the known liars: min(u, m - u - t - 1) are
 corrected, since those who remain are t + 1 honest ones at least; with more wrong shares the session ends. So of n = 3 t + 1
 t may lie or be lost.
-Inputs: the owner knows A and tells D = x - A, then all tell each other a hash of it. Who goes on has met it more than (m + u) / 2
-times, so at more than half of the honest parties: no two go on with different D. Else the owner lied, for certain if m > 3 u.
+Inputs: the owner knows A and tells D = x - A, then all tell each other a hash of it. A party goes on if it has met its own
+more than (m + u) / 2 times, so at more than half of the honest parties: no two go on with different D. Else the owner lied, for
+certain if m > 3 u.
 """
 
 from collections.abc import Collection, Mapping, Sequence

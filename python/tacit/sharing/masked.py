@@ -189,7 +189,7 @@ class MaskedProtocol(OpeningProtocol):
         """The opening of `wire`, made now if there is none; a view (or a map that does not shrink) opens what it views.
 
         `fresh`: under a mask that opens nothing before products that are asked for now are there; the label of the product that
-        this is for. What was opened before is opened anew, which serves all of this portion. A view opens no more than itself:
+        this is for. A value opened before is opened anew, which serves all of this portion. A view opens no more than itself:
         later portions need other masks.
         """
 

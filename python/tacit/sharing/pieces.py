@@ -1,7 +1,7 @@
 """Comparisons, winners and truncations whose material would be more than a portion takes (`Plan.most`) are lowered in pieces:
 
     f(x) = (f(x_1), ..., f(x_k)),      x_j: some rows of x, of equal material
-What opens the x_j opens x, and what opens the f(x_j) opens f(x). Pieces of several portions run one after the other, so that
+Openings of the x_j open x, and openings of the f(x_j) open f(x). Pieces of several portions run one after the other, so that
 there are more rounds, and no more bytes; what is held meanwhile, on the way included, is that of a piece.
 """
 

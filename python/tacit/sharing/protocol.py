@@ -112,7 +112,7 @@ class Protocol(ABC):
         return None
 
     def arranged(self, pending: Sequence[Wire], plan: Plan) -> Sequence[Wire]:
-        """The order in which the wires of a graph are lowered. What lowers several at once sets their tasks."""
+        """The order in which the wires of a graph are lowered. A method that lowers several at once sets their tasks."""
         return pending
 
     # Operations: each fills wire.share in a task.

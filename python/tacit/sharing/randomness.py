@@ -86,7 +86,7 @@ class Randomness(ABC):
     def integers(self, asked: Sequence[Bounded], verifier: Verifier) -> Generator[Exchange, Any, list[Sums]]:
         """[sum of K integers of [0, below)], and [sum of their quotients by the divisor] if that is not 1.
 
-        One of them at least is uniform to any t parties. What was dealt for it is left to the verifier.
+        One of them at least is uniform to any t parties. The verifier checks what was dealt for it.
         """
 
     @abstractmethod

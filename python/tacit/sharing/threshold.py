@@ -43,7 +43,7 @@ class Seeds:
 class Group:
     """The parties that are there, and t: who deals, who draws, and with which weights.
 
-    Who is lost takes its point along: the shares of the others stay what they are.
+    A lost party's point is lost with it: the shares of the others stay what they are.
     """
 
     def __init__(self, me: int, members: Sequence[int], threshold: int, session: bytes, most: int = SETS) -> None:

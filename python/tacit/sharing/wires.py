@@ -144,7 +144,7 @@ class Wire:
             self.depth = self._depth()
 
     def replace(self, share: "Share") -> None:
-        """Hold another share of the value. What opened it under a mask is not known to all any more."""
+        """Hold another share of the value. Its openings under masks are not known to all any more."""
         self.share, self.plain, self.decomposed = share, None, None
 
     def drop(self, parties: Iterable[int]) -> None:

@@ -1,4 +1,4 @@
-"""The table of operations: one look-up by overload. What it lacks is built once by the generic rules, or refused."""
+"""The table of operations: one look-up by overload. A missing one is built by the generic rules, or refused."""
 
 from collections.abc import Callable
 from typing import Any

@@ -91,7 +91,7 @@ class Calls:
         self._me, self._signatures = me, signatures
         self._context = DOMAIN + len(session).to_bytes(2, "little") + session
         self.over = 0
-        """The last turn of the last count. What is said of turns up to it is no news."""
+        """The last turn of the last count. Calls of turns up to it are no news."""
         self.since: dict[int, int] = {}
         """Since which step a party is a member, if not from the start: what it signed in an earlier life is over."""
         self.direct: dict[int, int] = {}

@@ -2,7 +2,7 @@
 
 A party begins with a proof that it holds its private key (`wire.Introduction`), under a key that each two parties share before
 they have ever talked. It is in the first packet, and to check it takes microseconds; whoever has none gets no thread and no TLS.
-Of connections that have said nothing yet a bounded number is held; if there are more, one goes at random of the address that has
+A bounded number of connections that have said nothing yet is held; if there are more, one goes at random of the address that has
 most of them: a party, which says all at once, is let in at the first try or soon after, however many strangers come.
 """
 

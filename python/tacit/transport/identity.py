@@ -99,7 +99,7 @@ class Identity:
     def load_into(self, context: ssl.SSLContext) -> None:
         """Give a TLS context this key. `ssl` takes the names of files only: it gets those of pipes, so that no key is in a file.
 
-        What a process leaves in a file outlives it, however soon it would have removed it, if it is killed.
+        A file of a process that is killed outlives it, however soon it would have been removed.
         """
         ends: list[int] = []
         try:

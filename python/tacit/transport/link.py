@@ -167,7 +167,7 @@ class Link:
                     frame.own(copies)
 
     def abandon(self, kept: bool) -> None:
-        """A round failed. What is left of its frames is copied, to be sent later, or must never be sent."""
+        """A round failed. The rest of its frames is copied, to be sent later, or must never be sent."""
         with self.lock:
             if kept:
                 self.unsent = [memoryview(bytes(piece)) for piece in self.unsent]

@@ -1,6 +1,6 @@
 """Connections that break off are made again, by the side that made them first; and parties say that they are there.
 
-What breaks a connection (a NAT, a balancer, Wi-Fi) tells neither side whether the other one still lives. So the side that
+A broken connection (a NAT, a balancer, Wi-Fi) tells neither side whether the other one still lives. So the side that
 connected tries again, and the one that listened waits, for as long as the session's time-out; both give up sooner where they
 know more: the other process answers that it has no such session, or nothing listens at its address any more.
 

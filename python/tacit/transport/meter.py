@@ -145,7 +145,7 @@ class Meter:
 def split(whole: Totals, parts: Mapping[str, int]) -> dict[str, Totals]:
     """Share a round among labels in proportion to their bytes: bytes add up exactly, the round counts once for each.
 
-    What came in is shared in the same proportion, since parties run the same operations.
+    Received bytes are shared in the same proportion, since parties run the same operations.
     """
     shares = _shares(whole.sent, whole.received, whole.seconds, parts)
     return {name: Totals(sent, received, whole.rounds, seconds) for name, sent, received, seconds in shares}

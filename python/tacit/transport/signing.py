@@ -1,6 +1,6 @@
 """Signatures of the parties, under the keys of the certificates that all others have pinned.
 
-What is signed begins with a text that TLS, which uses the same keys, never signs: its own begin with 64 spaces (RFC 8446, 4.4.3).
+A signed text begins with bytes that TLS, which uses the same keys, never signs: TLS's begin with 64 spaces (RFC 8446, 4.4.3).
 """
 
 from __future__ import annotations

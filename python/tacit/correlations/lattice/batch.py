@@ -10,7 +10,7 @@
     7  squares are opened; sigma', of the MAC check of <chi, squares>, is fixed; `settle` opens one combination of all sigmas
 Zeros are not opened: sum_i m_i(0) = alpha 0 is all that is looked at, so that a failure shows alpha times an error. Whatever is
 wrong, and passes with a chance of a few in 2^61 at each check, raises `CheatingDetected`; then nothing of the batch may be used.
-What is public in 7 tells encrypted numbers but for a sign. What a cheater could undo an error with is fixed before: sigma, too.
+The public values of 7 tell encrypted numbers but for a sign. All that could undo an error is fixed before: sigma, too.
 """
 
 import struct

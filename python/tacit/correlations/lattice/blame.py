@@ -1,7 +1,7 @@
 """Who cheated, while there is nothing to lose: no material was given out yet, so all open the keys of their random numbers, and
 everybody repeats the whole preparation with them.
 
-What a party says depends on its key and on what it heard in earlier rounds. So the first frame that differs from the one its
+A party's messages depend on its key and on what it received in earlier rounds. So the first frame that differs from the one its
 sender says in the repetition was altered by its sender, unless the sender itself was told something wrong before, and says so.
 Frames are kept as hashes. A party that opens another key than it used differs from the first frame on.
 """

@@ -73,7 +73,7 @@ class Link:
     def renew(self) -> None:
         """New keys for what is encrypted from now on. One round.
 
-        What was encrypted before may be known by now, but for few possibilities: an answer to a later ciphertext that a
+        Numbers that were encrypted before may be known by now, but for few possibilities: an answer to a later ciphertext that a
         cheater added some of it to would fit by chance. Under another key it is noise.
         """
         self._renewed += 1

@@ -252,7 +252,7 @@ def _flat(s: Shared) -> Shared:
 def unopened(expression: Expression, own: set[int]) -> bool:
     """Return whether all masks in it are uniform, and opened after what is made now was checked, as masks of this list are.
 
-    What a failed check shows of it is then of no use.
+    Whatever a failed check shows about it is then of no use.
     """
     return expression.unopened and all(id(leaf.request) in own for leaf in expression.leaves())
 

@@ -1,6 +1,6 @@
 """Squares of uniform numbers, for everybody to see:  a = sum_i a_i,  a_i of party i;  s = a^2 = sum_i a_i^2 + sum_(i<j) 2 a_i a_j
 
-Of each pair of parties one encrypts a_i and the other answers with 2 a_j: half of what arrays known to nobody take. The
+In each pair of parties one encrypts a_i and the other answers with 2 a_j: half of what arrays known to nobody take. The
 sacrifice has random b'_j, of party j alone, and c' = sum_(i<j) a_i b'_j:
     rho_j = 2 r a_j - b'_j is opened;    r (<chi, s> - sum_i q_i) - <chi, c'> - <chi, sum_(i<j) a_i rho_j> = 0
 q_i = <chi, a_i^2> is party i's, a single number with a MAC, and proved (QuickSilver, Yang et al. 2021): of the a_i, of q_i and of

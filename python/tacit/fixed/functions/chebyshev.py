@@ -1,7 +1,7 @@
 """Chebyshev series of secret numbers in [-1, 1], in as many rounds as the degree has bits.
 
     sum_{k < 2n} c_k T_k = T_n (c_n + 2 sum_{0 < k < n} c_{n+k} T_k) + sum_{k < n} (c_k - c_{2n-k}) T_k,     T_2n = 2 T_n^2 - 1
-The coefficients stay small where those of powers would not. What the series multiplies is truncated, so opened, to FINE bits;
+The coefficients stay small where those of powers would not. Factors of the series are truncated, and so opened, to FINE bits;
 its sums are kept at 2 FINE + 20 bits.
 """
 

@@ -58,7 +58,7 @@ Polynomial = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Spline:
-    """A curve in a format: piece j is for x between knots j - 1 and j. What comes out has `scale` and `bits`."""
+    """A curve in a format: piece j is for x between knots j - 1 and j. Its value has `scale` and `bits`."""
 
     knots: tuple[float, ...]
     pieces: tuple[Polynomial, ...]

@@ -15,7 +15,7 @@ aten = torch.ops.aten
 
 
 def constant(x: SecretTensor, value: float, shape: Sequence[int] | None = None, dtype: Any = None) -> Any:
-    """A public value beside `x`: one number expanded, so that a product with it is free. Of integers: a plain tensor."""
+    """A public value beside `x`: one number expanded, so that a product with it is free. Integers: a plain tensor."""
     kind = dtype or x.dtype
     sizes = tuple(x.shape) if shape is None else tuple(int(n) for n in shape)
     if not kind.is_floating_point:

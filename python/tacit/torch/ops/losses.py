@@ -71,7 +71,7 @@ def nll_loss(
 ) -> tuple[Operand, Operand]:
     """(loss, total weight) for log-probabilities x, labels (secret or public) and public weights of classes.
 
-    Of a class that a mask hides the loss is about the format's largest number.
+    The loss of a class that a mask hides is about the format's largest number.
     """
     x = masks.saturated(x) if isinstance(x, Number) else x
     chosen, weights = _one_hot(a, x, target, ignore_index), _weights(x, weight, reduction)
@@ -148,7 +148,7 @@ def _one_hot(a: Arithmetic, x: Operand, target: Operand, ignore_index: int) -> N
 
 
 def _weights(x: Operand, weight: torch.Tensor | None, reduction: int) -> torch.Tensor | None:
-    """The weights of classes, to be broadcast against x. Of a mean any multiple serves: the largest is between 1/2 and 1."""
+    """The weights of classes, to be broadcast against x. Any multiple serves a mean: the largest is between 1/2 and 1."""
     if weight is None:
         return None
     if isinstance(weight, Number):

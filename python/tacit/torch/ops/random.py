@@ -1,6 +1,6 @@
 """Random choices that are public, and that all parties draw alike: dropout's masks, from the session's generator.
 
-Nothing else is drawn here. What a script draws like a secret (noise, samples) it means to be one: `session.random`.
+Nothing else is drawn here. Noise or samples in a secret's shape are meant to be secret: `session.random`.
 """
 
 from typing import Any

@@ -134,7 +134,7 @@ def smaller(a: Arithmetic, x: Operand, y: Operand) -> Number:
     return selection.minimum(a, secret, array(other))
 
 
-# The largest or least along axes. Of equal ones the first counts, and takes the whole gradient.
+# The largest or least along axes. The first of equal ones counts, and takes the whole gradient.
 
 
 @implements(aten.amax.default, integers=first)
