@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from tacit.correlations.lattice.maker import expected_bytes
-from tacit.fixed.format import Format
+from tacit.numbers.format import Format
+from tacit.preprocessing.lattice.maker import expected_bytes
 from tacit.sessions.dry import DrySource
 from tacit.sessions.options import Options
 from tacit.sessions.session import Session

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 import tacit
-from tacit.fixed.format import Format
-from tacit.sharing.forms import Elementwise, MatMul
-from tacit.sharing.operations import Bilinear
-from tacit.sharing.wires import Wire
+from tacit.graph.forms import Elementwise, MatMul
+from tacit.graph.operations import Bilinear
+from tacit.graph.wires import Wire
+from tacit.numbers.format import Format
 
 MATMUL = MatMul()
 RESULT = "RESULT "
@@ -143,7 +143,7 @@ def matmul_dense(session: Any) -> dict[str, Any]:
 
 def relu_100k(session: Any) -> dict[str, Any]:
     """100,000 ReLUs of products that are rescaled on the way, by 16 leading bits (a resolution of 2^-8)."""
-    from tacit.fixed import comparison
+    from tacit.numbers import comparison
 
     def record() -> Iterable[Wire]:
         a = session.arithmetic
@@ -155,8 +155,8 @@ def relu_100k(session: Any) -> dict[str, Any]:
 
 def less_100k_exact(session: Any) -> dict[str, Any]:
     """100,000 exact comparisons of numbers of 32 bits that were not opened before."""
-    from tacit.fixed import comparison
-    from tacit.fixed.arithmetic import Number
+    from tacit.numbers import comparison
+    from tacit.numbers.arithmetic import Number
 
     def record() -> Iterable[Wire]:
         x = numbers.pop().number
@@ -222,7 +222,7 @@ def linreg_64(session: Any) -> dict[str, Any]:
 
 def softmax_128x10(session: Any) -> dict[str, Any]:
     """Softmax of 128 x 10 numbers that were not opened before."""
-    from tacit.fixed.functions.softmax import softmax
+    from tacit.numbers.functions.softmax import softmax
 
     def record() -> Iterable[Wire]:
         return [softmax(session.arithmetic, numbers.pop().number).wire]

@@ -16,9 +16,9 @@ from typing import Any
 import online
 
 import tacit
-from tacit.sharing.forms import Elementwise, MatMul
-from tacit.sharing.plan import Plan
-from tacit.sharing.wires import Wire
+from tacit.graph.forms import Elementwise, MatMul
+from tacit.graph.wires import Wire
+from tacit.protocols.plan import Plan
 
 STARTED = time.perf_counter()
 TRIPLES = 1 << 20

@@ -21,9 +21,9 @@ from tacit.errors import (
 )
 
 if TYPE_CHECKING:
-    from tacit.fixed.array import SecretArray, concatenate
-    from tacit.fixed.format import Format
     from tacit.inputs import read_csv, read_parquet
+    from tacit.numbers.array import SecretArray, concatenate
+    from tacit.numbers.format import Format
     from tacit.sessions.local import run
     from tacit.sessions.remote import session
     from tacit.sessions.session import Session
@@ -52,10 +52,10 @@ __all__ = [
 ]
 
 _WHERE = {
-    "Format": "fixed.format",
-    "SecretArray": "fixed.array",
+    "Format": "numbers.format",
+    "SecretArray": "numbers.array",
     "Session": "sessions.session",
-    "concatenate": "fixed.array",
+    "concatenate": "numbers.array",
     "read_csv": "inputs",
     "read_parquet": "inputs",
     "run": "sessions.local",

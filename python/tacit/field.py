@@ -15,7 +15,7 @@ Field = NDArray[np.uint64]
 T = TypeVar("T", bound=np.generic)
 P: int = _core.P
 CAPACITY = 58
-"""Bits of signed magnitude that a stored integer may have: truncation needs |x| < 2^58 - 2^22 (see `sharing.truncation`)."""
+"""Bits of signed magnitude that a stored integer may have: truncation needs |x| < 2^58 - 2^22 (see `gadgets.truncation`)."""
 
 
 def contiguous(a: NDArray[T]) -> NDArray[T]:

@@ -1,4 +1,4 @@
-"""Python without one of tacit's checks: `TACIT_WITHOUT=sharing.spdz.Spdz.check pytest -p tests.attacks.mutant ...`
+"""Python without one of tacit's checks: `TACIT_WITHOUT=protocols.spdz.protocol.Spdz.check pytest -p tests.attacks.mutant ...`
 
 A check is a statement that raises `CheatingDetected`, or hands it to who does; its name is the module's, the function's, and its
 number in that function if there are several. Without it, the statement does nothing: what follows goes on as if all were well.

@@ -3,9 +3,9 @@
 import numpy as np
 
 from tacit import _core, field
-from tacit.correlations.lattice.forms import Way
 from tacit.field import P
-from tacit.sharing.forms import MatMul
+from tacit.graph.forms import MatMul
+from tacit.preprocessing.lattice.forms import Way
 
 DELTA = 12345
 

@@ -10,9 +10,9 @@ import pytest
 
 import tacit
 from tacit import field
-from tacit.correlations.lattice.forms import Layouts, Way
 from tacit.errors import CheatingDetected, PeerStopped, TacitError
-from tacit.sharing.forms import Conv2d, Conv2dInput, Conv2dWeight, MatMul
+from tacit.graph.forms import Conv2d, Conv2dInput, Conv2dWeight, MatMul
+from tacit.preprocessing.lattice.forms import Layouts, Way
 from tacit.testing.protocol import product, secret
 from tests.attacks.keys import LIAR
 from tests.attacks.packing import Planter

@@ -6,8 +6,8 @@ import pytest
 from tacit import field as fp
 from tacit.errors import CheatingDetected, Mismatch, PeerStopped, TooFewLeft
 from tacit.field import P
-from tacit.sharing.corrected import Corrected, CorrectedShares
-from tacit.sharing.threshold import Shares
+from tacit.protocols.shamir.robust import Corrected, CorrectedShares
+from tacit.protocols.shamir.shares import Shares
 from tacit.testing import protocol
 from tests.attacks.parties import RIGHT, attacked, honest, script
 from tests.attacks.test_messages import HEADER

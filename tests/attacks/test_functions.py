@@ -5,9 +5,9 @@ import pytest
 
 import tacit
 from tacit.errors import CheatingDetected, Mismatch, PartyLost, PeerStopped
-from tacit.fixed.array import SecretArray
-from tacit.fixed.functions.softmax import softmax
-from tacit.fixed.functions.splines import sigmoid
+from tacit.numbers.array import SecretArray
+from tacit.numbers.functions.softmax import softmax
+from tacit.numbers.functions.splines import sigmoid
 from tests.attacks.parties import attacked, honest, script
 
 X = np.array([[1.5, -2.0, 0.25], [3.0, 2.5, -1.0]])

@@ -7,11 +7,11 @@ import pytest
 
 from tacit import field
 from tacit._core import LatticeParty
-from tacit.correlations.lattice import link as links
 from tacit.errors import CheatingDetected, PeerStopped
+from tacit.preprocessing.lattice import link as links
 from tacit.testing.transport import Tampered
 from tests.attacks.keys import LIAR, Keys, flipped, more
-from tests.correlations.lattices import Crew
+from tests.preprocessing.lattices import Crew
 
 
 def slot(at):

@@ -146,7 +146,7 @@ def test_an_input_told_differently_to_two_parties():
 
 def test_the_mac_check_is_what_protects(monkeypatch):
     """With the check taken out, the same attack reveals a wrong value: the tests above would fail."""
-    from tacit.sharing.spdz import Spdz
+    from tacit.protocols.spdz.protocol import Spdz
 
     at = rounds_of(2, "truncate")[0]
 
@@ -169,7 +169,7 @@ def test_the_mac_check_is_what_protects(monkeypatch):
 
 def test_a_broken_commitment_is_cheating(monkeypatch):
     """A party that opens another value than it committed to is named."""
-    from tacit.sharing import coins
+    from tacit.interaction import coins
 
     original = coins.Transcript._hash
 
@@ -190,7 +190,7 @@ def test_a_broken_commitment_is_cheating(monkeypatch):
 @pytest.mark.parametrize("what", ["value", "mac"])
 def test_a_party_that_lies_about_its_shares(parties, what, monkeypatch):
     """Its share of a value or of a MAC is changed before it is used: the output's check fails."""
-    from tacit.sharing.spdz import Spdz
+    from tacit.protocols.spdz.protocol import Spdz
 
     original = Spdz.open
 

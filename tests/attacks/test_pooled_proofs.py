@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from tacit import _core, field
-from tacit.correlations.lattice.randomness import Randomness
-from tacit.correlations.lattice.ranges import GROUP, Lookup
-from tacit.correlations.lattice.shared import Shared, turn
-from tacit.correlations.lattice.squares import Squares
 from tacit.field import P
+from tacit.preprocessing.lattice.randomness import Randomness
+from tacit.preprocessing.lattice.ranges import GROUP, Lookup
+from tacit.preprocessing.lattice.shared import Shared, turn
+from tacit.preprocessing.lattice.squares import Squares
 
 COUNT = 14
 SEED = bytes(16)

@@ -11,18 +11,18 @@ import pytest
 
 from tacit import field
 from tacit._core import LatticeParty
-from tacit.correlations.lattice.ranges import TURNS, Lookup
-from tacit.correlations.lattice.shared import Shared
-from tacit.correlations.lattice.sigmas import NUMBER, OPENED, Pads, settle
-from tacit.correlations.lattice.squares import Squares
 from tacit.errors import CheatingDetected, Mismatch, PartyLost, PeerStopped
 from tacit.field import P
-from tacit.sharing.forms import Elementwise, MatMul
-from tacit.sharing.plan import Plan
+from tacit.graph.forms import Elementwise, MatMul
+from tacit.preprocessing.lattice.ranges import TURNS, Lookup
+from tacit.preprocessing.lattice.shared import Shared
+from tacit.preprocessing.lattice.sigmas import NUMBER, OPENED, Pads, settle
+from tacit.preprocessing.lattice.squares import Squares
+from tacit.protocols.plan import Plan
 from tacit.testing import source
 from tacit.testing.transport import Tampered
 from tests.attacks.keys import LIAR, Keys, flipped, more
-from tests.correlations.lattices import Crew
+from tests.preprocessing.lattices import Crew
 
 
 def plan():

@@ -6,9 +6,9 @@ import pytest
 from tacit import field
 from tacit.errors import CheatingDetected
 from tacit.field import P
-from tacit.sharing.randomness import BATCH, Extracted
-from tacit.sharing.threshold import Shares
-from tacit.sharing.verification import Verifier
+from tacit.protocols.shamir.randomness import BATCH, Extracted
+from tacit.protocols.shamir.shares import Shares
+from tacit.protocols.shamir.verification import Verifier
 from tests.attacks.parties import RIGHT, altered, attacked, opened_wrong, script
 from tests.attacks.test_corrected import one_number_off
 from tests.attacks.test_messages import HEADER

@@ -8,11 +8,11 @@ import pytest
 from tacit import field as fp
 from tacit.errors import CheatingDetected, Mismatch, PartyLost, PeerStopped, TooFewLeft
 from tacit.field import P
-from tacit.sharing.shamir import Shamir
-from tacit.sharing.shamir_material import ShamirSource
-from tacit.sharing.sums import Sums
-from tacit.sharing.threshold import Shares
-from tacit.sharing.verification import Verifier
+from tacit.protocols.shamir.masked_opening import Sums
+from tacit.protocols.shamir.preprocessing import ShamirSource
+from tacit.protocols.shamir.protocol import Shamir
+from tacit.protocols.shamir.shares import Shares
+from tacit.protocols.shamir.verification import Verifier
 from tests.attacks.parties import RIGHT, X, Y, altered, another_sum_for_party_0, attacked, honest, opened_wrong, script
 from tests.attacks.test_messages import ALTERATIONS, alter
 

@@ -9,12 +9,13 @@ import tacit
 from tacit import field
 from tacit.errors import CheatingDetected, PeerStopped
 from tacit.field import P
-from tacit.sharing import resharing
-from tacit.sharing.corrected import MANY, Corrected, CorrectedShares
-from tacit.sharing.forms import Elementwise
-from tacit.sharing.plan import Plan, received
-from tacit.sharing.spdz import _packed
-from tacit.sharing.threshold import Shares
+from tacit.graph.forms import Elementwise
+from tacit.interaction.exchange import received
+from tacit.protocols.plan import Plan
+from tacit.protocols.shamir import resharing
+from tacit.protocols.shamir.robust import MANY, Corrected, CorrectedShares
+from tacit.protocols.shamir.shares import Shares
+from tacit.protocols.spdz.protocol import _packed
 from tacit.testing import protocol
 from tacit.testing.transport import Tampered
 from tests.attacks.keys import LIAR
@@ -23,8 +24,8 @@ from tests.attacks.test_corrected import CORRECTED, one_more
 from tests.attacks.test_messages import alter, shorter
 from tests.attacks.test_preparation import bits, product
 from tests.attacks.test_shamir import added
-from tests.correlations.lattices import Crew
 from tests.losses.failing import X, Y, at, run
+from tests.preprocessing.lattices import Crew
 
 
 def crew(work, **options):

@@ -24,7 +24,7 @@ SECRETS = {"one": np.array([[1.5, -2.0], [0.25, 3.0]]), "another": np.array([[-3
 Y = np.array([[2.0, 0.5], [-1.0, 4.0]])
 
 SENT_BY_NOBODY_ELSE = {
-    "correlations/dealer.py": "the dealer is trusted to follow its program",
+    "preprocessing/dealer.py": "the dealer is trusted to follow its program",
     "transport/channel.py": "carries what steps send",
 }
 """Files whose functions send, and are no steps."""
@@ -128,15 +128,15 @@ def ends(name, setting, lie, x):
 
 
 ELSEWHERE = {
-    "correlations.lattice.blame.accuse": "attacks/test_preparation.py::test_lies_are_found_and_the_liar_is_named",
+    "preprocessing.lattice.blame.accuse": "attacks/test_preparation.py::test_lies_are_found_and_the_liar_is_named",
     "engine.recovery.Recovery._claims": "losses/test_claims.py",
     "engine.returns.Return._turn": "losses/test_returns.py::test_a_false_past_is_not_believed",
     "engine.returns.Visit._talk": "losses/test_returns.py::test_a_false_past_is_not_believed",
     "sessions.preparing._fill": "launch/test_prepare.py",
     "sessions.public.told": "session/test_public.py",
     "sessions.remote.agreed_id": "transport/test_endpoint.py",
-    "sharing.resharing._compared": "losses/test_faults.py",
-    "sharing.resharing._dealt": "sharing/test_resharing.py::test_a_dealer_that_deals_another_value",
+    "protocols.shamir.resharing._compared": "losses/test_faults.py",
+    "protocols.shamir.resharing._dealt": "protocols/test_resharing.py::test_a_dealer_that_deals_another_value",
     "transport.calls.Calls.sign": "losses/test_membership.py",
     "transport.handshake.handshake": "transport/test_channels.py",
 }

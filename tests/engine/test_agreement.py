@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import tacit
-from tacit.sharing.forms import Elementwise, Form, MatMul
-from tacit.sharing.maps import Concat, LinearMap
-from tacit.sharing.operations import OWN, Operation, fingerprint
+from tacit.graph.forms import Elementwise, Form, MatMul
+from tacit.graph.maps import Concat, LinearMap
+from tacit.graph.operations import OWN, Operation, fingerprint
 
 X = np.arange(4.0).reshape(2, 2)
 C = np.array([[1.0, 2.0], [3.0, 4.0]])

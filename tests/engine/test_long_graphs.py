@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tacit
-from tacit.sharing.wires import Wire
+from tacit.graph.wires import Wire
 
 pytestmark = pytest.mark.alone
 SECONDS = 20.0

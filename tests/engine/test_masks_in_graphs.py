@@ -3,8 +3,8 @@
 import numpy as np
 
 import tacit
-from tacit.sharing.forms import Elementwise, MatMul
-from tacit.sharing.maps import Combine, Expand, Gather, Permute, Reshape, Slice, Sum
+from tacit.graph.forms import Elementwise, MatMul
+from tacit.graph.maps import Combine, Expand, Gather, Permute, Reshape, Slice, Sum
 from tacit.testing.protocol import draw, linear, product, secret, truncated
 
 

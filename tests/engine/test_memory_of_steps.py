@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import tacit
-from tacit.correlations import dealer
-from tacit.sharing import protocol as protocols
+from tacit.preprocessing import dealer
+from tacit.protocols import base as protocols
 
 KINDS = {
     "clear": {"parties": 2, "protocol": "clear"},

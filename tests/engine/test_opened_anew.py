@@ -4,7 +4,7 @@ import numpy as np
 
 import tacit
 from tacit import field
-from tacit.sharing.forms import Elementwise, MatMul
+from tacit.graph.forms import Elementwise, MatMul
 from tacit.testing.protocol import product, secret
 
 

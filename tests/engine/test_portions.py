@@ -7,17 +7,17 @@ import pytest
 
 import tacit
 from tacit import field
+from tacit.correlations.masks import MaskReused
+from tacit.correlations.requests import ComparisonRequest
+from tacit.engine.passes import pieces
+from tacit.engine.passes.pieces import LARGE
 from tacit.errors import Mismatch
+from tacit.graph.forms import Elementwise, MatMul
+from tacit.graph.maps import Reshape, Sum
+from tacit.graph.operations import AtLeast, Public, Winners
+from tacit.graph.wires import Wire
+from tacit.protocols.plan import Plan
 from tacit.sessions.options import Options
-from tacit.sharing import pieces
-from tacit.sharing.forms import Elementwise, MatMul
-from tacit.sharing.maps import Reshape, Sum
-from tacit.sharing.masks import MaskReused
-from tacit.sharing.operations import AtLeast, Public, Winners
-from tacit.sharing.pieces import LARGE
-from tacit.sharing.plan import Plan
-from tacit.sharing.requests import ComparisonRequest
-from tacit.sharing.wires import Wire
 from tacit.testing.protocol import draw, linear, product, secret, truncated
 
 PORTION = 1 << 15

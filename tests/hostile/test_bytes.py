@@ -14,15 +14,15 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tacit.correlations.ahead import _unpacked
+from tacit.correlations.masks import Mask
+from tacit.correlations.requests import MaskRequest, ProductRequest, TruncationRequest, pack
 from tacit.engine.history import Admission, Entry
 from tacit.engine.returns import unpacked
 from tacit.errors import TacitError
+from tacit.graph.forms import Elementwise
+from tacit.interaction.exchange import received
+from tacit.preprocessing.ahead import _unpacked
 from tacit.sessions import saved
-from tacit.sharing.forms import Elementwise
-from tacit.sharing.masks import Mask
-from tacit.sharing.plan import received
-from tacit.sharing.requests import MaskRequest, ProductRequest, TruncationRequest, pack
 from tacit.transport.calls import MAGIC, Call, Calls, frame
 from tacit.transport.handshake import decode_hello, encode_hello
 from tacit.transport.identity import make_identity

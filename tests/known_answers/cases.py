@@ -12,11 +12,11 @@ import numpy as np
 
 from tacit import _core, field
 from tacit.engine.history import Admission, Entry
-from tacit.engine.rounds import HEADER
 from tacit.field import P
-from tacit.sharing.randomness import hyper_invertible
-from tacit.sharing.threshold import Group, Shares, hashed
-from tacit.sharing.truncation import Rounding, result
+from tacit.interaction.rounds import HEADER
+from tacit.protocols.gadgets.truncation import Rounding, result
+from tacit.protocols.shamir.randomness import hyper_invertible
+from tacit.protocols.shamir.shares import Group, Shares, hashed
 from tacit.transport.calls import Call
 from tacit.transport.wire import Answer, Introduction, Kind, Verdict, header
 

@@ -9,12 +9,12 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from tacit import _core
-from tacit.correlations.ahead import _unpacked
 from tacit.engine.history import Admission, Entry
 from tacit.engine.returns import unpacked
 from tacit.errors import CheatingDetected, Mismatch
 from tacit.field import P
-from tacit.sharing.plan import received
+from tacit.interaction.exchange import received
+from tacit.preprocessing.ahead import _unpacked
 from tacit.transport.calls import Call
 from tacit.transport.handshake import decode_hello
 from tacit.transport.wire import Answer, Introduction, Malformed, parse_header

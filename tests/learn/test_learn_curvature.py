@@ -5,8 +5,8 @@ import pytest
 from learning import PROTOCOLS, together
 
 import tacit
-from tacit.fixed.array import SecretArray
 from tacit.learn import curvature, moments
+from tacit.numbers.array import SecretArray
 
 
 def gram(d, condition, seed=0):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tacit.errors import CheatingDetected, Mismatch, PeerStopped
-from tacit.sharing.polynomials import on_polynomial, point
+from tacit.protocols.shamir.polynomials import on_polynomial, point
 from tests.losses.failing import X, run
 
 

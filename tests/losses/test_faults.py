@@ -7,8 +7,8 @@ import pytest
 
 from tacit import field as fp
 from tacit.errors import CheatingDetected, OutOfRange, PeerStopped
-from tacit.sharing import resharing
-from tacit.sharing.threshold import Shares
+from tacit.protocols.shamir import resharing
+from tacit.protocols.shamir.shares import Shares
 from tests.attacks.parties import altered
 from tests.losses.failing import X, Y, at, run
 

@@ -8,10 +8,10 @@ import pytest
 
 import tacit
 from tacit.errors import CheatingDetected, PartyLost, PeerStopped, TooFewLeft
-from tacit.sharing import resharing
-from tacit.sharing.shamir import Shamir
-from tacit.sharing.sums import Sums
-from tacit.sharing.threshold import Shares
+from tacit.protocols.shamir import resharing
+from tacit.protocols.shamir.masked_opening import Sums
+from tacit.protocols.shamir.protocol import Shamir
+from tacit.protocols.shamir.shares import Shares
 from tests.attacks.parties import altered, another_sum_for_party_0
 from tests.losses.failing import RIGHT, Failing, Training, X, Y, at, compute, rounds, run, signing
 

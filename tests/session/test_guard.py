@@ -7,7 +7,7 @@ import pytest
 
 import tacit
 from tacit.engine import guard as guards
-from tacit.fixed.array import SecretArray
+from tacit.numbers.array import SecretArray
 
 X = np.linspace(-1, 1, 40).reshape(20, 2)
 

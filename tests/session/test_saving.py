@@ -16,8 +16,8 @@ from shares import WORDS, altered_share, with_words, words
 import tacit
 from tacit import _core, field
 from tacit.field import P
+from tacit.protocols.shamir.polynomials import point, weights
 from tacit.sessions import saved as files
-from tacit.sharing.polynomials import point, weights
 
 X = np.linspace(-4000, 4000, 12).reshape(3, 4)
 KEY = bytes(range(32))

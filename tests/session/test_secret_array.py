@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tacit
-from tacit.fixed.array import SecretArray
+from tacit.numbers.array import SecretArray
 
 X = np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.5]])
 Y = np.array([[2.0, 1.0, -1.0], [3.0, -0.5, 0.25]])

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 import tacit
 from tacit.errors import ConfigurationError
-from tacit.sharing.corrected import CorrectedShares
+from tacit.protocols.shamir.robust import CorrectedShares
 
 RNG = np.random.default_rng(0)
 X, POSITIVE, CLASSES = RNG.uniform(-6, 6, (6, 4)), RNG.uniform(0.1, 20, (6, 4)), RNG.integers(0, 4, 6)

@@ -9,7 +9,7 @@ from secretly import draw, together
 from torch import nn
 
 import tacit
-from tacit.sharing.wires import Wire
+from tacit.graph.wires import Wire
 
 X = (draw((2, 3, 6, 7))[0] * 2).round() / 2  # many ties
 PROTOCOLS = [("clear", 2), ("spdz", 2)]

@@ -2,7 +2,7 @@
 
 Operations on secrets are recorded as wires. Forcing some of them, in this order: orders what is pending; lowers it to
 requests and tasks; compares its hash among all parties; takes the material; runs the tasks in rounds. Where the material is more
-than `portion` bytes, the last two are done portion by portion (`sharing.plan`), and no more is held. What nobody forces is
+than `portion` bytes, the last two are done portion by portion (`protocols.plan`), and no more is held. What nobody forces is
 never computed. Wires are forced at a reveal, at a step's end (`step`), and when `limit` elements are recorded: by rules that
 every party applies alike.
 """
@@ -22,21 +22,23 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from tacit import field as fp
-from tacit.engine import rounds
+from tacit.correlations.requests import Share
+from tacit.correlations.source import Source
 from tacit.engine.guard import Guard
 from tacit.engine.labels import where
+from tacit.engine.passes import divisions, pieces
 from tacit.engine.recovery import Recovery
 from tacit.errors import Mismatch, OutOfRange, PartyLost, TacitError
 from tacit.field import Field
-from tacit.sharing import divisions, pieces
-from tacit.sharing.comparison import joins
-from tacit.sharing.maps import Combine, Shape
-from tacit.sharing.operations import MARK, AtLeast, Linear, Operation, OutputMask, Truncate
-from tacit.sharing.plan import OpeningRecord, Plan, Portion, Rounds, Task
-from tacit.sharing.protocol import Protocol
-from tacit.sharing.requests import Share
-from tacit.sharing.source import Source
-from tacit.sharing.wires import Wire
+from tacit.graph.maps import Combine, Shape
+from tacit.graph.operations import MARK, AtLeast, Linear, Operation, OutputMask, Truncate
+from tacit.graph.wires import Wire
+from tacit.interaction import rounds
+from tacit.interaction.exchange import Rounds
+from tacit.interaction.rounds import Task
+from tacit.protocols.base import Protocol
+from tacit.protocols.gadgets.comparison import joins
+from tacit.protocols.plan import OpeningRecord, Plan, Portion
 from tacit.steps import protocol_step
 from tacit.transport.channel import Channel
 from tacit.transport.views import Viewed

@@ -19,10 +19,10 @@ import numpy as np
 from tacit import field as fp
 from tacit.errors import ConfigurationError, OutOfRange
 from tacit.field import CAPACITY
-from tacit.sharing.comparison import FILL
-from tacit.sharing.maps import Combine, Concat, LinearMap, Reshape, Slice, Sum
-from tacit.sharing.operations import AtLeast, Linear, Shift, Truncate, Winners
-from tacit.sharing.wires import Wire
+from tacit.graph.maps import Combine, Concat, LinearMap, Reshape, Slice, Sum
+from tacit.graph.operations import AtLeast, Linear, Shift, Truncate, Winners
+from tacit.graph.wires import Wire
+from tacit.protocols.gadgets.comparison import FILL
 
 if TYPE_CHECKING:
     from tacit.engine.engine import Engine

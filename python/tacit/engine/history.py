@@ -1,7 +1,7 @@
 """The part of a session's past that all parties know: enough for a party that comes back to run its script again up to now.
 
 One entry for each step: what was asked for, what all parties learned from it (public shapes, what was revealed to everyone), and
-who the script saw as lost or back after it. Secrets are not in it: their shares come afterwards (`sharing.resharing`).
+who the script saw as lost or back after it. Secrets are not in it: their shares come afterwards (`shamir.resharing`).
 The entries are the same at all parties, byte by byte.
 """
 

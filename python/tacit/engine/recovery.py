@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from tacit.correlations.requests import Share
 from tacit.engine.history import Admission, Entry, History
 from tacit.errors import CheatingDetected, ConfigurationError, Mismatch, PartyLost, TooFewLeft
-from tacit.sharing.requests import Share
 from tacit.steps import protocol_step
 from tacit.transport.calls import PARTIES
 from tacit.transport.counting import Count, Settled
@@ -28,7 +28,7 @@ from tacit.transport.views import CALLED, Viewed
 if TYPE_CHECKING:
     from tacit.engine.engine import Engine
     from tacit.engine.returns import Door, Return
-    from tacit.sharing.wires import Wire
+    from tacit.graph.wires import Wire
 
 T = TypeVar("T")
 THROUGH = b"through the step"

@@ -13,7 +13,7 @@ def main() -> int:
 
 
 def serve(context: Context) -> None:
-    from tacit.correlations.dealer import Dealer
+    from tacit.preprocessing.dealer import Dealer
     from tacit.sessions.options import TIMEOUT, common_hello
     from tacit.sessions.remote import open_endpoint
 

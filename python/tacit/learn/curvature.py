@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from tacit.field import CAPACITY
-from tacit.fixed import comparison
-from tacit.fixed.arithmetic import Arithmetic, Number
-from tacit.fixed.selection import bounded
 from tacit.learn.moments import at_scale, log2, product, shifted
+from tacit.numbers import comparison
+from tacit.numbers.arithmetic import Arithmetic, Number
+from tacit.numbers.selection import bounded
 
 DEPTH = 16
 """log2 of the largest element of R^-1."""

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from tacit.errors import BadInput
-from tacit.fixed import selection
-from tacit.fixed.arithmetic import Arithmetic, Number
-from tacit.fixed.functions.softmax import softmax
-from tacit.fixed.functions.splines import sigmoid
 from tacit.learn.secrets import Kind, is_tensor, number
+from tacit.numbers import selection
+from tacit.numbers.arithmetic import Arithmetic, Number
+from tacit.numbers.functions.softmax import softmax
+from tacit.numbers.functions.splines import sigmoid
 
 
 class Form(Enum):

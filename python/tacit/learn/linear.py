@@ -17,13 +17,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from tacit.field import CAPACITY
-from tacit.fixed.arithmetic import Arithmetic, Number
-from tacit.fixed.selection import bounded
 from tacit.learn import curvature
 from tacit.learn.estimator import ALONE, Estimator, positive
 from tacit.learn.metrics import r2_score
 from tacit.learn.moments import at_scale, centred, cross, log2, product
 from tacit.learn.secrets import column, kind, number, same_rows, table
+from tacit.numbers.arithmetic import Arithmetic, Number
+from tacit.numbers.selection import bounded
 
 
 def affine(a: Arithmetic, x: Number, weights: Number) -> Number:

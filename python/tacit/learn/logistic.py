@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from tacit.errors import Unsupported
 from tacit.field import CAPACITY
-from tacit.fixed.arithmetic import Arithmetic, Number
-from tacit.fixed.selection import bounded
 from tacit.learn import labels
 from tacit.learn.curvature import DEPTH, UNIT, balanced, inverse
 from tacit.learn.estimator import ALONE, STOPPING, choice, positive, whole
@@ -25,6 +23,8 @@ from tacit.learn.linear import Linear, affine
 from tacit.learn.metrics import accuracy_score
 from tacit.learn.moments import at_scale, centred, cross, log2, product, shifted
 from tacit.learn.secrets import kind, same_rows, table
+from tacit.numbers.arithmetic import Arithmetic, Number
+from tacit.numbers.selection import bounded
 
 STEP = 0.8
 """The step for more than two classes."""

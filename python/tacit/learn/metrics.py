@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from tacit.errors import BadInput
-from tacit.fixed import selection
-from tacit.fixed.arithmetic import Arithmetic
-from tacit.fixed.functions.normal import divide
 from tacit.learn import labels
 from tacit.learn.moments import average, centred, squares
 from tacit.learn.secrets import column, kind, number
+from tacit.numbers import selection
+from tacit.numbers.arithmetic import Arithmetic
+from tacit.numbers.functions.normal import divide
 
 
 def accuracy_score(y_true: Any, y_pred: Any) -> Any:

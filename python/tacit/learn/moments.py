@@ -7,12 +7,12 @@ import math
 from dataclasses import dataclass
 
 from tacit.field import CAPACITY
-from tacit.fixed.arithmetic import Arithmetic, Number
-from tacit.fixed.format import constant
-from tacit.fixed.selection import bounded
-from tacit.sharing.forms import MatMul
-from tacit.sharing.maps import Reshape, Sum
-from tacit.sharing.operations import Bilinear, Linear
+from tacit.graph.forms import MatMul
+from tacit.graph.maps import Reshape, Sum
+from tacit.graph.operations import Bilinear, Linear
+from tacit.numbers.arithmetic import Arithmetic, Number
+from tacit.numbers.format import constant
+from tacit.numbers.selection import bounded
 
 REST = 30
 """Fraction bits of what a mean is off by."""

@@ -14,12 +14,12 @@ import numpy as np
 
 from tacit.errors import Unsupported
 from tacit.field import CAPACITY
-from tacit.fixed.arithmetic import Arithmetic, Number
 from tacit.learn import labels
 from tacit.learn.estimator import STOPPING, Estimator, choice, positive, whole
 from tacit.learn.metrics import accuracy_score, r2_score
 from tacit.learn.moments import at_scale
 from tacit.learn.secrets import Kind, column, kind, number, same_rows, table
+from tacit.numbers.arithmetic import Arithmetic, Number
 
 LAYERS = {"relu": "ReLU", "tanh": "Tanh", "logistic": "Sigmoid", "identity": "Identity"}
 MARGIN = 2

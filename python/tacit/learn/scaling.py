@@ -9,13 +9,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from tacit.field import CAPACITY
-from tacit.fixed.arithmetic import Arithmetic, Number
-from tacit.fixed.functions.normal import rsqrt
-from tacit.fixed.selection import bounded
 from tacit.learn import curvature
 from tacit.learn.estimator import Estimator
 from tacit.learn.moments import at_scale, centred, less, share, squares
 from tacit.learn.secrets import Kind, kind, number, table
+from tacit.numbers.arithmetic import Arithmetic, Number
+from tacit.numbers.functions.normal import rsqrt
+from tacit.numbers.selection import bounded
 
 UNIT = 28
 """Fraction bits of what is about 1."""

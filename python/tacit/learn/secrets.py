@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tacit.errors import BadInput
-from tacit.fixed.arithmetic import Arithmetic, Number
-from tacit.fixed.array import SecretArray
+from tacit.numbers.arithmetic import Arithmetic, Number
+from tacit.numbers.array import SecretArray
 
 
 @dataclass(frozen=True)

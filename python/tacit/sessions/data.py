@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from tacit.errors import BadInput, Mismatch, OutOfRange, TacitError
 from tacit.field import size
-from tacit.fixed.format import Format
-from tacit.sharing.maps import Shape
+from tacit.graph.maps import Shape
+from tacit.numbers.format import Format
 from tacit.steps import protocol_step
 from tacit.transport.channel import Channel
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tacit.correlations import ahead
-from tacit.correlations.dealer import correction_bytes
+from tacit.correlations.requests import Material, ProductRequest, Request
+from tacit.correlations.source import Source, Ticket
 from tacit.engine.engine import Costs
-from tacit.sharing.requests import Material, ProductRequest, Request
-from tacit.sharing.source import Source, Ticket
+from tacit.preprocessing import ahead
+from tacit.preprocessing.dealer import correction_bytes
 
 
 class DrySource(Source):

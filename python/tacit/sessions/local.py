@@ -5,15 +5,15 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tacit.correlations.dealer import Dealer, DealerSource
-from tacit.correlations.lattice import BYTES, LatticeSource
+from tacit.correlations.source import Source
 from tacit.errors import PartyLost, PeerStopped, reason
-from tacit.fixed.format import Format
+from tacit.numbers.format import Format
+from tacit.preprocessing.dealer import Dealer, DealerSource
+from tacit.preprocessing.lattice import BYTES, LatticeSource
 from tacit.sessions.emulation import emulated
 from tacit.sessions.options import MEGABYTE, TIMEOUT, Options
 from tacit.sessions.protocols import protocol_kind
 from tacit.sessions.session import Session
-from tacit.sharing.source import Source
 from tacit.transport import memory
 from tacit.transport.channel import Channel
 from tacit.transport.identity import make_identity
@@ -53,7 +53,7 @@ def run(
     one fails, the others are stopped, and the error of the one that failed first is raised.
 
     `threshold`: how many parties may collude under a protocol for an honest majority; by default as many as it withstands.
-    `sets`: above how many sets of parties random numbers are not drawn from keys of sets (`sharing.randomness`).
+    `sets`: above how many sets of parties random numbers are not drawn from keys of sets (`shamir.randomness`).
     `latency` (milliseconds one way) and `bandwidth` (Mbit/s of each party) emulate a slow network between the parties.
     `memory`: megabytes that making material may take at a party, about; half as much of it is there at once.
     For tests: `wrap(channel, me)` replaces a party's channel, `source(me, parties)` its source of correlations.

@@ -10,7 +10,7 @@ import numpy as np
 
 from tacit import __version__
 from tacit.field import P
-from tacit.fixed.format import Format
+from tacit.numbers.format import Format
 from tacit.transport.handshake import MAY_DIFFER
 
 TIMEOUT = 60.0
@@ -36,7 +36,7 @@ class Options:
     threshold: int | None = None
     """How many colluding parties a protocol that assumes a majority withstands; None: as many as there can be."""
     sets: int | None = None
-    """Keys of sets at most of such a protocol (`sharing.randomness`); None: as many as are cheaper than what they save."""
+    """Keys of sets at most of such a protocol (`shamir.randomness`); None: as many as are cheaper than what they save."""
     memory: int = 400
     """Megabytes that making material may take; half as much is made for a portion of a graph (`engine.engine`)."""
     on_loss: str = "continue"

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tacit.correlations import ahead
-from tacit.correlations.lattice import BYTES, LatticeSource
-from tacit.correlations.store import seal
-from tacit.correlations.vault import StoreError, Writer, read_key
 from tacit.errors import reason
+from tacit.preprocessing import ahead
+from tacit.preprocessing.lattice import BYTES, LatticeSource
+from tacit.preprocessing.store import seal
+from tacit.preprocessing.vault import StoreError, Writer, read_key
 from tacit.sessions.context import Context
 from tacit.sessions.emulation import emulated
 from tacit.sessions.options import MEGABYTE, TIMEOUT, common_hello

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from tacit.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from tacit.sharing.protocol import Protocol
-    from tacit.sharing.requests import Request
-    from tacit.sharing.source import Source
+    from tacit.correlations.requests import Request
+    from tacit.correlations.source import Source
+    from tacit.protocols.base import Protocol
 
 HUB = 0
 """The party through which openings go under the topology "hub"."""
@@ -59,20 +59,20 @@ class Kind:
 
 
 def _spdz(s: Setting) -> "Protocol":
-    from tacit.sharing.spdz import Spdz
+    from tacit.protocols.spdz.protocol import Spdz
 
     assert s.source is not None
     return Spdz(s.me, s.parties, s.source, s.session, s.hub)
 
 
 def _shamir(s: Setting) -> "Protocol":
-    from tacit.sharing.shamir import Shamir
+    from tacit.protocols.shamir.protocol import Shamir
 
     return Shamir(s.me, s.parties, _threshold("shamir", s), s.session, _sets(s))
 
 
 def _corrected(s: Setting) -> "Protocol":
-    from tacit.sharing.corrected import Corrected
+    from tacit.protocols.shamir.robust import Corrected
 
     return Corrected(s.me, s.parties, _threshold("shamir-corrected", s), s.session, _sets(s))
 
@@ -82,25 +82,25 @@ def _threshold(name: str, s: Setting) -> int:
 
 
 def _sets(s: Setting) -> int:
-    from tacit.sharing.randomness import SETS
+    from tacit.protocols.shamir.randomness import SETS
 
     return SETS if s.sets is None else s.sets
 
 
 def _clear(s: Setting) -> "Protocol":
-    from tacit.sharing.clear import Clear
+    from tacit.protocols.clear import Clear
 
     return Clear(s.me, s.parties, s.session)
 
 
 def _lattice_bytes(request: "Request", parties: int, threshold: int) -> int:
-    from tacit.correlations.lattice.maker import expected_bytes
+    from tacit.preprocessing.lattice.maker import expected_bytes
 
     return expected_bytes(request, parties)
 
 
 def _shamir_bytes(request: "Request", parties: int, threshold: int) -> int:
-    from tacit.sharing.shamir_material import expected_bytes
+    from tacit.protocols.shamir.preprocessing import expected_bytes
 
     return expected_bytes(request, parties, threshold)
 

@@ -7,23 +7,23 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tacit.correlations.source import Source
 from tacit.engine.returns import Door, Return
 from tacit.errors import reason
-from tacit.fixed.format import Format
+from tacit.numbers.format import Format
 from tacit.sessions import context as contexts
 from tacit.sessions.context import Context
 from tacit.sessions.emulation import emulated
 from tacit.sessions.options import MEGABYTE, TIMEOUT, Options, common_hello, session_id, versions
 from tacit.sessions.protocols import DEALER_TRUST, protocol_kind
 from tacit.sessions.session import Session
-from tacit.sharing.source import Source
 from tacit.steps import protocol_step
 from tacit.transport.channel import Channel
 from tacit.transport.endpoint import Endpoint
 from tacit.transport.identity import Identity
 
 if TYPE_CHECKING:
-    from tacit.correlations.store import StoreSource
+    from tacit.preprocessing.store import StoreSource
 
 NONCE = 32
 
@@ -173,15 +173,15 @@ def open_endpoint(context: Context, always: bool = False) -> Endpoint:
 
 def _stored_source(context: Context) -> "StoreSource":
     """The source of this party's part of the material that `tacit prepare` made."""
-    from tacit.correlations.store import StoreSource
-    from tacit.correlations.vault import read_key
+    from tacit.preprocessing.store import StoreSource
+    from tacit.preprocessing.vault import read_key
 
     key = read_key(Path(context.store_key))
     return StoreSource(context.me, context.parties, Path(context.store) / str(context.me), key)
 
 
 def _dealer_source(context: Context, options: Options, endpoint: Endpoint, opened: list[Channel]) -> Source:
-    from tacit.correlations.dealer import DealerSource
+    from tacit.preprocessing.dealer import DealerSource
 
     channel = endpoint.channel(
         "material",
@@ -198,7 +198,7 @@ def _own_source(
     context: Context, options: Options, endpoint: Endpoint, opened: list[Channel], session: bytes
 ) -> Source:
     """The parties make their correlated randomness themselves, over connections of their own."""
-    from tacit.correlations.lattice import BYTES, LatticeSource
+    from tacit.preprocessing.lattice import BYTES, LatticeSource
 
     hello = common_hello(options.protocol, context.parties)
     channel = endpoint.channel(

@@ -22,8 +22,8 @@ from typing import Any, BinaryIO
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from tacit.correlations.vault import KEY, PIECE, SALT, TAG, derived, nonce, read_key, sync_folder
 from tacit.errors import BadInput, ConfigurationError, TacitError, Unsupported
+from tacit.preprocessing.vault import KEY, PIECE, SALT, TAG, derived, nonce, read_key, sync_folder
 
 Key = bytes | str | os.PathLike[str] | None
 MAGIC = b"tacit saved shares 1\n"

@@ -12,23 +12,23 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from tacit.correlations.source import Source
 from tacit.engine.engine import Engine, Revealed
 from tacit.engine.history import History
 from tacit.engine.labels import where
 from tacit.engine.returns import Door, Return
 from tacit.errors import NAMES, BadInput, CheatingDetected, ConfigurationError, PartyLost, named, reason
-from tacit.fixed import saving, selection
-from tacit.fixed.arithmetic import Arithmetic, Number
-from tacit.fixed.array import SecretArray
-from tacit.fixed.format import Format
+from tacit.graph.maps import Shape
+from tacit.numbers import saving, selection
+from tacit.numbers.arithmetic import Arithmetic, Number
+from tacit.numbers.array import SecretArray
+from tacit.numbers.format import Format
 from tacit.sessions import data as entry
 from tacit.sessions import loops, public
 from tacit.sessions import saved as saved_files
 from tacit.sessions.options import MEGABYTE, Options
 from tacit.sessions.protocols import Setting, checked_policy, hub_of, protocol_kind
 from tacit.sessions.saved import Key
-from tacit.sharing.maps import Shape
-from tacit.sharing.source import Source
 from tacit.transport.channel import Channel
 from tacit.transport.meter import Meter
 from tacit.transport.signing import Signatures

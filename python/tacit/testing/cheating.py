@@ -1,6 +1,6 @@
 """A cheater: a party with one named step of its own computing replaced.
 
-    with replaced("correlations.lattice.link.Link.open", 0, lambda honest, *given: lie(honest(*given))): ...
+    with replaced("preprocessing.lattice.link.Link.open", 0, lambda honest, *given: lie(honest(*given))): ...
 
 Messages that are altered on the way (`testing.transport.Tampered`) never fit what their sender goes on with. A cheater that
 computes otherwise is consistent with itself, as a real one is. `steps()` enumerates what can be replaced, from the code.
@@ -56,7 +56,7 @@ class Step:
 
     @property
     def generator(self) -> bool:
-        """True if it yields rounds (`sharing.plan.Rounds`)."""
+        """True if it yields rounds (`protocols.plan.Rounds`)."""
         return inspect.isgeneratorfunction(inspect.unwrap(getattr(self.place, self.method)))
 
 

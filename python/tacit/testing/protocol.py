@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from tacit import field
 from tacit.engine.engine import Engine
 from tacit.field import CAPACITY, Field, P
-from tacit.sharing.forms import Conv2d, Conv2dInput, Conv2dWeight, Elementwise, Form, MatMul, With
-from tacit.sharing.maps import BoxSum, Combine, Concat, Expand, Gather, LinearMap, Permute, Reshape, Slice, Sum
-from tacit.sharing.operations import (
+from tacit.graph.forms import Conv2d, Conv2dInput, Conv2dWeight, Elementwise, Form, MatMul, With
+from tacit.graph.maps import BoxSum, Combine, Concat, Expand, Gather, LinearMap, Permute, Reshape, Slice, Sum
+from tacit.graph.operations import (
     AtLeast,
     Bilinear,
     Input,
@@ -31,9 +31,9 @@ from tacit.sharing.operations import (
     Truncate,
     Winners,
 )
-from tacit.sharing.plan import Portion
-from tacit.sharing.truncation import Rounding
-from tacit.sharing.wires import Wire
+from tacit.graph.wires import Wire
+from tacit.protocols.gadgets.truncation import Rounding
+from tacit.protocols.plan import Portion
 from tacit.transport.meter import HEADER_SIZE, Totals
 
 

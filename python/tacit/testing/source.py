@@ -16,14 +16,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from tacit import field
+from tacit.correlations.masks import Expression, Mask, Masked, MaskReused
+from tacit.correlations.requests import Material
+from tacit.correlations.source import Source
 from tacit.field import Field, P
-from tacit.sharing import truncation
-from tacit.sharing.forms import Conv2d, Conv2dInput, Conv2dWeight, Elementwise, Form, MatMul
-from tacit.sharing.maps import Combine, Gather, Permute, Shape, Slice
-from tacit.sharing.masks import Expression, Mask, Masked, MaskReused
-from tacit.sharing.plan import Plan
-from tacit.sharing.requests import Material
-from tacit.sharing.source import Source
+from tacit.graph.forms import Conv2d, Conv2dInput, Conv2dWeight, Elementwise, Form, MatMul
+from tacit.graph.maps import Combine, Gather, Permute, Shape, Slice
+from tacit.protocols.gadgets import truncation
+from tacit.protocols.plan import Plan
 
 
 class Runner(Protocol):

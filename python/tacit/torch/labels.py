@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from tacit.errors import Unsupported
-from tacit.fixed import selection
-from tacit.fixed.arithmetic import Arithmetic, Number
-from tacit.fixed.selection import ONE_HOT
-from tacit.sharing.maps import Expand, Gather, LinearMap, Permute, Reshape, Slice
+from tacit.graph.maps import Expand, Gather, LinearMap, Permute, Reshape, Slice
+from tacit.numbers import selection
+from tacit.numbers.arithmetic import Arithmetic, Number
+from tacit.numbers.selection import ONE_HOT
 from tacit.torch.operands import Operand, array
 
 

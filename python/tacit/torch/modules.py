@@ -8,7 +8,7 @@ from torch import nn
 
 from tacit.engine.engine import Engine
 from tacit.errors import Unsupported
-from tacit.fixed.arithmetic import Arithmetic
+from tacit.numbers.arithmetic import Arithmetic
 from tacit.torch.operands import array, plain
 from tacit.torch.rules import LAYER
 from tacit.torch.tensor import is_secret, number, wrap

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tacit.errors import Unsupported
 from tacit.field import contiguous
-from tacit.fixed.arithmetic import Number
+from tacit.numbers.arithmetic import Number
 
 Operand = Number | torch.Tensor | float
 """An operand of a rule: a secret, a public tensor, or a Python number."""

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from tacit.errors import Unsupported
-from tacit.fixed.arithmetic import Arithmetic, Number
+from tacit.numbers.arithmetic import Arithmetic, Number
 from tacit.torch import refusals
 from tacit.torch.table import TABLE, Handler
 from tacit.torch.tensor import Cell, SecretTensor, Value

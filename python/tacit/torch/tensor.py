@@ -12,8 +12,8 @@ import torch
 
 from tacit.errors import Unsupported
 from tacit.field import CAPACITY
-from tacit.fixed import saving
-from tacit.fixed.arithmetic import Arithmetic, Number
+from tacit.numbers import saving
+from tacit.numbers.arithmetic import Arithmetic, Number
 from tacit.torch import refusals
 from tacit.torch.arrays import operators
 from tacit.torch.operands import array

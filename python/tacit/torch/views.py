@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 
 from tacit.errors import Unsupported
-from tacit.fixed.arithmetic import Arithmetic, Number
+from tacit.numbers.arithmetic import Arithmetic, Number
 
 Shape = tuple[int, ...]
 

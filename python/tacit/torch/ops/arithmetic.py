@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from tacit.fixed import masks, selection
-from tacit.fixed.arithmetic import Arithmetic, Number
-from tacit.fixed.functions import normal
+from tacit.numbers import masks, selection
+from tacit.numbers.arithmetic import Arithmetic, Number
+from tacit.numbers.functions import normal
 from tacit.torch.operands import Operand, array, scalar, shape_of
 from tacit.torch.rules import booleans, first, implements, promoted
 

@@ -1,6 +1,6 @@
 """Attention: softmax(q k^T / sqrt(E) + mask) v, and its gradient from the weights that the forward pass found.
 
-The scores q k^T / sqrt(E) may leave the contract, since softmax takes products in all the bits that they have (`fixed.wide`).
+The scores q k^T / sqrt(E) may leave the contract, since softmax takes products in all the bits that they have (`numbers.wide`).
 
     dv = p^T g,   dp = g v^T,   ds = p (dp - sum(dp p)),   dq = ds k / sqrt(E),   dk = ds^T q / sqrt(E)
 The fused operations into which PyTorch's attention modules turn at evaluation are taken apart again.
@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 
 from tacit.errors import Unsupported
-from tacit.fixed.arithmetic import Arithmetic, Number
-from tacit.fixed.functions.softmax import softmax
-from tacit.fixed.known import Fact
+from tacit.numbers.arithmetic import Arithmetic, Number
+from tacit.numbers.functions.softmax import softmax
+from tacit.numbers.known import Fact
 from tacit.torch.operands import Operand, array
 from tacit.torch.ops.arithmetic import add, times
 from tacit.torch.ops.products import matmul

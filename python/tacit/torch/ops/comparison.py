@@ -11,9 +11,9 @@ import torch
 
 from tacit.errors import Unsupported
 from tacit.field import size
-from tacit.fixed import comparison, selection
-from tacit.fixed.arithmetic import Arithmetic, Number
-from tacit.sharing.maps import Expand, Reshape
+from tacit.graph.maps import Expand, Reshape
+from tacit.numbers import comparison, selection
+from tacit.numbers.arithmetic import Arithmetic, Number
 from tacit.torch import labels
 from tacit.torch.operands import Operand, array, axes, scalar, shape_of
 from tacit.torch.ops.arithmetic import add, mul, times

@@ -8,10 +8,10 @@ from torch.nn import grad as gradients
 
 from tacit.errors import Unsupported
 from tacit.field import size
-from tacit.fixed import convolution as fixed
-from tacit.fixed.arithmetic import Arithmetic, Number
-from tacit.fixed.convolution import Pair
-from tacit.sharing.forms import Conv2d, Conv2dInput, Conv2dWeight, Form
+from tacit.graph.forms import Conv2d, Conv2dInput, Conv2dWeight, Form
+from tacit.numbers import convolution as fixed
+from tacit.numbers.arithmetic import Arithmetic, Number
+from tacit.numbers.convolution import Pair
 from tacit.torch.operands import Operand, array, ints, shape_of
 from tacit.torch.ops.arithmetic import add
 from tacit.torch.rules import implements

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from tacit.errors import Unsupported
-from tacit.fixed.arithmetic import Number
+from tacit.numbers.arithmetic import Number
 from tacit.torch.ops.selection import converted
 from tacit.torch.rules import handles
 from tacit.torch.tensor import Cell, SecretTensor

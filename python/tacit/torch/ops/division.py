@@ -1,4 +1,4 @@
-"""Quotients, roots, logarithms, powers, norms: what divides by secrets. The mathematics is `fixed.functions.normal`'s."""
+"""Quotients, roots, logarithms, powers, norms: what divides by secrets. The mathematics is `numbers.functions.normal`'s."""
 
 import math
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ import torch
 from tacit import field as fp
 from tacit.errors import Unsupported
 from tacit.field import CAPACITY
-from tacit.fixed import comparison
-from tacit.fixed.arithmetic import Arithmetic, Number
-from tacit.fixed.functions import normal, splines
-from tacit.fixed.standard import spread, sum_of_squares, variance
+from tacit.numbers import comparison
+from tacit.numbers.arithmetic import Arithmetic, Number
+from tacit.numbers.functions import normal, splines
+from tacit.numbers.standard import spread, sum_of_squares, variance
 from tacit.torch.operands import Operand, array, axes, scalar, shape_of
 from tacit.torch.ops.arithmetic import add, mul, times
 from tacit.torch.ops.reductions import mean, total

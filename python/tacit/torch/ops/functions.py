@@ -1,4 +1,4 @@
-"""Exponentials, activations, softmax. The mathematics is in `fixed.functions`; gradients find the comparisons of the values."""
+"""Exponentials, activations, softmax. The mathematics is in `numbers.functions`; gradients find the comparisons of the values."""
 
 from collections.abc import Sequence
 
@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from tacit.errors import Unsupported
 from tacit.field import size
-from tacit.fixed import comparison
-from tacit.fixed.arithmetic import Arithmetic, Number
-from tacit.fixed.functions import softmax as softmaxes
-from tacit.fixed.functions import splines
-from tacit.fixed.known import Fact
+from tacit.numbers import comparison
+from tacit.numbers.arithmetic import Arithmetic, Number
+from tacit.numbers.functions import softmax as softmaxes
+from tacit.numbers.functions import splines
+from tacit.numbers.known import Fact
 from tacit.torch.operands import Operand, axes
 from tacit.torch.ops.arithmetic import mul, sub, times
 from tacit.torch.ops.reductions import total

@@ -6,8 +6,8 @@ import torch
 
 from tacit.errors import Unsupported
 from tacit.field import size
-from tacit.fixed import selection
-from tacit.fixed.arithmetic import Arithmetic, Number
+from tacit.numbers import selection
+from tacit.numbers.arithmetic import Arithmetic, Number
 from tacit.torch import labels
 from tacit.torch.operands import Operand, array, shape_of
 from tacit.torch.ops.arithmetic import mul

@@ -9,11 +9,11 @@ import torch
 
 from tacit.errors import Unsupported
 from tacit.field import CAPACITY, size
-from tacit.fixed import comparison, masks, selection
-from tacit.fixed.arithmetic import Arithmetic, Number
-from tacit.fixed.format import rounded
-from tacit.fixed.functions import normal, splines
-from tacit.fixed.standard import sum_of_squares
+from tacit.numbers import comparison, masks, selection
+from tacit.numbers.arithmetic import Arithmetic, Number
+from tacit.numbers.format import rounded
+from tacit.numbers.functions import normal, splines
+from tacit.numbers.standard import sum_of_squares
 from tacit.torch import labels
 from tacit.torch.operands import Operand, array, scalar, shape_of
 from tacit.torch.ops.arithmetic import add, mul, sub, times

@@ -8,11 +8,11 @@ import torch
 
 from tacit.errors import Unsupported
 from tacit.field import CAPACITY, size
-from tacit.fixed.arithmetic import Arithmetic, Number
-from tacit.fixed.format import SIGNIFICANT
-from tacit.fixed.functions import normal
-from tacit.fixed.known import Fact
-from tacit.fixed.standard import DIGITS, Standard, gradient, standardise
+from tacit.numbers.arithmetic import Arithmetic, Number
+from tacit.numbers.format import SIGNIFICANT
+from tacit.numbers.functions import normal
+from tacit.numbers.known import Fact
+from tacit.numbers.standard import DIGITS, Standard, gradient, standardise
 from tacit.torch import refusals
 from tacit.torch.operands import Operand, array, shape_of
 from tacit.torch.ops.arithmetic import add, mul, sub

@@ -8,8 +8,8 @@ import torch
 
 from tacit.errors import Unsupported
 from tacit.field import size
-from tacit.fixed import masks
-from tacit.fixed.arithmetic import Arithmetic, Number
+from tacit.numbers import masks
+from tacit.numbers.arithmetic import Arithmetic, Number
 from tacit.torch import labels, refusals
 from tacit.torch.operands import Operand, array, shape_of
 from tacit.torch.ops.arithmetic import add

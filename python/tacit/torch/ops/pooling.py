@@ -14,10 +14,10 @@ import torch
 
 from tacit.errors import Unsupported
 from tacit.field import size
-from tacit.fixed import selection
-from tacit.fixed.arithmetic import Arithmetic, Number
-from tacit.fixed.known import Fact
-from tacit.sharing.forms import MatMul
+from tacit.graph.forms import MatMul
+from tacit.numbers import selection
+from tacit.numbers.arithmetic import Arithmetic, Number
+from tacit.numbers.known import Fact
 from tacit.torch.operands import Operand, array, ints, shape_of
 from tacit.torch.rules import Typed, first, implements
 

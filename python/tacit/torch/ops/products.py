@@ -3,11 +3,11 @@
 import torch
 
 from tacit.field import size
-from tacit.fixed.arithmetic import Arithmetic, Number
-from tacit.fixed.matrices import matmul as vectors
-from tacit.fixed.matrices import matmul_public as vectors_public
-from tacit.sharing.forms import MatMul
-from tacit.sharing.maps import Permute
+from tacit.graph.forms import MatMul
+from tacit.graph.maps import Permute
+from tacit.numbers.arithmetic import Arithmetic, Number
+from tacit.numbers.matrices import matmul as vectors
+from tacit.numbers.matrices import matmul_public as vectors_public
 from tacit.torch.operands import Operand, array, shape_of
 from tacit.torch.ops.arithmetic import add, times
 from tacit.torch.rules import implements

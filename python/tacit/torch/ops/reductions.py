@@ -6,8 +6,8 @@ from typing import Any
 import torch
 
 from tacit.field import size
-from tacit.fixed import selection
-from tacit.fixed.arithmetic import Arithmetic, Number
+from tacit.numbers import selection
+from tacit.numbers.arithmetic import Arithmetic, Number
 from tacit.torch.operands import axes
 from tacit.torch.rules import Typed, first, floating, implements
 

@@ -8,8 +8,8 @@ import torch
 
 from tacit.errors import Unsupported
 from tacit.field import size
-from tacit.fixed import selection
-from tacit.fixed.arithmetic import Arithmetic, Number
+from tacit.numbers import selection
+from tacit.numbers.arithmetic import Arithmetic, Number
 from tacit.torch.operands import Operand, array, axes, scalar, shape_of
 from tacit.torch.ops.arithmetic import add, mul, sub, times
 from tacit.torch.rules import Typed, first, implements, promoted

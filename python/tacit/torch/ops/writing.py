@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from tacit.errors import Unsupported
-from tacit.fixed.arithmetic import Number
+from tacit.numbers.arithmetic import Number
 from tacit.torch import refusals
 from tacit.torch.ops.creation import name_gradient
 from tacit.torch.rules import Call, Scope, handles, implements, is_public

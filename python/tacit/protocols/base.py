@@ -1,0 +1,212 @@
+"""The interface of protocols: a protocol lowers each recorded operation to requests and tasks, and it alone opens values.
+
+A share is a tuple of components that are each linear in the secret. `unit` is this party's share of the public constant 1,
+component by component; with it, everything local is written once:
+
+    [x] + c = [x] + c unit,      L([x]) component by component.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from tacit import field
+from tacit.correlations.requests import LEADING, Share
+from tacit.correlations.source import Source
+from tacit.errors import TacitError
+from tacit.field import Field, size
+from tacit.graph.maps import Shape
+from tacit.graph.operations import (
+    AtLeast,
+    Bilinear,
+    Input,
+    Linear,
+    OutputMask,
+    Public,
+    RandomBits,
+    Shift,
+    Truncate,
+    Winners,
+)
+from tacit.graph.wires import Wire
+from tacit.interaction.exchange import Rounds
+from tacit.interaction.rounds import Task
+from tacit.protocols.gadgets.truncation import ulps
+from tacit.protocols.plan import OpeningRecord, Plan
+
+REMEMBERED = 1 << 12
+HELD = 1 << 10
+"""Elements that an array counts for besides its own, where what waits for a check is bounded: many small ones take memory too."""
+
+
+class Protocol(ABC):
+    """One party's side of a protocol. Its state is its own: many parties live in one process in the tests."""
+
+    name: str
+    me: int
+    parties: int
+    unit: tuple[int, ...]
+    ledger: list[OpeningRecord]
+    """The openings made, in order: which value, how many elements, under which kind of mask. The last `REMEMBERED` at least."""
+    openings: int
+    """Elements opened in all."""
+    summands: int = 1
+    """See `Source.summands`."""
+    swayed: int = 0
+    """Summands of which a cheater may add a unit to the high part that a truncation takes (`gadgets.truncation`)."""
+    late: bool = True
+    """See `Source.late`."""
+    checks: int = 0
+    """How often everything opened was checked."""
+
+    def chances(self) -> list[tuple[int, str, int]]:
+        """Undetected errors so far: (how often one was possible, where, log2 of the chance of each)."""
+        return [(self.checks, "checks", -60), (self.openings, "masked openings", -61)]
+
+    @property
+    def ulps(self) -> int:
+        """A truncation is off by less than so many units of the last place, whatever cheaters do (`gadgets.truncation`)."""
+        return ulps(self.summands) + self.swayed
+
+    @property
+    def leading(self) -> int:
+        """Bits that a comparison by leading bits may have: a sum of several numbers blurs the last of them."""
+        return LEADING - (self.summands - 1).bit_length()
+
+    def note(self, record: OpeningRecord) -> None:
+        self.openings += size(record.shape)
+        self.ledger.append(record)
+        if len(self.ledger) > 2 * REMEMBERED:
+            del self.ledger[:REMEMBERED]
+
+    suspected: Collection[int] = ()
+    """Parties whose wrong messages were corrected, as far as this one has met them."""
+
+    fewest: int | None = None
+    """How many parties it can go on with when others are lost; None: with none but all."""
+
+    @property
+    def members(self) -> tuple[int, ...]:
+        """The parties that are still there."""
+        return tuple(range(self.parties))
+
+    def mark(self) -> Any:
+        """A mark with which `back` undoes all that was recorded since, for a protocol that survives losses."""
+        return None
+
+    def back(self, mark: Any) -> None:
+        raise TacitError(f"protocol {self.name} cannot undo a step: it needs all of its parties")
+
+    def view(self, members: Sequence[int]) -> None:
+        """Go on with these parties, after `start` among them. Randomness that is not used yet is thrown away."""
+        raise TacitError(f"protocol {self.name} cannot go on without some of its parties")
+
+    def reshare(self, held: Sequence[tuple[Shape, Share | None]], holders: Sequence[int]) -> Rounds:
+        """New shares for all members, list of `Share`, of values by shape and the share that this party has if it is a holder."""
+        raise TacitError(f"protocol {self.name} cannot give its shares to other parties")
+
+    def start(self) -> Rounds:
+        """Agree with the other parties, before the first operation, on what the protocol needs."""
+        yield from ()
+
+    def source(self, drive: Callable[[Rounds, str], Any]) -> Source | None:
+        """The source of correlations that is part of the protocol: the parties make them by themselves, in rounds of `drive`."""
+        return None
+
+    def arranged(self, pending: Sequence[Wire], plan: Plan) -> Sequence[Wire]:
+        """The order in which the wires of a graph are lowered. A method that lowers several at once sets their tasks."""
+        return pending
+
+    # Operations: each fills wire.share in a task.
+
+    @abstractmethod
+    def input(self, operation: Input, wire: Wire, plan: Plan) -> Task: ...
+
+    @abstractmethod
+    def bilinear(self, operation: Bilinear, wire: Wire, plan: Plan) -> Task: ...
+
+    @abstractmethod
+    def truncate(self, operation: Truncate, wire: Wire, plan: Plan) -> Task:
+        """floor(x / d) or one more, with the probability that makes the mean x / d, for |x| < 2^58 - 2^22.
+
+        Where nobody may know a mask's low part the error is larger (`gadgets.truncation`), the mean the same.
+        """
+
+    @abstractmethod
+    def at_least(self, operation: AtLeast, wire: Wire, plan: Plan) -> Task:
+        """1 if x >= t, else 0; with bits > 0 either, where |x - t| < 2^(magnitude + 1 - bits)."""
+
+    @abstractmethod
+    def winners(self, operation: Winners, wire: Wire, plan: Plan) -> Task:
+        """1 at the first of the largest along the last axis, 0 elsewhere."""
+
+    @abstractmethod
+    def random_bits(self, operation: RandomBits, wire: Wire, plan: Plan) -> Task: ...
+
+    @abstractmethod
+    def output_mask(self, operation: OutputMask, wire: Wire, plan: Plan) -> Task: ...
+
+    def public(self, operation: Public, wire: Wire, plan: Plan) -> Task:
+        def run() -> None:
+            wire.share = self.constant(operation.value)
+
+        return plan.task(run, (), wire.label)
+
+    def linear(self, operation: Linear, wire: Wire, plan: Plan) -> Task:
+        def run() -> None:
+            inputs = [w.value() for w in wire.inputs]
+            wire.share = tuple(operation.map(*parts) for parts in zip(*inputs, strict=True))
+
+        return plan.task(run, [w.task for w in wire.inputs], wire.label)
+
+    def shift(self, operation: Shift, wire: Wire, plan: Plan) -> Task:
+        (x,) = wire.inputs
+
+        def run() -> None:
+            wire.share = self.shifted(x.value(), operation.constant)
+
+        return plan.task(run, (x.task,), wire.label)
+
+    def constant(self, value: Field) -> Share:
+        return tuple(field.scale(value, k) for k in self.unit)
+
+    def shifted(self, x: Share, constant: Field) -> Share:
+        """[x] + constant."""
+        return tuple(
+            x_k if u == 0 else field.add(x_k, field.scale(constant, u)) for x_k, u in zip(x, self.unit, strict=True)
+        )
+
+    @abstractmethod
+    def kept(self, share: Share) -> Field:
+        """The part of a value that this party keeps beyond the session: all add up to it, or it lies on a polynomial with them
+        (`shamir.polynomials`) of which `needed` determine it."""
+
+    @property
+    def needed(self) -> int:
+        """Parts that put a value together; all of them, where they add up to it."""
+        return self.parties
+
+    # Interaction outside graphs.
+
+    @abstractmethod
+    def reveal(self, shares: Sequence[Share]) -> Rounds:
+        """Check everything opened so far, open `shares` to all, check these too: list of arrays, or `CheatingDetected`."""
+
+    @abstractmethod
+    def check(self) -> Rounds:
+        """Check everything opened so far."""
+
+    @abstractmethod
+    def unchecked(self) -> int:
+        """Elements opened and not yet checked, and `HELD` for each array of them: the engine bounds them."""
+
+    @abstractmethod
+    def output_bytes(self, count: int) -> int:
+        """Bytes of shares that this party sends to reveal `count` elements, checks aside."""
+
+    @abstractmethod
+    def output_rounds(self) -> int:
+        """Rounds of one `reveal`, its checks included."""
+
+    def burn(self) -> None:  # noqa: B027  (a protocol without keys has nothing to forget)
+        """Forget keys: a check failed."""

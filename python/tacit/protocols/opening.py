@@ -1,0 +1,61 @@
+"""Protocols that open masked values on the way: comparisons and all that follows from them are written once, over these.
+
+    c = open(x + r),    r random, of a known form, shared by the source (`gadgets.comparison`, `gadgets.truncation`)
+A subclass says how a value is opened, and which kind of bits it has.
+"""
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+from tacit.correlations.masks import Opening
+from tacit.correlations.requests import Share
+from tacit.graph.operations import AtLeast, RandomBits, Winners
+from tacit.graph.wires import Wire
+from tacit.interaction.exchange import Rounds
+from tacit.interaction.rounds import Task
+from tacit.protocols.base import Protocol
+from tacit.protocols.gadgets import argmax, comparison
+from tacit.protocols.plan import OpeningRecord, Plan
+
+if TYPE_CHECKING:
+    from tacit.protocols.gadgets.bits import BitRing
+
+
+class OpeningProtocol(Protocol):
+    late: bool = False
+    """See `Source.late`."""
+
+    @abstractmethod
+    def open(self, share: Share) -> Rounds:
+        """Open to all, to be checked later (or now). Returns the value."""
+
+    @abstractmethod
+    def opening_cost(self, count: int) -> tuple[int, int]:
+        """(rounds, bytes that this party sends) of opening `count` elements."""
+
+    @abstractmethod
+    def ring(self) -> "BitRing":
+        """The bits that this protocol computes with."""
+
+    def opens(self, wire: Wire, opening: Opening) -> None:
+        """Note that `opening`, made for another purpose, opens the value of `wire` too."""
+
+    def at_least(self, operation: AtLeast, wire: Wire, plan: Plan) -> Task:
+        return comparison.lower(self, operation, wire, plan)
+
+    def winners(self, operation: Winners, wire: Wire, plan: Plan) -> Task:
+        return argmax.lower(self, operation, wire, plan)
+
+    def random_bits(self, operation: RandomBits, wire: Wire, plan: Plan) -> Task:
+        material = plan.bits(wire.shape)
+
+        def run() -> None:
+            wire.share = material().shares[0]
+
+        return plan.task(run, (), wire.label)
+
+    def noted(self, wire: Wire, kind: str) -> None:
+        self.note(OpeningRecord(wire.label, wire.shape, kind))
+
+    def others(self) -> list[int]:
+        return [i for i in range(self.parties) if i != self.me]
