@@ -1,6 +1,7 @@
 """What a party that lies while material is made does to its keys and its messages."""
 
 from tacit.field import P
+from tacit.protocols.plan import Plan
 
 LIAR = 0
 
@@ -26,3 +27,24 @@ class Keys:
 def flipped(payload):
     payload[len(payload) // 2] ^= 1
     return payload
+
+
+def product(answer):
+    """Adds 1 to its share of a product: of the first, or of the random one more."""
+
+    def alter(link):
+        honest = link.multiply
+
+        def multiply(units):
+            honest(units)
+            units[0].answers[answer].out[0] = (int(units[0].answers[answer].out[0]) + 1) % P
+
+        link.multiply = multiply
+
+    return alter
+
+
+def bits():
+    p = Plan(0)
+    p.bits((20,))
+    return p

@@ -9,9 +9,8 @@ from tacit.field import P
 from tacit.protocols.shamir.robust import Corrected, CorrectedShares
 from tacit.protocols.shamir.shares import Shares
 from tacit.testing import protocol
-from tests.attacks.parties import RIGHT, attacked, honest, script
-from tests.attacks.test_messages import HEADER
-from tests.attacks.test_shamir import added, at_party, found, nothing
+from tests.helpers.alterations import HEADER, elements, message, one_more, one_number_off
+from tests.helpers.parties import RIGHT, added, at_party, attacked, found, honest, nothing, script
 from tests.losses import failing
 
 CORRECTED = {"protocol": "shamir-corrected"}
@@ -19,24 +18,6 @@ SETTINGS = [(4, (3,)), (7, (2, 6))]
 MATERIAL = ("random bits", "numbers that are not all ones", "masks of inputs", "products of masks", "check of material")
 ELSEWHERE = ("start", "announce", "agree", "through", *MATERIAL)
 """What is not opened in the online phase."""
-
-
-def elements(payload):
-    return np.frombuffer(bytes(payload[HEADER:]), np.uint64).copy()
-
-
-def message(payload, values):
-    return bytes(payload[:HEADER]) + np.asarray(values, np.uint64).tobytes()
-
-
-def one_more(payload):
-    return message(payload, (elements(payload) + np.uint64(1)) % np.uint64(P))
-
-
-def one_number_off(payload):
-    values = elements(payload)
-    values[-1] = (int(values[-1]) + (1 << 40)) % P
-    return message(payload, values)
 
 
 def anything(payload):

@@ -5,7 +5,7 @@ from itertools import chain, combinations
 import numpy as np
 import pytest
 
-from tests.attacks.parties import RIGHT, attacked, honest
+from tests.helpers.parties import RIGHT, attacked, honest
 
 LIAR = 3
 HEADER = 16

@@ -8,7 +8,7 @@ from tacit.errors import CheatingDetected, Mismatch, PartyLost, PeerStopped
 from tacit.numbers.array import SecretArray
 from tacit.numbers.functions.softmax import softmax
 from tacit.numbers.functions.splines import sigmoid
-from tests.attacks.parties import attacked, honest, script
+from tests.helpers.parties import attacked, honest, script
 
 X = np.array([[1.5, -2.0, 0.25], [3.0, 2.5, -1.0]])
 Y = np.array([[2.0, 0.5, 4.0], [1.0, 0.25, 3.0]])

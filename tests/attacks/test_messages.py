@@ -6,67 +6,22 @@ import numpy as np
 import pytest
 
 from tacit.errors import CheatingDetected, Mismatch, PartyLost, PeerStopped, TacitError
-from tacit.field import P
-from tests.attacks.parties import RIGHT, attacked, compute, honest, rounds_of, script
+from tests.helpers.alterations import (
+    ALTERATIONS,
+    HEADER,
+    alter,
+    dropped,
+    low_bit,
+    outside_the_field,
+    repeated,
+    shorter,
+)
+from tests.helpers.parties import RIGHT, attacked, compute, honest, rounds_of, script
 
-HEADER = 16
-FIELD = (P - 1).to_bytes(8, "little")
-
-
-def low_bit(payload):
-    payload[HEADER] ^= 1
-    return payload
-
-
-def last_bit(payload):
-    payload[-1] ^= 1
-    return payload
-
-
-def outside_the_field(payload):
-    payload[HEADER : HEADER + 8] = b"\xff" * 8
-    return payload
-
-
-def header(payload):
-    payload[0] ^= 1
-    return payload
-
-
-def shorter(payload):
-    return payload[:-1]
-
-
-def longer(payload):
-    return payload + b"\0"
-
-
-def empty(payload):
-    return b""
-
-
-def dropped(payload):
-    return None
-
-
-def repeated(payload):
-    return [payload, bytes(payload)]
-
-
-ALTERATIONS = [low_bit, last_bit, outside_the_field, header, shorter, longer, empty, dropped, repeated]
 QUICKLY = [low_bit, outside_the_field]
 """Also through a hub."""
 SETTINGS = [(2, {}), (3, {}), (3, {"topology": "hub"})]
 ENDS = (CheatingDetected, Mismatch, PartyLost, PeerStopped)
-
-
-def alter(at, alteration, only=None):
-    def tamper(peer, number, payload, label):
-        if number != at or (only is not None and peer != only):
-            return payload
-        return alteration(bytearray(payload))
-
-    return tamper
 
 
 def nothing_wrong(outcome, parties, attacker):

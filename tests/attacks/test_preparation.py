@@ -21,7 +21,7 @@ from tacit.preprocessing.lattice.squares import Squares
 from tacit.protocols.plan import Plan
 from tacit.testing import source
 from tacit.testing.transport import Tampered
-from tests.attacks.keys import LIAR, Keys, flipped, more
+from tests.attacks.keys import LIAR, Keys, bits, flipped, more, product
 from tests.preprocessing.lattices import Crew
 
 
@@ -45,21 +45,6 @@ def keys(**changes):
             link.operands = Keys(link.operands, **changes)
 
         link.keys, link.renew = Keys(link.keys, **changes), renew
-
-    return alter
-
-
-def product(answer):
-    """Adds 1 to its share of a product: of the first, or of the random one more."""
-
-    def alter(link):
-        honest = link.multiply
-
-        def multiply(units):
-            honest(units)
-            units[0].answers[answer].out[0] = (int(units[0].answers[answer].out[0]) + 1) % P
-
-        link.multiply = multiply
 
     return alter
 
@@ -260,12 +245,6 @@ def test_keys_of_a_batch_told_differently_to_two_parties():
 
 
 # Squares: of two parties, and few numbers, party 0 encrypts and party 1 answers.
-
-
-def bits():
-    p = Plan(0)
-    p.bits((20,))
-    return p
 
 
 def answers(which):

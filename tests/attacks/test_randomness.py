@@ -9,10 +9,8 @@ from tacit.field import P
 from tacit.protocols.shamir.randomness import BATCH, Extracted
 from tacit.protocols.shamir.shares import Shares
 from tacit.protocols.shamir.verification import Verifier
-from tests.attacks.parties import RIGHT, altered, attacked, opened_wrong, script
-from tests.attacks.test_corrected import one_number_off
-from tests.attacks.test_messages import HEADER
-from tests.attacks.test_shamir import at_party, found, nothing
+from tests.helpers.alterations import HEADER, one_number_off
+from tests.helpers.parties import RIGHT, altered, at_party, attacked, found, nothing, opened_wrong, script
 
 EXTRACTED = {"protocol": "shamir", "threshold": 1, "sets": 0}
 PARTIES = 4

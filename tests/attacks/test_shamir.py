@@ -13,8 +13,22 @@ from tacit.protocols.shamir.preprocessing import ShamirSource
 from tacit.protocols.shamir.protocol import Shamir
 from tacit.protocols.shamir.shares import Shares
 from tacit.protocols.shamir.verification import Verifier
-from tests.attacks.parties import RIGHT, X, Y, altered, another_sum_for_party_0, attacked, honest, opened_wrong, script
-from tests.attacks.test_messages import ALTERATIONS, alter
+from tests.helpers.alterations import ALTERATIONS, alter
+from tests.helpers.parties import (
+    RIGHT,
+    X,
+    Y,
+    added,
+    altered,
+    another_sum_for_party_0,
+    at_party,
+    attacked,
+    found,
+    honest,
+    nothing,
+    opened_wrong,
+    script,
+)
 
 SHAMIR = {"protocol": "shamir"}
 ENDS = (CheatingDetected, Mismatch, PartyLost, PeerStopped, TooFewLeft)
@@ -22,34 +36,6 @@ QUICK = ("last_bit", "outside_the_field")
 """Also of five parties."""
 SETTINGS = [(3, 1), (4, 1)]
 """As few parties as a threshold takes (whose honest shares are always of degree t), and one more."""
-
-
-def nothing(peer, number, payload, label):
-    return payload
-
-
-def found(outcome, parties, attacker, *words):
-    """Nobody got a result, and every honest party ended by an error: one noticed the cheat, or was told by who did first.
-
-    The attacker's process may be that, since it is honest in all but one thing.
-    """
-    results, errors = honest(outcome, parties, attacker)
-    assert not results
-    assert all(isinstance(e, CheatingDetected | PeerStopped) for e in errors.values()), errors
-    texts = [str(e) for e in errors.values()]
-    assert all(any(word in text for text in texts) for word in words or ("the session's keys are destroyed",)), texts
-    return errors
-
-
-def at_party(monkeypatch, who, kind, name, changed):
-    """`changed(self, original, *arguments)` instead of the method, at the party `who`."""
-    original = getattr(kind, name)
-
-    def method(self, *arguments):
-        me = self.me if hasattr(self, "me") else self.shares.me
-        return changed(self, original, *arguments) if me == who else original(self, *arguments)
-
-    monkeypatch.setattr(kind, name, method)
 
 
 @pytest.mark.parametrize(
@@ -90,12 +76,6 @@ def test_every_kind_of_message(alteration, parties):
         assert all(isinstance(e, ENDS) for e in errors.values())
         if any(hit) and at < last and alteration.__name__ not in ("dropped", "repeated"):
             assert outcome.errors, (at, frames[at, peer])
-
-
-def added(value, by=1 << 35):
-    out = value.copy()
-    out.reshape(-1)[0] = (int(out.reshape(-1)[0]) + by) % P
-    return out
 
 
 def wrong_product(self, original, form, x, y):

@@ -18,14 +18,13 @@ from tacit.protocols.shamir.shares import Shares
 from tacit.protocols.spdz.protocol import _packed
 from tacit.testing import protocol
 from tacit.testing.transport import Tampered
-from tests.attacks.keys import LIAR
-from tests.attacks.parties import altered, attacked, honest, rounds_of
-from tests.attacks.test_corrected import CORRECTED, one_more
-from tests.attacks.test_messages import alter, shorter
-from tests.attacks.test_preparation import bits, product
-from tests.attacks.test_shamir import added
+from tests.attacks.keys import LIAR, bits, product
+from tests.helpers.alterations import alter, one_more, shorter
+from tests.helpers.parties import added, altered, attacked, honest, rounds_of
 from tests.losses.failing import X, Y, at, run
 from tests.preprocessing.lattices import Crew
+
+CORRECTED = {"protocol": "shamir-corrected"}
 
 
 def crew(work, **options):

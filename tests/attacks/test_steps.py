@@ -17,7 +17,7 @@ import tacit
 from tacit.testing import cheating
 from tacit.testing.lies import STEP_LIES, Computing, Lie
 from tacit.testing.lies import Outcome as Told
-from tests.attacks.parties import attacked
+from tests.helpers.parties import attacked
 
 LIAR = 1
 SECRETS = {"one": np.array([[1.5, -2.0], [0.25, 3.0]]), "another": np.array([[-3.0, 0.5], [2.25, -0.75]])}

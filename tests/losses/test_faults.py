@@ -9,7 +9,7 @@ from tacit import field as fp
 from tacit.errors import CheatingDetected, OutOfRange, PeerStopped
 from tacit.protocols.shamir import resharing
 from tacit.protocols.shamir.shares import Shares
-from tests.attacks.parties import altered
+from tests.helpers.parties import altered
 from tests.losses.failing import X, Y, at, run
 
 CORRECTED = {"protocol": "shamir-corrected"}

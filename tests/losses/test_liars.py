@@ -10,7 +10,7 @@ from tacit.engine.recovery import Recovery
 from tacit.errors import CheatingDetected, Mismatch, PartyLost, PeerStopped, TooFewLeft
 from tacit.transport.calls import Call, Calls, frame
 from tacit.transport.views import CALLED
-from tests.attacks.test_messages import dropped, empty, header, longer, low_bit, repeated, shorter
+from tests.helpers.alterations import dropped, empty, header, longer, low_bit, repeated, shorter
 from tests.losses.failing import RIGHT, X, at, compute, run, signing
 
 ENDS = (CheatingDetected, Mismatch, PartyLost, PeerStopped, TooFewLeft)

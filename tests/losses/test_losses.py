@@ -12,7 +12,7 @@ from tacit.protocols.shamir import resharing
 from tacit.protocols.shamir.masked_opening import Sums
 from tacit.protocols.shamir.protocol import Shamir
 from tacit.protocols.shamir.shares import Shares
-from tests.attacks.parties import altered, another_sum_for_party_0
+from tests.helpers.parties import altered, another_sum_for_party_0
 from tests.losses.failing import RIGHT, Failing, Training, X, Y, at, compute, rounds, run, signing
 
 

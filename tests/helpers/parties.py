@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 import tacit
-from tacit.errors import OutOfRange, TacitError
+from tacit.errors import CheatingDetected, OutOfRange, PeerStopped, TacitError
 from tacit.field import P
 from tacit.testing.transport import Tampered
 
@@ -109,3 +109,37 @@ def opened_wrong(outcome, honest):
             assert np.abs(outcome.results[i] - RIGHT).max() > 1e-3, i
         else:
             assert isinstance(outcome.errors[i], OutOfRange), outcome.errors
+
+
+def nothing(peer, number, payload, label):
+    return payload
+
+
+def found(outcome, parties, attacker, *words):
+    """Nobody got a result, and every honest party ended by an error: one noticed the cheat, or was told by who did first.
+
+    The attacker's process may be that, since it is honest in all but one thing.
+    """
+    results, errors = honest(outcome, parties, attacker)
+    assert not results
+    assert all(isinstance(e, CheatingDetected | PeerStopped) for e in errors.values()), errors
+    texts = [str(e) for e in errors.values()]
+    assert all(any(word in text for text in texts) for word in words or ("the session's keys are destroyed",)), texts
+    return errors
+
+
+def at_party(monkeypatch, who, kind, name, changed):
+    """`changed(self, original, *arguments)` instead of the method, at the party `who`."""
+    original = getattr(kind, name)
+
+    def method(self, *arguments):
+        me = self.me if hasattr(self, "me") else self.shares.me
+        return changed(self, original, *arguments) if me == who else original(self, *arguments)
+
+    monkeypatch.setattr(kind, name, method)
+
+
+def added(value, by=1 << 35):
+    out = value.copy()
+    out.reshape(-1)[0] = (int(out.reshape(-1)[0]) + by) % P
+    return out
