@@ -1,24 +1,17 @@
-"""Operations that can be recorded on secrets. Each lowers itself through one method of the `Protocol`."""
+"""Operations that can be recorded on secrets. They are data: a protocol has the rules that lower them (`protocols.base`)."""
 
 import dataclasses
 import functools
 import hashlib
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from tacit.field import CAPACITY, Field
 from tacit.graph.forms import Form
 from tacit.graph.maps import Combine, LinearMap, Shape
-from tacit.graph.wires import Wire
-
-if TYPE_CHECKING:
-    from tacit.interaction.rounds import Task
-    from tacit.protocols.base import Protocol
-    from tacit.protocols.plan import Plan
 
 MARK = "~"
 """Before a hash of what parties compare."""
@@ -26,13 +19,11 @@ OWN = "own"
 """Marks a field that is one party's alone: the others have another, or none."""
 
 
-class Operation(ABC):
+class Operation:
+    """A kind of value that a graph can have: what it is made by, and nothing of how."""
+
     shown: ClassVar[tuple[str, ...]] = ()
     """Fields that `describe` tells as they are. No number of a script is one: it may use as public what it should not."""
-
-    @abstractmethod
-    def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
-        """Record what `wire`, made by this operation, needs and does."""
 
     def describe(self, key: bytes) -> str:
         """A line that all parties compare before a graph runs: the kind by name, and all that is in the operation by a hash."""
@@ -96,9 +87,6 @@ class Input(Operation):
     value: Callable[[], Field] | None = field(metadata={OWN: True})
     shown = ("owner",)
 
-    def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
-        return protocol.input(self, wire, plan)
-
 
 @dataclass(eq=False)
 class Public(Operation):
@@ -106,18 +94,12 @@ class Public(Operation):
 
     value: Field
 
-    def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
-        return protocol.public(self, wire, plan)
-
 
 @dataclass(eq=False)
 class Linear(Operation):
     """map(inputs)."""
 
     map: LinearMap
-
-    def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
-        return protocol.linear(self, wire, plan)
 
     def linear(self) -> tuple[LinearMap | None, Field | None]:
         return (None if hasattr(self.map, "constant") else self.map), None
@@ -129,9 +111,6 @@ class Shift(Operation):
 
     constant: Field
 
-    def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
-        return protocol.shift(self, wire, plan)
-
     def linear(self) -> tuple[LinearMap | None, Field | None]:
         return Combine((1,)), self.constant
 
@@ -139,9 +118,6 @@ class Shift(Operation):
 @dataclass(eq=False)
 class Bilinear(Operation):
     form: Form
-
-    def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
-        return protocol.bilinear(self, wire, plan)
 
 
 @dataclass(eq=False)
@@ -156,9 +132,6 @@ class Truncate(Operation):
         """f, if the divisor is 2^f; else 0."""
         return 0 if self.divisor & (self.divisor - 1) else self.divisor.bit_length() - 1
 
-    def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
-        return protocol.truncate(self, wire, plan)
-
 
 @dataclass(eq=False)
 class AtLeast(Operation):
@@ -171,18 +144,12 @@ class AtLeast(Operation):
     magnitude: int
     bits: int
 
-    def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
-        return protocol.at_least(self, wire, plan)
-
 
 @dataclass(eq=False)
 class Winners(Operation):
     """One-hots of the largest along the last axis, for differences below 2^magnitude (`gadgets.argmax`)."""
 
     magnitude: int
-
-    def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
-        return protocol.winners(self, wire, plan)
 
 
 @dataclass(eq=False)
@@ -191,9 +158,6 @@ class RandomBits(Operation):
 
     shape: Shape
 
-    def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
-        return protocol.random_bits(self, wire, plan)
-
 
 @dataclass(eq=False)
 class OutputMask(Operation):
@@ -201,6 +165,3 @@ class OutputMask(Operation):
 
     owner: int
     shown = ("owner",)
-
-    def lower(self, protocol: "Protocol", wire: Wire, plan: "Plan") -> "Task":
-        return protocol.output_mask(self, wire, plan)

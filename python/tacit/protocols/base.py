@@ -7,13 +7,13 @@ component by component; with it, everything local is written once:
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar
 
 from tacit import field
 from tacit.correlations.requests import LEADING, Share
 from tacit.correlations.source import Source
-from tacit.errors import TacitError
+from tacit.errors import TacitError, Unsupported
 from tacit.field import Field, size
 from tacit.graph.maps import Shape
 from tacit.graph.operations import (
@@ -21,6 +21,7 @@ from tacit.graph.operations import (
     Bilinear,
     Input,
     Linear,
+    Operation,
     OutputMask,
     Public,
     RandomBits,
@@ -37,10 +38,43 @@ from tacit.protocols.plan import OpeningRecord, Plan
 REMEMBERED = 1 << 12
 HELD = 1 << 10
 """Elements that an array counts for besides its own, where what waits for a check is bounded: many small ones take memory too."""
+Rule = TypeVar("Rule", bound=Callable[..., Task])
+LOWERS = "__tacit_lowers__"
+
+
+def lowers(kind: type[Operation]) -> Callable[[Rule], Rule]:
+    """The method lowers operations of this kind: `method(operation, wire, plan)`. Subclasses override it by its name."""
+
+    def mark(method: Rule) -> Rule:
+        setattr(method, LOWERS, kind)
+        return method
+
+    return mark
 
 
 class Protocol(ABC):
     """One party's side of a protocol. Its state is its own: many parties live in one process in the tests."""
+
+    rules: ClassVar[Mapping[type[Operation], str]] = {}
+    """By kind of operation, the name of the method that lowers it."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.rules = {
+            getattr(method, LOWERS): name
+            for base in reversed(cls.__mro__)
+            for name, method in vars(base).items()
+            if hasattr(method, LOWERS)
+        }
+
+    def lower(self, wire: Wire, plan: Plan) -> Task:
+        """Record what `wire`, made by its operation, needs and does."""
+        operation = wire.operation
+        assert operation is not None
+        if (name := self.rules.get(type(operation))) is None:
+            raise Unsupported(f"protocol {self.name} has no rule that lowers {type(operation).__name__} ({wire.label})")
+        task: Task = getattr(self, name)(operation, wire, plan)
+        return task
 
     name: str
     me: int
@@ -117,14 +151,17 @@ class Protocol(ABC):
         """The order in which the wires of a graph are lowered. A method that lowers several at once sets their tasks."""
         return pending
 
-    # Operations: each fills wire.share in a task.
+    # Rules of lowering: each fills wire.share in a task.
 
+    @lowers(Input)
     @abstractmethod
     def input(self, operation: Input, wire: Wire, plan: Plan) -> Task: ...
 
+    @lowers(Bilinear)
     @abstractmethod
     def bilinear(self, operation: Bilinear, wire: Wire, plan: Plan) -> Task: ...
 
+    @lowers(Truncate)
     @abstractmethod
     def truncate(self, operation: Truncate, wire: Wire, plan: Plan) -> Task:
         """floor(x / d) or one more, with the probability that makes the mean x / d, for |x| < 2^58 - 2^22.
@@ -132,26 +169,32 @@ class Protocol(ABC):
         Where nobody may know a mask's low part the error is larger (`gadgets.truncation`), the mean the same.
         """
 
+    @lowers(AtLeast)
     @abstractmethod
     def at_least(self, operation: AtLeast, wire: Wire, plan: Plan) -> Task:
         """1 if x >= t, else 0; with bits > 0 either, where |x - t| < 2^(magnitude + 1 - bits)."""
 
+    @lowers(Winners)
     @abstractmethod
     def winners(self, operation: Winners, wire: Wire, plan: Plan) -> Task:
         """1 at the first of the largest along the last axis, 0 elsewhere."""
 
+    @lowers(RandomBits)
     @abstractmethod
     def random_bits(self, operation: RandomBits, wire: Wire, plan: Plan) -> Task: ...
 
+    @lowers(OutputMask)
     @abstractmethod
     def output_mask(self, operation: OutputMask, wire: Wire, plan: Plan) -> Task: ...
 
+    @lowers(Public)
     def public(self, operation: Public, wire: Wire, plan: Plan) -> Task:
         def run() -> None:
             wire.share = self.constant(operation.value)
 
         return plan.task(run, (), wire.label)
 
+    @lowers(Linear)
     def linear(self, operation: Linear, wire: Wire, plan: Plan) -> Task:
         def run() -> None:
             inputs = [w.value() for w in wire.inputs]
@@ -159,6 +202,7 @@ class Protocol(ABC):
 
         return plan.task(run, [w.task for w in wire.inputs], wire.label)
 
+    @lowers(Shift)
     def shift(self, operation: Shift, wire: Wire, plan: Plan) -> Task:
         (x,) = wire.inputs
 

@@ -28,18 +28,17 @@ LARGE = 1 << 13
 def lower(protocol: Protocol, wire: Wire, plan: Plan) -> Task:
     """As its operation lowers `wire`, in one piece if that is possible."""
     operation = wire.operation
-    assert operation is not None
     if plan.most and isinstance(protocol, OpeningProtocol) and isinstance(operation, Rowwise):
         (x,) = wire.inputs
         kept = x.shape[-1:] if isinstance(operation, Winners) else ()
         rows = size(x.shape[: len(x.shape) - len(kept)])
         if LARGE * size(wire.shape) * size(kept) <= plan.most:
-            return operation.lower(protocol, wire, plan)
+            return protocol.lower(wire, plan)
         step = max(1, plan.most // max(1, _material(protocol, wire, kept, plan)))
         if step < rows:
             count = -(-rows // step)
             return _in_pieces(protocol, wire, (rows, *kept), -(-rows // count), plan)
-    return operation.lower(protocol, wire, plan)
+    return protocol.lower(wire, plan)
 
 
 def _material(protocol: OpeningProtocol, wire: Wire, kept: Shape, plan: Plan) -> int:
@@ -71,8 +70,7 @@ def _in_pieces(protocol: OpeningProtocol, wire: Wire, flat: Shape, step: int, pl
         if signs:
             piece.task = comparison.lower_both(protocol, piece, signs[0], plan)
         else:
-            assert piece.operation is not None
-            piece.task = piece.operation.lower(protocol, piece, plan)
+            piece.task = protocol.lower(piece, plan)
         xs.append(rows)
         for part, w in zip(parts, (piece, *signs), strict=True):
             part.append(w)
@@ -85,9 +83,8 @@ def _in_pieces(protocol: OpeningProtocol, wire: Wire, flat: Shape, step: int, pl
 
 
 def _view(protocol: Protocol, map: LinearMap, x: Wire, plan: Plan) -> Wire:
-    operation = Linear(map)
-    view = Wire(operation, (x,), map.shape(x.shape), x.label)
-    view.task = operation.lower(protocol, view, plan)
+    view = Wire(Linear(map), (x,), map.shape(x.shape), x.label)
+    view.task = protocol.lower(view, plan)
     return view
 
 
