@@ -14,9 +14,7 @@ from tacit.graph.forms import Elementwise, Form
 from tacit.graph.forms import pack as pack_item
 from tacit.graph.forms import unpack as unpack_item
 from tacit.graph.maps import LinearMap, Shape
-
-Share = tuple[Field, ...]
-"""This party's share of a value: components that are each linear in the secret (for SPDZ: value share, MAC share)."""
+from tacit.graph.wires import Share
 
 LENGTH = 61
 """Bits of a field element."""

@@ -22,7 +22,6 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from tacit import field as fp
-from tacit.correlations.requests import Share
 from tacit.correlations.source import Source
 from tacit.engine.guard import Guard
 from tacit.engine.labels import where
@@ -32,7 +31,7 @@ from tacit.errors import Mismatch, OutOfRange, PartyLost, TacitError
 from tacit.field import Field
 from tacit.graph.maps import Combine, Shape
 from tacit.graph.operations import MARK, AtLeast, Linear, Operation, OutputMask, Truncate
-from tacit.graph.wires import Wire
+from tacit.graph.wires import Share, Wire
 from tacit.interaction import rounds
 from tacit.interaction.exchange import Rounds
 from tacit.interaction.rounds import Task
@@ -183,7 +182,7 @@ class Engine:
             self._number(wire)
             wire.task = Task(lambda: None, label=wire.label, done=True)
         for wire in skipped:
-            wire.settle()
+            self.protocol.settle(wire)
 
     def position(self) -> tuple[int, int]:
         """How many requests and graphs there were."""
@@ -344,7 +343,7 @@ class Engine:
             portion = prepared.portions.pop(0)
             if self.dry:
                 for task in portion.tasks:
-                    task.done = True
+                    task.end()
             else:
                 rounds = self._rounds(portion.tasks, prepared.digest, rounds)
             self._settle(prepared)
@@ -364,7 +363,7 @@ class Engine:
             self._watch(done)
         if self.recovery is None or not self.recovery.inside:
             for wire in done:
-                wire.settle()
+                self.protocol.settle(wire)
 
     def _count(self, plan: Plan) -> None:
         self.costs.graphs += 1

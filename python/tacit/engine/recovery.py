@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from tacit.correlations.requests import Share
 from tacit.engine.history import Admission, Entry, History
 from tacit.errors import CheatingDetected, ConfigurationError, Mismatch, PartyLost, TooFewLeft
+from tacit.graph.wires import Share
 from tacit.steps import protocol_step
 from tacit.transport.calls import PARTIES
 from tacit.transport.counting import Count, Settled
@@ -143,7 +143,7 @@ class Recovery:
             if not done:
                 continue
             for wire in self.wires:
-                wire.settle()
+                self._engine.protocol.settle(wire)
             self.wires, self._counts = [], 0
             # Else some party is in the next step already, and hears of the loss there.
             shown = () if ended else self._show()
@@ -220,6 +220,7 @@ class Recovery:
     def _back(self, mark: Any) -> None:
         for wire in self.wires:
             wire.unlower()
+            self._engine.protocol.forget(wire)
         self._engine.back(mark)
 
     def _ended(self, finished: bool) -> bool:
@@ -282,8 +283,10 @@ class Recovery:
             new, gone = staged
             for wire, share in new:
                 wire.replace(share)
+                self._engine.protocol.forget(wire)
             for wire, parties in gone:
                 wire.drop(parties)
+                self._engine.protocol.forget(wire)
 
     def _new_view(self) -> tuple[list[tuple["Wire", Share]], list[tuple["Wire", list[int]]]]:
         """(values with their new shares, values that some party does not hold, with who that is)."""

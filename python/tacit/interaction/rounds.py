@@ -28,6 +28,13 @@ class Task:
     """Its step was undone after a loss: what it opened is not known to all."""
     depth: int = 0
 
+    def end(self) -> None:
+        """The task is done. What it would run is forgotten, with all that it refers to."""
+        self.done, self.run = True, _done
+
+    def undo(self) -> None:
+        self.undone, self.run = True, _done
+
 
 class Send(Protocol):
     """A round: `Channel.exchange` bound to its channel."""
@@ -52,8 +59,7 @@ def run(tasks: Sequence[Task], send: Send, digest: bytes, rounds: int = 0) -> in
     active: list[tuple[Task, Rounds, Exchange]] = []
 
     def finish(task: Task) -> None:
-        task.done = True
-        task.run = _done
+        task.end()
         for f in followers.pop(id(task), ()):
             waiting[id(f)] -= 1
             if waiting[id(f)] == 0:

@@ -484,7 +484,7 @@ class Arithmetic:
 
     def _narrow(self, x: Number, elementwise: bool, again: bool) -> Number:
         # What is opened may be forgotten after a loss, and not at all parties between the same two lines of the script.
-        unopened = elementwise and (self.engine.recovery is not None or x.wire.known(True) is None)
+        unopened = elementwise and (self.engine.recovery is not None or not self.engine.protocol.is_open(x.wire))
         again = again and self.engine.protocol.late
         return self.round(x) if unopened or (again and x.bits + self.format.bits > CAPACITY) else x
 

@@ -35,7 +35,6 @@ from tacit.correlations.requests import (
     Material,
     ProductRequest,
     Request,
-    Share,
     TruncationRequest,
     pack,
     unpack,
@@ -43,6 +42,7 @@ from tacit.correlations.requests import (
 from tacit.correlations.source import Source, Ticket
 from tacit.errors import CheatingDetected, Mismatch
 from tacit.field import Field, P, size
+from tacit.graph.wires import Share
 from tacit.protocols.gadgets import truncation
 from tacit.steps import protocol_step
 from tacit.transport.channel import Channel

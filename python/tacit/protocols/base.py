@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from tacit import field
-from tacit.correlations.requests import LEADING, Share
+from tacit.correlations.requests import LEADING
 from tacit.correlations.source import Source
 from tacit.errors import TacitError, Unsupported
 from tacit.field import Field, size
@@ -29,7 +29,7 @@ from tacit.graph.operations import (
     Truncate,
     Winners,
 )
-from tacit.graph.wires import Wire
+from tacit.graph.wires import Share, Wire
 from tacit.interaction.exchange import Rounds
 from tacit.interaction.rounds import Task
 from tacit.protocols.gadgets.truncation import ulps
@@ -152,6 +152,19 @@ class Protocol(ABC):
         return pending
 
     # Rules of lowering: each fills wire.share in a task.
+
+    # Openings under masks, where there are any.
+
+    def is_open(self, wire: Wire) -> bool:
+        """Return whether the value is open under a mask, so that a product of it opens nothing more."""
+        return False
+
+    def settle(self, wire: Wire) -> None:
+        """After forcing: keep the openings that follow by now; forget what made the value, unless it is a view."""
+        wire.settle()
+
+    def forget(self, wire: Wire) -> None:  # noqa: B027  (without openings there is nothing to forget)
+        """The value has another share, or is pending again: what opened it is not known to all."""
 
     @lowers(Input)
     @abstractmethod

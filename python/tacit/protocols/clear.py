@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacit import field
-from tacit.correlations.requests import Share
 from tacit.errors import Mismatch, OutOfRange
 from tacit.field import CAPACITY, Field, size
 from tacit.graph.operations import AtLeast, Bilinear, Input, OutputMask, RandomBits, Truncate, Winners
-from tacit.graph.wires import Wire
+from tacit.graph.wires import Share, Wire
 from tacit.interaction.exchange import Exchange, Rounds, elements
 from tacit.interaction.rounds import Task
 from tacit.protocols.base import Protocol

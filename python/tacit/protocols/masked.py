@@ -3,7 +3,7 @@
     [f(x, y)] = f(D, [y]) + f([x], E) - f(D, E) + [f(A, B)]       x = D + A,  y = E + B
 
 Linear schemes with openings get all of their operations here; a subclass opens and checks.
-A value is opened at most once for each kind of mask; openings follow linear maps (`Wire.known`).
+A value is opened at most once for each kind of mask; openings follow linear maps (`Openings.known`).
 """
 
 from abc import abstractmethod
@@ -13,12 +13,12 @@ import numpy as np
 
 from tacit import field
 from tacit.correlations.masks import Expression, Mask, Masked, Opening
-from tacit.correlations.requests import Material, Share
+from tacit.correlations.requests import Material
 from tacit.field import Field, size
 from tacit.graph.forms import Elementwise, Form
 from tacit.graph.maps import Combine
 from tacit.graph.operations import Bilinear, Input, OutputMask, Truncate
-from tacit.graph.wires import Wire
+from tacit.graph.wires import Share, Wire
 from tacit.interaction.exchange import Exchange, Rounds, received
 from tacit.interaction.rounds import Task
 from tacit.protocols.gadgets import comparison, truncation
@@ -81,7 +81,7 @@ class MaskedProtocol(OpeningProtocol):
         sends = 8 * size(wire.shape) * len(self.others()) if operation.owner == self.me else 0
         rounds, more = self.received_input_cost()
         task = plan.task(run, (), wire.label, 1 + rounds, sends + more)
-        wire.plain = Opening(mask, (), opened.pop, (task,))
+        self.open_values.open(wire, Opening(mask, (), opened.pop, (task,)))
         self.noted(wire, "input")
         return task
 
@@ -164,7 +164,7 @@ class MaskedProtocol(OpeningProtocol):
         task = plan.task(run, (x.task,), wire.label, rounds, sends)
         self.opens(x, Opening(Masked(NEGATE, (r,)), (), lambda: field.sub(opened["c"], offset), (task,)))
         if self.late:
-            wire.decomposed = truncation.opening(lambda: opened["c"], top, high, rounding, task)
+            self.open_values.decompose(wire, truncation.opening(lambda: opened["c"], top, high, rounding, task))
         self.noted(wire, "truncation")
         return task
 
@@ -184,8 +184,8 @@ class MaskedProtocol(OpeningProtocol):
         return WordBits(self) if self.binary else FieldBits(self)
 
     def opens(self, wire: Wire, opening: Opening) -> None:
-        if wire.known(False) is None:
-            wire.plain = opening
+        if self.open_values.known(wire, False) is None:
+            self.open_values.open(wire, opening)
 
     def opened(self, wire: Wire, elementwise: bool, plan: Plan, fresh: str = "") -> Opening:
         """The opening of `wire`, made now if there is none; a view (or a map that does not shrink) opens what it views.
@@ -198,16 +198,16 @@ class MaskedProtocol(OpeningProtocol):
         def good(opening: Opening) -> bool:
             return not fresh or plan.fresh(opening.mask)
 
-        if (found := wire.known(elementwise, good)) is not None:
+        if (found := self.open_values.known(wire, elementwise, good)) is not None:
             return found
         map, _ = wire.linear()
         if map is not None and (map.view or len(wire.inputs) == 1):
             room = _total(wire.inputs) if map.view and not fresh else size(wire.shape)
-            for roots in (list(_roots(wire, good)), wire.inputs):
+            for roots in (list(self._roots(wire, good)), wire.inputs):
                 if _total(roots) <= room:
                     for root in roots:
                         self.opened(root, False, plan, fresh)
-                    if (found := wire.known(False, good)) is not None:
+                    if (found := self.open_values.known(wire, False, good)) is not None:
                         return found
         return self._open([wire], plan, fresh)[0]
 
@@ -219,7 +219,7 @@ class MaskedProtocol(OpeningProtocol):
     def _masked(self, wire: Wire, mask: Mask, material: Callable[[], Material], plan: Plan, label: str) -> Opening:
         """`label`: what this is for, if the value was open before."""
         opened: list[Field] = []
-        label, kind = (wire.label, "plain") if wire.known(False) is None else (label, "anew")
+        label, kind = (wire.label, "plain") if self.open_values.known(wire, False) is None else (label, "anew")
 
         def run() -> Rounds:
             a = material().shares[0]
@@ -231,20 +231,19 @@ class MaskedProtocol(OpeningProtocol):
         task = plan.task(run, (wire.task,), label, rounds, sends)
         opening = Opening(mask, (), opened.pop, (task,))
         self.opens(wire, opening)
-        wire.plain = opening  # also if there was one before
+        self.open_values.open(wire, opening)  # also if there was one before
         self.note(OpeningRecord(label, wire.shape, kind))
         return opening
 
-
-def _roots(wire: Wire, good: Callable[[Opening], bool]) -> Iterator[Wire]:
-    """The values without a `good` opening that `wire` is a linear map of, by maps of one value or views of several."""
-    map, _ = wire.linear()
-    if map is None or not (map.view or len(wire.inputs) == 1):
-        yield wire
-        return
-    for inner in wire.inputs:
-        if inner.known(False, good) is None:
-            yield from _roots(inner, good)
+    def _roots(self, wire: Wire, good: Callable[[Opening], bool]) -> Iterator[Wire]:
+        """The values without a `good` opening that `wire` is a linear map of, each of one value or a view of several."""
+        map, _ = wire.linear()
+        if map is None or not (map.view or len(wire.inputs) == 1):
+            yield wire
+            return
+        for inner in wire.inputs:
+            if self.open_values.known(inner, False, good) is None:
+                yield from self._roots(inner, good)
 
 
 def _total(wires: Sequence[Wire]) -> int:

@@ -4,17 +4,18 @@
 A subclass says how a value is opened, and which kind of bits it has.
 """
 
+import functools
 from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 from tacit.correlations.masks import Opening
-from tacit.correlations.requests import Share
 from tacit.graph.operations import AtLeast, RandomBits, Winners
-from tacit.graph.wires import Wire
+from tacit.graph.wires import Share, Wire
 from tacit.interaction.exchange import Rounds
 from tacit.interaction.rounds import Task
 from tacit.protocols.base import Protocol
 from tacit.protocols.gadgets import argmax, comparison
+from tacit.protocols.openings import Openings
 from tacit.protocols.plan import OpeningRecord, Plan
 
 if TYPE_CHECKING:
@@ -36,6 +37,20 @@ class OpeningProtocol(Protocol):
     @abstractmethod
     def ring(self) -> "BitRing":
         """The bits that this protocol computes with."""
+
+    @functools.cached_property
+    def open_values(self) -> Openings:
+        return Openings()
+
+    def is_open(self, wire: Wire) -> bool:
+        return self.open_values.known(wire, True) is not None
+
+    def settle(self, wire: Wire) -> None:
+        self.open_values.known(wire, True)
+        wire.settle(self.open_values.plain(wire) is not None)
+
+    def forget(self, wire: Wire) -> None:
+        self.open_values.forget(wire)
 
     def opens(self, wire: Wire, opening: Opening) -> None:
         """Note that `opening`, made for another purpose, opens the value of `wire` too."""

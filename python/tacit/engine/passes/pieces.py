@@ -74,10 +74,11 @@ def _in_pieces(protocol: OpeningProtocol, wire: Wire, flat: Shape, step: int, pl
         xs.append(rows)
         for part, w in zip(parts, (piece, *signs), strict=True):
             part.append(w)
-    if x.known(False) is None and (opening := _joined(0, x.shape, [w.known(False) for w in xs])) is not None:
+    known = protocol.open_values.known
+    if known(x, False) is None and (opening := _joined(0, x.shape, [known(w, False) for w in xs])) is not None:
         protocol.opens(x, opening)
     for w, part in zip(made, parts, strict=True):
-        w.task = _join(w, part, plan)
+        w.task = _join(protocol, w, part, plan)
     assert wire.task is not None
     return wire.task
 
@@ -92,14 +93,15 @@ def _shape(wire: Wire, rows: Shape) -> Shape:
     return (wire.shape[0], *rows) if isinstance(wire.operation, AtLeast) else rows
 
 
-def _join(wire: Wire, parts: Sequence[Wire], plan: Plan) -> Task:
+def _join(protocol: OpeningProtocol, wire: Wire, parts: Sequence[Wire], plan: Plan) -> Task:
     axis = int(isinstance(wire.operation, AtLeast))
 
     def run() -> None:
         components = zip(*(part.value() for part in parts), strict=True)
         wire.share = tuple(np.concatenate(arrays, axis).reshape(wire.shape) for arrays in components)
 
-    wire.decomposed = _joined(axis, wire.shape, [part.decomposed for part in parts])
+    openings = protocol.open_values
+    openings.decompose(wire, _joined(axis, wire.shape, [openings.decomposed(part) for part in parts]))
     return plan.task(run, [part.task for part in parts], wire.label)
 
 

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tacit import field
-from tacit.correlations.requests import Share
 from tacit.field import size
 from tacit.graph.maps import Shape
 from tacit.graph.operations import AtLeast, Winners
-from tacit.graph.wires import Wire
+from tacit.graph.wires import Share, Wire
 from tacit.interaction.exchange import Rounds
 from tacit.interaction.rounds import Task
 from tacit.protocols.gadgets.carry_tree import Conjunction
@@ -69,6 +68,6 @@ def lower(protocol: "OpeningProtocol", operation: Winners, wire: Wire, plan: Pla
     costs = [ring.cost(k * size(pairs)) for k in compared.opens] + [ring.cost(k * size(x.shape)) for k in every.opens]
     costs.append(end.cost())
     task = plan.task(run, (opened,), wire.label, sum(c for c, _ in costs), sum(b for _, b in costs))
-    wire.decomposed = end.opening(task)
+    protocol.open_values.decompose(wire, end.opening(task))
     protocol.noted(wire, "winners")
     return task

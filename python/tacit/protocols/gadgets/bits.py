@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tacit import _core, field
-from tacit.correlations.requests import Share
 from tacit.field import Field
 from tacit.graph.forms import Elementwise
+from tacit.graph.wires import Share
 from tacit.interaction.exchange import Rounds
 
 if TYPE_CHECKING:

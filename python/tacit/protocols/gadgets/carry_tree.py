@@ -13,9 +13,9 @@ import numpy as np
 
 from tacit import field
 from tacit.correlations.masks import Mask, Masked
-from tacit.correlations.requests import Share
 from tacit.field import Field
 from tacit.graph.maps import Expand, Slice
+from tacit.graph.wires import Share
 from tacit.protocols.gadgets.bits import PRODUCT, BitRing, MaskedBits
 from tacit.protocols.plan import Plan
 

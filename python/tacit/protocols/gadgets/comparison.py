@@ -28,11 +28,11 @@ import numpy as np
 from tacit import _core, field
 from tacit.correlations.layouts import LEADING, layout
 from tacit.correlations.masks import Late, Masked, Opening
-from tacit.correlations.requests import LENGTH, Share
+from tacit.correlations.requests import LENGTH
 from tacit.field import CAPACITY, Field, P, size
 from tacit.graph.maps import Combine
 from tacit.graph.operations import AtLeast, Truncate
-from tacit.graph.wires import Wire
+from tacit.graph.wires import Share, Wire
 from tacit.interaction.exchange import Rounds
 from tacit.interaction.rounds import Task
 from tacit.protocols.gadgets import truncation
@@ -80,7 +80,7 @@ def lower_both(protocol: "OpeningProtocol", wire: Wire, sign: Wire, plan: Plan) 
     opened = compared.opened(x, plan, wire.label)
     task = plan.task(truncate, (opened,), wire.label)
     if protocol.late:
-        wire.decomposed = truncation.opening(compared.c, top_mask, high_mask, rounding, task)
+        protocol.open_values.decompose(wire, truncation.opening(compared.c, top_mask, high_mask, rounding, task))
     sign.task = _climbing(compared, sign, opened, plan)
     return task
 
@@ -99,7 +99,7 @@ def _climbing(compared: "Compared", wire: Wire, opened: Task, plan: Plan) -> Tas
 
     costs = [compared.ring.cost(k * size(compared.shape)) for k in compared.opens] + [end.cost()]
     task = plan.task(finish, (opened,), wire.label, sum(c for c, _ in costs), sum(b for _, b in costs))
-    wire.decomposed = end.opening(task)
+    compared.protocol.open_values.decompose(wire, end.opening(task))
     compared.protocol.noted(wire, "comparison")
     return task
 

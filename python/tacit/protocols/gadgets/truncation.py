@@ -29,9 +29,9 @@ import numpy as np
 from tacit import _core
 from tacit.correlations.layouts import of_length
 from tacit.correlations.masks import Late, Mask, Masked, Opening
-from tacit.correlations.requests import Share
 from tacit.field import CAPACITY, Field, P
 from tacit.graph.maps import Combine
+from tacit.graph.wires import Share
 
 if TYPE_CHECKING:
     from tacit.interaction.rounds import Task

@@ -27,12 +27,12 @@ from tacit.correlations.requests import (
     Material,
     ProductRequest,
     Request,
-    Share,
     TruncationRequest,
 )
 from tacit.correlations.source import Source, Ticket
 from tacit.field import Field, P, size
 from tacit.graph.forms import Elementwise
+from tacit.graph.wires import Share
 from tacit.interaction.exchange import Exchange, Rounds
 from tacit.protocols.gadgets.truncation import Rounding
 from tacit.protocols.shamir.polynomials import combined

@@ -19,14 +19,14 @@ import numpy as np
 
 from tacit import _core, field
 from tacit.correlations.masks import Mask
-from tacit.correlations.requests import Share, TruncationRequest
+from tacit.correlations.requests import TruncationRequest
 from tacit.correlations.source import Source
 from tacit.errors import CheatingDetected, PartyLost
 from tacit.field import Field, P, size
 from tacit.graph.forms import Elementwise, Form
 from tacit.graph.maps import Shape
 from tacit.graph.operations import Bilinear, Input, OutputMask, Truncate
-from tacit.graph.wires import Wire
+from tacit.graph.wires import Share, Wire
 from tacit.interaction.exchange import Exchange, Rounds
 from tacit.interaction.rounds import Task
 from tacit.protocols.gadgets import comparison, truncation

@@ -141,7 +141,7 @@ class Corrected(MaskedProtocol, Shamir):
 
     def back(self, mark: Any) -> None:
         for task in self._openers:
-            task.undone = True
+            task.undo()
 
     def opens(self, wire: Wire, opening: Opening) -> None:
         super().opens(wire, opening)

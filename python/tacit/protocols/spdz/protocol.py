@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from tacit import _core, field
-from tacit.correlations.requests import Share
 from tacit.correlations.source import Source
 from tacit.errors import CheatingDetected
 from tacit.field import Field, P
+from tacit.graph.wires import Share
 from tacit.interaction.coins import Transcript
 from tacit.interaction.exchange import Exchange, Rounds, received
 from tacit.protocols.base import HELD
