@@ -81,7 +81,7 @@ def _security(session: "Session") -> list[str]:
     protocol = session.engine.protocol
     found = protocol.chances() + ([] if session.source is None else session.source.chances())
     parts = [(count, what, log) for count, what, log in found if count]
-    suspected = sorted(protocol.suspected)
+    suspected = sorted(protocol.faulty_parties)
     chance = sum(count * 2.0**log for count, _, log in parts)
     bound = f"2^{math.log2(chance):.1f}" if chance else "0"
     return [

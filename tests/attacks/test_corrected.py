@@ -78,7 +78,7 @@ def test_lies_in_every_opening(lie, parties, liars):
     outcome = attacked(parties, liars, liar(lie), **CORRECTED)
     right(outcome, parties, liars)
     for i in set(range(parties)) - set(liars):
-        assert outcome.sessions[i].engine.protocol.suspected == set(liars)
+        assert outcome.sessions[i].engine.protocol.faulty_parties == set(liars)
         assert spent(outcome, i) == spent(usual, i)
 
 
@@ -88,7 +88,7 @@ def test_lies_to_one_party_only(lie, parties, liars):
     """That party alone suspects somebody, and has the same result as the others."""
     outcome = attacked(parties, liars, liar(lie, to=1), **CORRECTED)
     right(outcome, parties, liars)
-    assert [bool(outcome.sessions[i].engine.protocol.suspected) for i in (0, 1)] == [False, True]
+    assert [bool(outcome.sessions[i].engine.protocol.faulty_parties) for i in (0, 1)] == [False, True]
     np.testing.assert_array_equal(outcome.results[0], outcome.results[1])
 
 
@@ -103,7 +103,7 @@ def test_lies_that_fit_each_other(monkeypatch):
     monkeypatch.setattr(CorrectedShares, "open", open)
     outcome = attacked(7, **CORRECTED)
     right(outcome, 7, ())
-    assert all(session.engine.protocol.suspected == {2, 6} for session in outcome.sessions.values())
+    assert all(session.engine.protocol.faulty_parties == {2, 6} for session in outcome.sessions.values())
 
 
 def test_correction_is_what_protects(monkeypatch):
@@ -206,7 +206,7 @@ def test_the_echo_of_inputs_is_what_protects(monkeypatch):
 
     monkeypatch.setattr(Corrected, "received_input", nothing_told)
     outcome = attacked(7, 0, told_differently(7), **CORRECTED)
-    assert any(2 in session.engine.protocol.suspected for session in outcome.sessions.values())
+    assert any(2 in session.engine.protocol.faulty_parties for session in outcome.sessions.values())
 
 
 def test_what_liars_see_is_uniform(monkeypatch):
@@ -242,7 +242,7 @@ def test_a_liar_and_a_loss(monkeypatch):
         assert sorted(outcome.results) == [0, 1, 2, 3], (number, outcome.errors)
         for result in outcome.results.values():
             assert np.abs(result - failing.RIGHT).max() < 1e-3
-        assert outcome.sessions[0].engine.protocol.suspected == {3}
+        assert outcome.sessions[0].engine.protocol.faulty_parties == {3}
 
 
 @pytest.mark.slow

@@ -45,7 +45,7 @@ def survived(outcome, left, suspected, among=None):
         assert np.abs(result - RIGHT).max() < 1e-2
         assert outcome.sessions[i].survivors == tuple(left)
         if i not in suspected:
-            assert outcome.sessions[i].engine.protocol.suspected == set(suspected)
+            assert outcome.sessions[i].engine.protocol.faulty_parties == set(suspected)
 
 
 def named(outcome, *honest):
@@ -154,7 +154,7 @@ def test_lies_of_a_dealer_and_of_a_receiver(where, to, monkeypatch):
     assert sorted(outcome.results) == list(range(7)), outcome.errors
     for i in honest:
         assert np.abs(outcome.results[i] - RIGHT).max() < 1e-2
-        assert outcome.sessions[i].engine.protocol.suspected <= {liar}
+        assert outcome.sessions[i].engine.protocol.faulty_parties <= {liar}
 
 
 def test_under_shamir_a_wrong_stored_share_ends_the_session():

@@ -94,7 +94,7 @@ def test_how_many_wrong_shares_are_corrected(members, threshold, suspected, corr
                 with pytest.raises(StopIteration) as end:
                     steps.send(came)
                 assert end.value.value.tolist() == [coefficients[0]]
-                assert shares.suspected == {*suspected, *lying}
+                assert shares.faulty_parties == {*suspected, *lying}
             else:
                 with pytest.raises(CheatingDetected, match="so many parties"):
                     steps.send(came)

@@ -38,6 +38,7 @@ from tacit.interaction.rounds import Task
 from tacit.protocols.base import Protocol
 from tacit.protocols.gadgets.comparison import joins
 from tacit.protocols.plan import OpeningRecord, Plan, Portion
+from tacit.protocols.recoverable import Recoverable
 from tacit.steps import protocol_step
 from tacit.transport.channel import Channel
 from tacit.transport.views import Viewed
@@ -203,18 +204,23 @@ class Engine:
         found = sorted(self._living.items())
         return {serial: wire for serial, wire in found if wire.serial == serial and not wire.pending}
 
+    @property
+    def recoverable(self) -> Recoverable:
+        assert isinstance(self.protocol, Recoverable)
+        return self.protocol
+
     def reshare(self, held: Sequence[tuple[Shape, Share | None]], holders: Sequence[int]) -> list[Share]:
-        """New shares of these values (`Protocol.reshare`)."""
-        shares: list[Share] = self._drive(self.protocol.reshare(held, holders), "reshare")
+        """New shares of these values (`Recoverable.reshare`)."""
+        shares: list[Share] = self._drive(self.recoverable.reshare(held, holders), "reshare")
         return shares
 
     def mark(self) -> tuple[Any, ...]:
-        return self._forced, self._numbered, self.costs.graphs, self.protocol.mark()
+        return self._forced, self._numbered, self.costs.graphs, self.recoverable.mark()
 
     def back(self, mark: tuple[Any, ...]) -> None:
         """Undo what was lowered since."""
         self._forced, self._numbered, self.costs.graphs, pending = mark
-        self.protocol.back(pending)
+        self.recoverable.back(pending)
 
     # Recording.
 

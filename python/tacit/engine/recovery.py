@@ -243,11 +243,14 @@ class Recovery:
         if self._counts > COUNTS:
             raise CheatingDetected("some party calls for counts again and again though nobody is lost")
         self._holders &= set(members)
-        if len(self._holders) < self._fewest:
-            raise TooFewLeft(members, f"{self._fewest} are needed to withstand as many colluding parties as before")
+        if len(self._holders) < self._engine.recoverable.min_parties:
+            raise TooFewLeft(
+                members,
+                f"{self._engine.recoverable.min_parties} are needed to withstand as many colluding parties as before",
+            )
         self._bases.append(settled.members)
         self._channel.part(lost)
-        self._engine.protocol.view(members)
+        self._engine.recoverable.set_members(members)
         self._due, self._coming, self._proposed = True, (), ()
         for party in lost:
             self._missed(party)
@@ -258,14 +261,8 @@ class Recovery:
 
     def _count(self, lost: Sequence[int], finished: bool) -> Settled:
         holds = self._channel.me in self._holders
-        threshold = (self._fewest - 1) // 2
+        threshold = (self._engine.recoverable.min_parties - 1) // 2
         return Count(self._channel, lost, self._done, finished, holds, self._bases, threshold).run()
-
-    @property
-    def _fewest(self) -> int:
-        fewest = self._engine.protocol.fewest
-        assert fewest is not None
-        return fewest
 
     # Views.
 
@@ -341,7 +338,7 @@ class Recovery:
             for party in coming:
                 self._channel.adopt(self.door.admit(party, admission))
             self._bases.append(frozenset(members))
-            self._engine.protocol.view(members)
+            self._engine.recoverable.set_members(members)
             self._due = True
         self._change()
         self._views()
@@ -387,7 +384,7 @@ class Recovery:
         self._channel.record.since = dict(admission.since)
         self.past = None
         self._done = admission.done
-        self._engine.protocol.view(admission.members)
+        self._engine.recoverable.set_members(admission.members)
         self._engine.resume(admission.numbered, admission.graphs)
         self._holders = set(admission.members) - set(admission.coming)
         self._bases = [frozenset(self._holders), frozenset(admission.members)]

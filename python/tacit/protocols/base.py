@@ -13,9 +13,8 @@ from typing import Any, ClassVar, TypeVar
 from tacit import field
 from tacit.correlations.requests import LEADING
 from tacit.correlations.source import Source
-from tacit.errors import TacitError, Unsupported
+from tacit.errors import Unsupported
 from tacit.field import Field, size
-from tacit.graph.maps import Shape
 from tacit.graph.operations import (
     AtLeast,
     Bilinear,
@@ -113,31 +112,13 @@ class Protocol(ABC):
         if len(self.ledger) > 2 * REMEMBERED:
             del self.ledger[:REMEMBERED]
 
-    suspected: Collection[int] = ()
+    faulty_parties: Collection[int] = ()
     """Parties whose wrong messages were corrected, as far as this one has met them."""
-
-    fewest: int | None = None
-    """How many parties it can go on with when others are lost; None: with none but all."""
 
     @property
     def members(self) -> tuple[int, ...]:
         """The parties that are still there."""
         return tuple(range(self.parties))
-
-    def mark(self) -> Any:
-        """A mark with which `back` undoes all that was recorded since, for a protocol that survives losses."""
-        return None
-
-    def back(self, mark: Any) -> None:
-        raise TacitError(f"protocol {self.name} cannot undo a step: it needs all of its parties")
-
-    def view(self, members: Sequence[int]) -> None:
-        """Go on with these parties, after `start` among them. Randomness that is not used yet is thrown away."""
-        raise TacitError(f"protocol {self.name} cannot go on without some of its parties")
-
-    def reshare(self, held: Sequence[tuple[Shape, Share | None]], holders: Sequence[int]) -> Rounds:
-        """New shares for all members, list of `Share`, of values by shape and the share that this party has if it is a holder."""
-        raise TacitError(f"protocol {self.name} cannot give its shares to other parties")
 
     def start(self) -> Rounds:
         """Agree with the other parties, before the first operation, on what the protocol needs."""

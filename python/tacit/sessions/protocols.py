@@ -43,7 +43,7 @@ class Kind:
 
     make: "Callable[[Setting], Protocol]"
     sourced: bool
-    fewest: int
+    min_parties: int
     material: "Callable[[Request, int, int], int]"
     warning: str = ""
     times: int = 0
@@ -106,13 +106,13 @@ def _shamir_bytes(request: "Request", parties: int, threshold: int) -> int:
 
 
 REGISTRY: Mapping[str, Kind] = {
-    "spdz": Kind(_spdz, sourced=True, fewest=2, material=_lattice_bytes),
-    "shamir": Kind(_shamir, sourced=False, fewest=3, material=_shamir_bytes, times=2),
-    "shamir-corrected": Kind(_corrected, sourced=False, fewest=4, material=_shamir_bytes, times=3),
+    "spdz": Kind(_spdz, sourced=True, min_parties=2, material=_lattice_bytes),
+    "shamir": Kind(_shamir, sourced=False, min_parties=3, material=_shamir_bytes, times=2),
+    "shamir-corrected": Kind(_corrected, sourced=False, min_parties=4, material=_shamir_bytes, times=3),
     "clear": Kind(
         _clear,
         sourced=False,
-        fewest=1,
+        min_parties=1,
         material=lambda request, parties, threshold: 0,
         warning="protocol clear is INSECURE: every party is sent every input as it is. It is for tests only",
     ),
@@ -128,8 +128,8 @@ def protocol_kind(name: str, parties: int, threshold: int | None = None) -> Kind
     """The registry's entry, if it suits so many parties and this threshold."""
     if (kind := REGISTRY.get(name)) is None:
         raise ConfigurationError(f"there is no protocol {name!r}; choose one of {', '.join(sorted(REGISTRY))}")
-    if parties < kind.fewest:
-        raise ConfigurationError(f"protocol {name} needs at least {kind.fewest} parties, not {parties}")
+    if parties < kind.min_parties:
+        raise ConfigurationError(f"protocol {name} needs at least {kind.min_parties} parties, not {parties}")
     if threshold is not None and not kind.majority:
         raise ConfigurationError(f"a threshold goes with a protocol for an honest majority (shamir), not with {name}")
     if threshold is not None and not 1 <= threshold <= kind.threshold(parties):

@@ -23,6 +23,7 @@ from tacit.numbers import saving, selection
 from tacit.numbers.arithmetic import Arithmetic, Number
 from tacit.numbers.array import SecretArray
 from tacit.numbers.format import Format
+from tacit.protocols.recoverable import Recoverable
 from tacit.sessions import data as entry
 from tacit.sessions import loops, public
 from tacit.sessions import saved as saved_files
@@ -71,7 +72,7 @@ class Session:
         self._protocol = kind.make(
             Setting(me, parties, source, session, hub_of(options.topology), options.threshold, options.sets)
         )
-        if channel is not None and self._protocol.fewest is not None:
+        if channel is not None and isinstance(self._protocol, Recoverable):
             assert signatures is not None
             channel = Viewed(channel, session, signatures)
         ask = checked_policy(options.on_loss) == "raise"

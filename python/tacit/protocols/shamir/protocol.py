@@ -34,6 +34,7 @@ from tacit.protocols.gadgets.bits import BitRing, FieldRing
 from tacit.protocols.gadgets.carry_tree import Products, Step, joined, part
 from tacit.protocols.opening import OpeningProtocol
 from tacit.protocols.plan import OpeningRecord, Plan
+from tacit.protocols.recoverable import Recoverable
 from tacit.protocols.shamir import fused, resharing
 from tacit.protocols.shamir.fused import Fused
 from tacit.protocols.shamir.masked_opening import Sums
@@ -47,7 +48,7 @@ from tacit.steps import protocol_step
 ELEMENTWISE = Elementwise()
 
 
-class Shamir(OpeningProtocol):
+class Shamir(OpeningProtocol, Recoverable):
     name = "shamir"
     unit = (1,)
     leading = 60
@@ -91,7 +92,7 @@ class Shamir(OpeningProtocol):
         return self.group.members
 
     @property
-    def fewest(self) -> int:  # type: ignore[override]
+    def min_parties(self) -> int:
         return 2 * self.threshold + 1
 
     def mark(self) -> Any:
@@ -101,7 +102,7 @@ class Shamir(OpeningProtocol):
         pending, self._transcript = mark
         self._verifier.back(pending)
 
-    def view(self, members: Sequence[int]) -> None:
+    def set_members(self, members: Sequence[int]) -> None:
         pending = self._verifier.mark()
         self.checks = self._checked()
         self.shares.burn()

@@ -43,17 +43,17 @@ MANY = (
 
 
 class CorrectedShares(Shares):
-    """`suspected`: the parties whose wrong shares this one has found, in all phases."""
+    """`faulty_parties`: the parties whose wrong shares this one has found, in all phases."""
 
     corrects = True
 
-    def __init__(self, group: Group, phase: str, suspected: set[int]) -> None:
+    def __init__(self, group: Group, phase: str, faulty_parties: set[int]) -> None:
         super().__init__(group, phase)
         # Random numbers are made by strict openings: there a wrong share may be what somebody else dealt.
         self._strict = Shares(group, f"{phase}, random numbers")
         self.randomness = self._strict.randomness
-        self.suspected = suspected
-        self._without(suspected)
+        self.faulty_parties = faulty_parties
+        self._without(faulty_parties)
 
     def burn(self) -> None:
         super().burn()
@@ -62,13 +62,13 @@ class CorrectedShares(Shares):
     @property
     def remaining(self) -> tuple[int, int]:
         """(m, u): the parties that are not known to lie, and how many of them may."""
-        return len(set(self.members) - self.suspected), self.threshold - len(self.suspected)
+        return len(set(self.members) - self.faulty_parties), self.threshold - len(self.faulty_parties)
 
     def _fitting(self, mine: Field, came: Mapping[int, memoryview]) -> dict[int, Field]:
         """The shares that lie on polynomials of degree t; `CheatingDetected` if too few do."""
         shares: dict[int, Field] = {}
         for i in self.members:
-            if i in self.suspected:
+            if i in self.faulty_parties:
                 continue
             try:
                 shares[i] = mine if i == self.me else received(came[i], mine.shape, i)
@@ -77,27 +77,27 @@ class CorrectedShares(Shares):
         if (found := self.located(combinations_of(shares))) is None:
             raise CheatingDetected(MANY)
         self.suspect(found)
-        return {i: share for i, share in shares.items() if i not in self.suspected}
+        return {i: share for i, share in shares.items() if i not in self.faulty_parties}
 
     def located(self, values: Mapping[int, int]) -> set[int] | None:
-        """From the values of those that are not suspected, as many as can be corrected."""
+        """From the values of those that are not faulty_parties, as many as can be corrected."""
         t = self.threshold
-        points = {point(i): v for i, v in values.items() if i not in self.suspected}
-        m, u = len(points), t - len(self.suspected)
+        points = {point(i): v for i, v in values.items() if i not in self.faulty_parties}
+        m, u = len(points), t - len(self.faulty_parties)
         if (found := liars(points, t, min(u, m - u - t - 1))) is None:
             return None
         base = [x for x in points if x not in found][: t + 1]
         known = [points[x] for x in base]
-        expected = {i: sum(map(mul, weights(base, point(i)), known)) % P for i in values if i in self.suspected}
+        expected = {i: sum(map(mul, weights(base, point(i)), known)) % P for i in values if i in self.faulty_parties}
         return {i for i in values if point(i) in found or (i in expected and expected[i] != values[i])}
 
     def suspect(self, parties: Collection[int]) -> None:
-        if self.suspected.issuperset(parties):
+        if self.faulty_parties.issuperset(parties):
             return
-        self.suspected.update(parties)
-        if len(self.suspected) > self.threshold:
+        self.faulty_parties.update(parties)
+        if len(self.faulty_parties) > self.threshold:
             raise CheatingDetected(MANY)
-        self._without(self.suspected)
+        self._without(self.faulty_parties)
 
 
 class Corrected(MaskedProtocol, Shamir):
@@ -114,14 +114,14 @@ class Corrected(MaskedProtocol, Shamir):
                 f"protocol {self.name} with {parties} parties and a threshold of {threshold}: it takes 3 t + 1 parties to "
                 f"correct t of them; choose a threshold from 1 to {(parties - 1) // 3}, or start more parties (four at least)"
             )
-        self.suspected: set[int] = set()
+        self.faulty_parties: set[int] = set()
         self._held: Held = WeakKeyDictionary()
         self._openers: WeakSet[Task] = WeakSet()
         """The tasks that open values in this step."""
         super().__init__(me, parties, threshold, session, sets)
 
     def _shared(self, phase: str) -> CorrectedShares:
-        return CorrectedShares(self.group, phase, self.suspected)
+        return CorrectedShares(self.group, phase, self.faulty_parties)
 
     def source(self, drive: Drive) -> Source:
         """Its openings are not corrected: there a wrong share may be what somebody else dealt."""
@@ -163,7 +163,7 @@ class Corrected(MaskedProtocol, Shamir):
         others = self.others()
         came = yield Exchange({i: [mine] for i in others}, dict.fromkeys(others, KEY), corrects=True)
         m, u = self.shares.remaining
-        alike = 1 + sum(bytes(came[i]) == mine for i in others if i not in self.suspected)
+        alike = 1 + sum(bytes(came[i]) == mine for i in others if i not in self.faulty_parties)
         if 2 * alike <= m + u:
             if alike < m - u:  # an honest owner's word would have come to all honest parties alike
                 raise CheatingDetected(
