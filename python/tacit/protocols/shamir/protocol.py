@@ -21,10 +21,9 @@ from tacit import _core, field
 from tacit.correlations.masks import Mask
 from tacit.correlations.requests import TruncationRequest
 from tacit.correlations.source import Source
-from tacit.errors import CheatingDetected, PartyLost
+from tacit.errors import CheatingDetected
 from tacit.field import Field, P, size
 from tacit.graph.forms import Elementwise, Form
-from tacit.graph.maps import Shape
 from tacit.graph.operations import Bilinear, Input, OutputMask, Truncate
 from tacit.graph.wires import Share, Wire
 from tacit.interaction.exchange import Exchange, Rounds
@@ -32,100 +31,42 @@ from tacit.interaction.rounds import Task
 from tacit.protocols.gadgets import comparison, truncation
 from tacit.protocols.gadgets.bits import BitRing, FieldRing
 from tacit.protocols.gadgets.carry_tree import Products, Step, joined, part
-from tacit.protocols.opening import OpeningProtocol
-from tacit.protocols.plan import OpeningRecord, Plan
-from tacit.protocols.recoverable import Recoverable
-from tacit.protocols.shamir import fused, resharing
+from tacit.protocols.plan import Plan
+from tacit.protocols.shamir import fused
+from tacit.protocols.shamir.base import PolynomialProtocol
 from tacit.protocols.shamir.fused import Fused
 from tacit.protocols.shamir.masked_opening import Sums
 from tacit.protocols.shamir.polynomials import combined
 from tacit.protocols.shamir.preprocessing import Drive, ShamirSource
 from tacit.protocols.shamir.randomness import SETS
-from tacit.protocols.shamir.shares import KEY, Group, Shares, hashed
-from tacit.protocols.shamir.verification import Verifier, rounds
+from tacit.protocols.shamir.shares import KEY, Shares, hashed
+from tacit.protocols.shamir.verification import rounds
 from tacit.steps import protocol_step
 
 ELEMENTWISE = Elementwise()
 
 
-class Shamir(OpeningProtocol, Recoverable):
+class Shamir(PolynomialProtocol):
     name = "shamir"
-    unit = (1,)
-    leading = 60
 
     def __init__(self, me: int, parties: int, threshold: int, session: bytes, sets: int = SETS) -> None:
         """`sets`: see `Group`."""
-        self.group = Group(me, range(parties), threshold, session, sets)
-        self.me, self.parties, self.threshold = me, parties, threshold
-        self.ledger: list[OpeningRecord] = []
-        self.openings = 0
         self._lowered = 0
         """Products lowered since the last check."""
         self._opened = False
         """True if anything was lowered since then that is opened unverified."""
         self._transcript = b""
         """A hash of all that was opened since the last check, where it may not be the same at all parties."""
-        self._source: ShamirSource | None = None
-        self._started(self._shared("online"))
+        super().__init__(me, parties, threshold, session, sets)
 
     def _shared(self, phase: str) -> Shares:
         return Shares(self.group, phase) if self.group.certain else Sums(self.group, phase)
-
-    def _started(self, shares: Shares) -> None:
-        self.shares = shares
-        self.summands = shares.group.summands
-        self._verifier = Verifier(shares)
-        self.shares.unproven = lambda: self._verifier.pending
-
-    def chances(self) -> list[tuple[int, str, int]]:
-        return [
-            (self._checked(), "checks", -51),
-            (self.openings, "openings", -60),
-        ]
-
-    def _checked(self) -> int:
-        """Checks of all phases."""
-        return self.checks + self.shares.randomness.checks + (self._source.checks if self._source else 0)
-
-    @property
-    def members(self) -> tuple[int, ...]:
-        return self.group.members
-
-    @property
-    def min_parties(self) -> int:
-        return 2 * self.threshold + 1
 
     def mark(self) -> Any:
         return self._verifier.mark(), self._transcript
 
     def back(self, mark: Any) -> None:
         pending, self._transcript = mark
-        self._verifier.back(pending)
-
-    def set_members(self, members: Sequence[int]) -> None:
-        pending = self._verifier.mark()
-        self.checks = self._checked()
-        self.shares.burn()
-        self.group = self.group.among(members)
-        self._started(self._shared("none"))
-        self._verifier.back(pending)
-
-    def reshare(self, held: Sequence[tuple[Shape, Share | None]], holders: Sequence[int]) -> Rounds:
-        self.checks += 1
-        yield from self._compare(holders)
-        mine = None
-        if self.me in holders:
-            mine = np.concatenate([np.zeros(0, np.uint64), *(share[0].reshape(-1) for _, share in held if share)])
-        sizes = [size(shape) for shape, _ in held]
-        new = yield from resharing.reshare(self.shares, holders, mine, sum(sizes))
-        ends = np.cumsum(sizes, dtype=np.int64)
-        return [(new[e - n : e].reshape(shape).copy(),) for e, n, (shape, _) in zip(ends, sizes, held, strict=True)]
-
-    def start(self) -> Rounds:
-        """Agree on keys. Two rounds."""
-        pending = self._verifier.mark()
-        yield from self.group.agree()
-        self._started(self._shared("online"))
         self._verifier.back(pending)
 
     def source(self, drive: Drive) -> Source:
@@ -159,10 +100,6 @@ class Shamir(OpeningProtocol, Recoverable):
             wire.share = (dealt[owner],)
 
         return plan.task(run, (), wire.label, *self.shares.deal_cost([owner], size(wire.shape)))
-
-    def _there(self, owner: int, wire: Wire) -> None:
-        if owner not in self.members:
-            raise PartyLost(owner, "what only it could give was not shared before", wire.label)
 
     def arranged(self, pending: Sequence[Wire], plan: Plan) -> Sequence[Wire]:
         if self.shares.unverified:
@@ -252,9 +189,6 @@ class Shamir(OpeningProtocol, Recoverable):
             self._transcript = hashed("opened", self._transcript, c.tobytes())
         return c
 
-    def opening_cost(self, count: int) -> tuple[int, int]:
-        return self.shares.masked_cost(count)
-
     def noted(self, wire: Wire, kind: str) -> None:
         super().noted(wire, kind)
         self._opened |= self.shares.unverified
@@ -272,13 +206,6 @@ class Shamir(OpeningProtocol, Recoverable):
                     "session's keys are destroyed. Start again, without the party that told them so if you know it"
                 )
 
-    def kept(self, share: Share) -> Field:
-        return share[0]
-
-    @property
-    def needed(self) -> int:
-        return self.threshold + 1
-
     def unchecked(self) -> int:
         return self._verifier.pending
 
@@ -289,25 +216,8 @@ class Shamir(OpeningProtocol, Recoverable):
         yield from self._verifier.check()
         self._lowered = 0
 
-    def reveal(self, shares: Sequence[Share]) -> Rounds:
-        yield from self.check()  # before the shares of an output are sent
-        parts = [share[0] for share in shares]
-        flat = yield from self.shares.open(np.concatenate([p.reshape(-1) for p in parts]))
-        ends = np.cumsum([p.size for p in parts])[:-1]
-        return [v.reshape(p.shape) for v, p in zip(np.split(flat, ends), parts, strict=True)]
-
-    def output_bytes(self, count: int) -> int:
-        return self.opening_cost(count)[1]
-
     def output_rounds(self) -> int:
         return self._opened + rounds(self._lowered) + 1
-
-    def burn(self) -> None:
-        self.group.seeds.burn()
-        self._verifier.forget()
-        self.shares.burn()
-        if self._source is not None:
-            self._source.burn()
 
 
 class Rounded:

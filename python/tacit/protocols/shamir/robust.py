@@ -14,7 +14,7 @@ more than (m + u) / 2 times, so at more than half of the honest parties: no two 
 certain if m > 3 u.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from operator import mul
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
@@ -29,9 +29,9 @@ from tacit.interaction.exchange import Exchange, Rounds, received
 from tacit.interaction.rounds import Task
 from tacit.protocols.masked import MaskedProtocol
 from tacit.protocols.plan import Plan
+from tacit.protocols.shamir.base import PolynomialProtocol
 from tacit.protocols.shamir.polynomials import liars, point, weights
 from tacit.protocols.shamir.preprocessing import Drive, Held, ShamirSource
-from tacit.protocols.shamir.protocol import Shamir
 from tacit.protocols.shamir.randomness import SETS
 from tacit.protocols.shamir.shares import KEY, Group, Shares, combinations_of, hashed
 from tacit.steps import protocol_step
@@ -100,8 +100,8 @@ class CorrectedShares(Shares):
         self._without(self.faulty_parties)
 
 
-class Corrected(MaskedProtocol, Shamir):
-    """Values are masked as by `MaskedProtocol`, shared and opened as by `Shamir`."""
+class Corrected(MaskedProtocol, PolynomialProtocol):
+    """The operations are `MaskedProtocol`'s; shares, openings and losses are `PolynomialProtocol`'s. No method is in both."""
 
     name = "shamir-corrected"
     binary = late = False
@@ -183,10 +183,6 @@ class Corrected(MaskedProtocol, Shamir):
         return 0
 
     def check(self) -> Rounds:
-        yield from ()
-
-    def _compare(self, parties: Sequence[int]) -> Rounds:
-        """Compare nothing: opened values are the same at all parties by themselves."""
         yield from ()
 
     def output_rounds(self) -> int:
