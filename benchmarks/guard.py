@@ -30,12 +30,12 @@ def step(net: str, dealer: bool, guard: int) -> dict[str, float]:
     """Of one step, after the first: rounds, and megabytes of the online phase and of the material."""
     source = DrySource(PARTIES, dealer, lambda request: expected_bytes(request, PARTIES))
     session = Session(
-        PARTIES - 1, PARTIES, Options(format=Format(16, 6), guard=guard, tensors=True), None, source, b"price"
+        PARTIES - 1, PARTIES, Options(format=Format(16, 6), guard=guard, backend="torch"), None, source, b"price"
     )
-    model = session.share(mnist_cnn.network(net))
+    model = session.share(mnist_cnn.network(net), owner=0)
     optimiser = torch.optim.SGD(model.parameters(), lr=0.01)
     x = session.secret(np.zeros((128, 1, 28, 28)), owner=0, format=Format(8, 1))
-    y = session.labels(np.zeros(128), classes=10, owner=1)
+    y = session.labels(np.zeros(128), num_classes=10, owner=1)
 
     def costs() -> np.ndarray[Any, np.dtype[np.float64]]:
         found = session.engine.costs

@@ -94,7 +94,7 @@ def mul_1m(session: Any) -> dict[str, Any]:
 
     def record() -> Iterable[Wire]:
         a = session.arithmetic
-        return [a.round(a.multiply(x.number, y.number)).wire for x, y in [pairs.pop()]]
+        return [a.rescale(a.multiply(x.number, y.number)).wire for x, y in [pairs.pop()]]
 
     pairs = [(hidden(session, (1000, 1000)), hidden(session, (1000, 1000))) for _ in range(6)]
     return timed(session, record)
@@ -107,7 +107,7 @@ def products_1m(session: Any) -> dict[str, Any]:
         return [session.arithmetic.multiply(x.number, y.number).wire]
 
     rng = np.random.default_rng(0)
-    x, y = (session.computed(session.secret(rng.uniform(-2, 2, (1000, 1000)), owner=owner)) for owner in (0, 1))
+    x, y = (session.materialize(session.secret(rng.uniform(-2, 2, (1000, 1000)), owner=owner)) for owner in (0, 1))
     return timed(session, record)
 
 
@@ -151,7 +151,7 @@ def matmul_dense(session: Any) -> dict[str, Any]:
 
     def record() -> Iterable[Wire]:
         x, y = pairs.pop()
-        return [session.arithmetic.round((x @ y).number).wire]
+        return [session.arithmetic.rescale((x @ y).number).wire]
 
     pairs = [(hidden(session, (128, 1568), -1, 1), hidden(session, (1568, 10), -1, 1)) for _ in range(11)]
     return timed(session, record, 10)
@@ -163,7 +163,7 @@ def relu_100k(session: Any) -> dict[str, Any]:
 
     def record() -> Iterable[Wire]:
         a = session.arithmetic
-        return [comparison.relu(a, a.round((numbers.pop() * 1.1).number)).wire]
+        return [comparison.relu(a, a.rescale((numbers.pop() * 1.1).number)).wire]
 
     numbers = [hidden(session, (100, 1000), -30, 30) for _ in range(6)]
     return timed(session, record)
@@ -280,10 +280,10 @@ def cnn(session: Any, net: str, activation: str, loss_of: Callable[[Any, Any], A
 
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
-    model = session.share(mnist_cnn.network(net, activation))
+    model = session.share(mnist_cnn.network(net, activation), owner=0)
     optimiser = torch.optim.SGD(model.parameters(), lr=0.01)
     x = session.secret(rng.integers(0, 256, (128, 1, 28, 28)) / 256, owner=0, format=Format(8, 1), name="images")
-    y = session.labels(rng.integers(0, 10, 128), classes=10, owner=1)
+    y = session.labels(rng.integers(0, 10, 128), num_classes=10, owner=1)
 
     def record() -> Iterable[Wire]:
         loss = loss_of(model(x), y)
@@ -328,7 +328,7 @@ FORMATS = {"linreg_gd": Format(15, 11), "linreg_64": Format(24, 4), **dict.fromk
 if __name__ == "__main__":
     name = sys.argv[1]
     torch_needed = name.startswith("cnn")
-    with tacit.session(format=FORMATS.get(name, Format()), tensors=torch_needed) as session:
+    with tacit.session(format=FORMATS.get(name, Format()), backend="torch" if torch_needed else "numpy") as session:
         result = JOBS[name](session)
         if session.me == 0:
             print(RESULT + json.dumps({"name": name, "parties": session.parties, **result}), flush=True)

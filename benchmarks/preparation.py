@@ -126,7 +126,8 @@ JOBS = {
 if __name__ == "__main__":
     name = sys.argv[1]
     with tacit.session(
-        format=online.FORMATS.get(name.removesuffix("_total"), tacit.Format()), tensors="cnn" in name
+        format=online.FORMATS.get(name.removesuffix("_total"), tacit.Format()),
+        backend="torch" if "cnn" in name else "numpy",
     ) as session:
         OPENED = time.perf_counter()
         if "cnn" in name:

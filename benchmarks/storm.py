@@ -67,15 +67,15 @@ def training(steps: int, seed: int) -> Any:
             torch.manual_seed(0)
             model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.AvgPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(72, 10))
         x = session.secret(data.images[TRAIN, None] / 16, owner=0, format=tacit.Format(8, 1))
-        y = session.labels(data.target[TRAIN], classes=10, owner=1)
+        y = session.labels(data.target[TRAIN], num_classes=10, owner=1)
         images = session.secret(data.images[TEST, None] / 16, owner=0, format=tacit.Format(8, 1))
-        shared = session.share(model)
+        shared = session.share(model, owner=0)
         for given in (x, y, images, *shared.parameters()):
-            session.computed(given)
+            session.materialize(given)
         optimiser = torch.optim.SGD(shared.parameters(), lr=0.3, momentum=0.9)
         before = session.meter.total().rounds
         done = 0
-        for a, b in session.batches(x, y, size=BATCH, epochs=1 + steps * BATCH // len(TRAIN), seed=seed):
+        for a, b in session.batches(x, y, batch_size=BATCH, epochs=1 + steps * BATCH // len(TRAIN), seed=seed):
             loss = nn.functional.cross_entropy(shared(a), b)
             optimiser.zero_grad()
             loss.backward()
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="seed of the first run")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    options = {"timeout": TIMEOUT, "away": 1.0, "format": tacit.Format(16, 6), "tensors": True}
+    options = {"timeout": TIMEOUT, "away": 1.0, "format": tacit.Format(16, 6), "backend": "torch"}
 
     started = time.monotonic()
     calm = Nodes(training(given.steps, 0), PARTIES, THRESHOLD, lambda party, life: None, **options).run()

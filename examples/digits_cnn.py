@@ -75,9 +75,9 @@ def main() -> None:
     pixels = tacit.Format(8, 1)
     with tacit.session(format=tacit.Format(16, 6)) as session:
         X = session.secret(lambda: images(TRAIN), owner=0, shape=(len(TRAIN), 1, 8, 8), format=pixels)
-        y = session.labels(lambda: labels(TRAIN), classes=10, owner=1, shape=(len(TRAIN),))
-        model = session.share(network())
-        train(model, session.batches(X, y, size=BATCH, epochs=epochs, progress=True))
+        y = session.labels(lambda: labels(TRAIN), num_classes=10, owner=1, shape=(len(TRAIN),))
+        model = session.share(network(), owner=0)
+        train(model, session.batches(X, y, batch_size=BATCH, epochs=epochs, progress=True))
         test = session.secret(lambda: images(TEST), owner=0, shape=(len(TEST), 1, 8, 8), format=pixels)
         with torch.no_grad():
             outputs = session.reveal(model(test))

@@ -47,7 +47,7 @@ def main() -> None:
     with tacit.session(format=tacit.Format(16, 10)) as session:
         X = session.table(columns={0: first_half, 1: second_half}, shapes={0: (442, 5), 1: (442, 5)})
         y = session.secret(target, owner=2, shape=(442, 1))
-        model = session.share(nn.Linear(10, 1))
+        model = session.share(nn.Linear(10, 1), owner=0)
         optimiser = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
         for _ in session.steps(steps, progress=True):
             loss = nn.functional.mse_loss(model(X), y)

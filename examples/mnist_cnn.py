@@ -108,26 +108,26 @@ def main() -> None:
     pixels = tacit.Format(8, 1)
     with tacit.session(format=tacit.Format(16, 6)) as session:
         X = session.secret(lambda: images(given.data, "train", rows), owner=0, shape=(rows, 1, 28, 28), format=pixels)
-        y = session.labels(lambda: labels(given.data, "train", rows), classes=10, owner=1, shape=(rows,))
+        y = session.labels(lambda: labels(given.data, "train", rows), num_classes=10, owner=1, shape=(rows,))
         test = given.test
         test_X = session.secret(
             lambda: images(given.data, "t10k", test), owner=0, shape=(test, 1, 28, 28), format=pixels
         )
-        test_y = session.labels(lambda: labels(given.data, "t10k", test), classes=10, owner=1, shape=(test,))
-        model = session.share(network(given.net, given.activation))
+        test_y = session.labels(lambda: labels(given.data, "t10k", test), num_classes=10, owner=1, shape=(test,))
+        model = session.share(network(given.net, given.activation), owner=0)
 
         trying = []
 
         def tried(model: nn.Module) -> Any:
             """Still a secret: it is computed now, and revealed at the end."""
             start = time.perf_counter()
-            parts = session.batches(test_X, test_y, size=BATCH, shuffle=False)
-            found = sum(session.computed(accuracy(model, x, y)) * (len(x) / test) for x, y in parts)
+            parts = session.batches(test_X, test_y, batch_size=BATCH, shuffle=False)
+            found = sum(session.materialize(accuracy(model, x, y)) * (len(x) / test) for x, y in parts)
             trying.append(time.perf_counter() - start)
             return found
 
         start = time.perf_counter()
-        curve = session.reveal(train(model, session.batches(X, y, size=BATCH, progress=True), marks, tried))
+        curve = session.reveal(train(model, session.batches(X, y, batch_size=BATCH, progress=True), marks, tried))
         seconds = time.perf_counter() - start
         if session.me == 0:
             clear = in_the_clear(given, rows, marks)

@@ -78,7 +78,7 @@ def main() -> None:
         start = time.monotonic()
         present: list[list[int]] = []
         known, there = 0, {*s.survivors}
-        w = s.computed(s.secret(np.zeros((x.shape[1], 1)), owner=0))
+        w = s.materialize(s.secret(np.zeros((x.shape[1], 1)), owner=0))
         for turn in range(ROUNDS):
             if s.me in fate and fate[s.me][0] == turn and not s.returning:
                 die(fate[s.me][1])
@@ -86,19 +86,19 @@ def main() -> None:
             for node in s.survivors:
                 try:
                     chosen = rows[node][turn]
-                    batch = s.computed(s.secret(np.hstack([x[chosen], y[chosen]]), owner=node))
+                    batch = s.materialize(s.secret(np.hstack([x[chosen], y[chosen]]), owner=node))
                     parts.append((node, batch[:, :-1], batch[:, -1:]))
                 except tacit.PartyLost as loss:  # what a lost node had not shared yet is lost with it
                     if loss.party != node:
                         raise
             present.append([node for node, _, _ in parts])
             gradient = sum(a.T @ (a @ w - b) for _, a, b in parts)
-            w = s.computed(w - gradient * (RATE / (BATCH * len(parts))))
+            w = s.materialize(w - gradient * (RATE / (BATCH * len(parts))))
             if s.me == 0:
                 moment = f"round {turn}, {time.monotonic() - start:.1f} s"
-                for loss in s.losses[known:]:
+                for loss in s.lost_parties[known:]:
                     print(f"{moment}: {loss}; {len(s.survivors)} nodes go on", flush=True)
-                known = len(s.losses)
+                known = len(s.lost_parties)
                 for node in sorted({*s.survivors} - there):
                     print(f"{moment}: node {node} is back", flush=True)
                 there = {*s.survivors}

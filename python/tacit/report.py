@@ -65,7 +65,7 @@ def _ledger(session: "Session") -> list[str]:
     lines = ["", "revealed:"]
     for r, times in counted.items():
         often = f", {times} times" if times > 1 else ""
-        lines.append(f"  {r.label}, shape {r.shape}, to {_receivers(r.to)}{often}")
+        lines.append(f"  {r.label}, shape {r.shape}, to {_receivers(r.to)}{often}{r.why and f': {r.why}'}")
     if session.options.debug:
         lines.append("  and to all, for debugging: every value of the session")
     return lines

@@ -43,7 +43,7 @@ FAILS_WITHOUT = {
     "engine.recovery.Recovery._ended": "losses/test_losses.py::test_a_party_that_claims_more_than_is_true",
     "engine.recovery.Recovery._regroup": "losses/test_liars.py::test_counts_again_and_again_though_nobody_is_lost",
     "engine.recovery.Recovery._claims": "losses/test_claims.py::test_lists_told_differently[peers0-list]",
-    "engine.returns.unpacked": "hostile/test_bytes.py::test_what_was_found",
+    "engine.rejoin.unpacked": "hostile/test_bytes.py::test_what_was_found",
     "interaction.rounds._round": "attacks/test_single_checks.py::test_a_frame_of_another_length_is_named_so",
     "interaction.rounds._round:2": "attacks/test_messages.py::test_every_message[header-2]",
     "numbers.origins.prove": (

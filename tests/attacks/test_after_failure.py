@@ -65,7 +65,7 @@ def play(script, attack=None, tamper=None):
         return Tampered(channel, tamper or (lambda peer, number, payload, label: payload) if me else sending)
 
     with pytest.raises(TacitError):
-        tacit.run(body, parties=2, timeout=0.6 if tamper else 10, wrap=wrap, tensors=False)
+        tacit.run(body, parties=2, timeout=0.6 if tamper else 10, wrap=wrap, backend="numpy")
     return log
 
 
@@ -259,7 +259,7 @@ def test_a_mismatch_shows_no_number_of_the_script(use):
             raise
 
     with pytest.raises(Mismatch):
-        tacit.run(body, parties=2, timeout=5, tensors=False)
+        tacit.run(body, parties=2, timeout=5, backend="numpy")
     assert len(told) == 2
     for message in told.values():
         shown = re.sub(r"[0-9a-f]{32}", "", message)

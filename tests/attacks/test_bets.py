@@ -61,7 +61,7 @@ def outcomes(form, x, y, left, guess, ahead=False):
 
     found = {}
     with contextlib.suppress(TacitError):
-        tacit.run(body, parties=2, dealer=False, tensors=False, timeout=60)
+        tacit.run(body, parties=2, dealer=False, backend="numpy", timeout=60)
     return found.get(LIAR), found.get(1 - LIAR)
 
 

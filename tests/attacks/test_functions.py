@@ -19,10 +19,10 @@ def work(session):
     """Winners, many thresholds, exact and leading bits, a truncation joined to a comparison, a quotient, labels."""
     a = session.arithmetic
     x, y = session.secret(X, owner=0), session.secret(Y, owner=1)
-    labels = session.labels(np.array([0, 2]), classes=3, owner=1)
+    labels = session.labels(np.array([0, 2]), num_classes=3, owner=1)
     p = SecretArray(a, softmax(a, x.number))
     s = SecretArray(a, sigmoid(a, x.number))
-    rescaled = SecretArray(a, a.round((x * y).number)).relu()
+    rescaled = SecretArray(a, a.rescale((x * y).number)).relu()
     return session.reveal((p - labels) / y + s + (x > y) + rescaled)
 
 

@@ -187,12 +187,12 @@ def test_an_input_of_which_too_few_say_the_same_after_a_loss():
         return payload
 
     def work(session):
-        x = session.computed(session.secret(X, owner=0))
+        x = session.materialize(session.secret(X, owner=0))
         for _ in range(8):
-            x = session.computed(x + 0.0)
+            x = session.materialize(x + 0.0)
         if session.me != 3:
             assert session.survivors == (0, 1, 2)
-        return session.reveal(x + session.computed(session.secret(Y, owner=1)))
+        return session.reveal(x + session.materialize(session.secret(Y, owner=1)))
 
     outcome = run(work, 4, 1, {3: at(24, "die")}, timeout=3.0, tampers={1: tamper}, **CORRECTED)
     assert tampered and not set(outcome.results) & {0, 2}
@@ -232,6 +232,6 @@ def test_more_dealers_lie_than_there_are_to_spare(monkeypatch):
             raise
 
     with pytest.raises((CheatingDetected, PeerStopped)):
-        tacit.run(work, parties=5, timeout=10, threshold=1, tensors=False, **CORRECTED)
+        tacit.run(work, parties=5, timeout=10, threshold=1, backend="numpy", **CORRECTED)
     assert any(isinstance(e, CheatingDetected) and "some party dealt" in str(e) for e in errors.values()), errors
     assert dealers == {(1, 2)}

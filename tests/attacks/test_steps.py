@@ -130,8 +130,8 @@ def ends(name, setting, lie, x):
 ELSEWHERE = {
     "preprocessing.lattice.blame.accuse": "attacks/test_preparation.py::test_lies_are_found_and_the_liar_is_named",
     "engine.recovery.Recovery._claims": "losses/test_claims.py",
-    "engine.returns.Return._turn": "losses/test_returns.py::test_a_false_past_is_not_believed",
-    "engine.returns.Visit._talk": "losses/test_returns.py::test_a_false_past_is_not_believed",
+    "engine.rejoin.Return._turn": "losses/test_returns.py::test_a_false_past_is_not_believed",
+    "engine.rejoin.Visit._talk": "losses/test_returns.py::test_a_false_past_is_not_believed",
     "sessions.preparing._fill": "launch/test_prepare.py",
     "sessions.public.told": "session/test_public.py",
     "sessions.remote.agreed_id": "transport/test_endpoint.py",

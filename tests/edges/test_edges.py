@@ -46,7 +46,7 @@ def test_at_the_edges(setting, name):
         made = [s.secret(x.numpy(), owner=i % s.parties).requires_grad_(row.gradient) for i, x in enumerate(row.inputs)]
         return [s.reveal(x) if s.is_secret(x) else x for x in outcome(row, made)]
 
-    got = tacit.run(work, **{**SETTINGS, **SLOW}[setting], tensors=True)[0]
+    got = tacit.run(work, **{**SETTINGS, **SLOW}[setting], backend="torch")[0]
     plain = [x.clone().requires_grad_(row.gradient) for x in row.inputs]
     right = outcome(row, plain)
     assert len(got) == len(right)
@@ -117,5 +117,5 @@ def test_every_operation_has_a_row(monkeypatch):
         for row in TABLE.values():
             outcome(row, [s.secret(x.numpy(), owner=0).requires_grad_(row.gradient) for x in row.inputs])
 
-    tacit.run(work, 1, protocol="clear", tensors=True)
+    tacit.run(work, 1, protocol="clear", backend="torch")
     assert sorted({str(func) for func in known - reached} - ELSEWHERE) == []

@@ -107,7 +107,7 @@ def test_another_computation_is_a_mismatch_that_names_the_line(protocol, pair):
         return s.reveal(mine(x) if s.me == 0 else other(x))
 
     with pytest.raises(tacit.Mismatch, match=r"test_agreement\.py:\d+"):
-        tacit.run(work, PROTOCOLS[protocol], protocol=protocol, tensors=False, timeout=10)
+        tacit.run(work, PROTOCOLS[protocol], protocol=protocol, backend="numpy", timeout=10)
 
 
 def test_no_hash_of_a_public_number_can_be_guessed_without_the_session():
@@ -119,6 +119,6 @@ def test_no_hash_of_a_public_number_can_be_guessed_without_the_session():
     hashes = []
     for _ in range(2):
         with pytest.raises(tacit.Mismatch, match="Public numbers in it are not the same") as raised:
-            tacit.run(work, 2, tensors=False, timeout=10)
+            tacit.run(work, 2, backend="numpy", timeout=10)
         hashes.append(re.findall("[0-9a-f]{32}", str(raised.value)))
     assert len({*hashes[0], *hashes[1]}) == 4

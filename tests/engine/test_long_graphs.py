@@ -19,7 +19,7 @@ SECONDS = 20.0
 def timed(work):
     """What party 0 got from `work(session)`, both parties together within SECONDS."""
     started = time.perf_counter()
-    result = tacit.run(work, parties=2, tensors=False, timeout=30)[0]
+    result = tacit.run(work, parties=2, backend="numpy", timeout=30)[0]
     assert time.perf_counter() - started < SECONDS
     return result
 
@@ -86,7 +86,7 @@ def counted(loop, at=(40, 50, 59)):
                     counts.append(alive())
                 together.wait(10)
 
-    tacit.run(work, parties=2, tensors=False, timeout=30)
+    tacit.run(work, parties=2, backend="numpy", timeout=30)
     assert len(counts) == len(at)
     return counts
 
@@ -140,7 +140,7 @@ def test_a_chain_of_views_that_is_forced_each_step_keeps_a_bounded_part_of_itsel
                 counts.append(sum(type(o) is Wire for o in gc.get_objects()))
         return counts
 
-    for early, late in tacit.run(work, parties=2, tensors=False):
+    for early, late in tacit.run(work, parties=2, backend="numpy"):
         assert late <= early + 30
 
 
@@ -152,5 +152,5 @@ def test_a_shifted_value_may_be_opened_after_many_steps():
             s.engine.force(x.number.wire)
         return s.reveal(x * x)
 
-    for value in tacit.run(work, parties=2, tensors=False):
+    for value in tacit.run(work, parties=2, backend="numpy"):
         np.testing.assert_allclose(value, [1, 4], atol=1e-3)

@@ -41,7 +41,7 @@ def test_steps_leave_nothing_behind(kind, monkeypatch):
 
     tracemalloc.start()
     try:
-        tacit.run(work, tensors=False, timeout=60, **KINDS[kind])
+        tacit.run(work, backend="numpy", timeout=60, **KINDS[kind])
     finally:
         tracemalloc.stop()
     assert (held[1] - held[0]) / STEPS < 2000
@@ -55,9 +55,9 @@ def test_what_waits_for_a_check_is_bounded_however_small_it_is(kind):
         s.engine.unchecked = 20 * protocols.HELD
         x, most = s.secret(0.5, owner=0), 0
         for _ in range(100):
-            x = s.computed(x * x + 0.25)
+            x = s.materialize(x * x + 0.25)
             most = max(most, s.engine.protocol.unchecked())
         return most, s.engine.protocol.checks
 
-    for most, checks in tacit.run(work, tensors=False, timeout=20, **KINDS[kind]):
+    for most, checks in tacit.run(work, backend="numpy", timeout=20, **KINDS[kind]):
         assert most <= 30 * protocols.HELD and checks >= 2

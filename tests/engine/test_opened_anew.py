@@ -13,7 +13,7 @@ def run(work):
         session.engine.protocol.reuses = False  # as without a dealer; a dealer gives the same
         return work(session.engine)
 
-    return tacit.run(body, parties=2, timeout=20, tensors=False)
+    return tacit.run(body, parties=2, timeout=20, backend="numpy")
 
 
 def openings(e, work):

@@ -34,7 +34,7 @@ def run(work, portion=PORTION, kind="spdz"):
         session.engine.portion = portion
         return work(session.engine)
 
-    return tacit.run(body, timeout=20, tensors=False, **KINDS[kind])
+    return tacit.run(body, timeout=20, backend="numpy", **KINDS[kind])
 
 
 class Counted:

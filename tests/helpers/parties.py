@@ -50,7 +50,7 @@ def attacked(parties, attacker=None, tamper=None, work=compute, timeout=10.0, **
         return Tampered(channel, tamper) if me in several(attacker) and tamper else channel
 
     try:
-        tacit.run(body, parties=parties, timeout=timeout, wrap=wrap, tensors=False, **options)
+        tacit.run(body, parties=parties, timeout=timeout, wrap=wrap, backend="numpy", **options)
     except TacitError as error:
         outcome.errors["first"] = error
     return outcome

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from tacit import _core
 from tacit.engine.history import Admission, Entry
-from tacit.engine.returns import unpacked
+from tacit.engine.rejoin import unpacked
 from tacit.errors import CheatingDetected, Mismatch
 from tacit.field import P
 from tacit.interaction.exchange import received

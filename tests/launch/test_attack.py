@@ -3,7 +3,7 @@
 from tests.launch.launching import command, script
 
 PRODUCT = """
-with tacit.session(tensors=False) as session:
+with tacit.session(backend="numpy") as session:
     x, y = session.secret([3.0, -1.5], owner=0), session.secret([2.0, 4.0], owner=1)
     print(session.reveal(x * y))
 """

@@ -117,4 +117,4 @@ def test_a_mismatch_of_public_numbers_names_the_versions_that_differ():
         s.reveal(s.secret(1.0, owner=0) + (0.1 if s.me else 0.2))
 
     with pytest.raises(tacit.Mismatch, match=r"party 0 has '1\.26'"):
-        tacit.run(work, 2, tensors=False, timeout=10)
+        tacit.run(work, 2, backend="numpy", timeout=10)

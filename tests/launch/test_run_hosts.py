@@ -162,18 +162,18 @@ def test_keygen(tmp_path):
 
 COMING_BACK = """
 import numpy as np
-with tacit.session(timeout=2.0, tensors=False) as s:
-    x = s.computed(s.secret(np.ones(4), owner=3))
-    total = s.computed(s.secret(0.0, owner=0))
+with tacit.session(timeout=2.0, backend="numpy") as s:
+    x = s.materialize(s.secret(np.ones(4), owner=3))
+    total = s.materialize(s.secret(0.0, owner=0))
     for turn in range(200):
         if turn == 3 and s.me == 3 and not s.returning:
             os.kill(os.getpid(), 9)
-        total = s.computed(total + x.sum())
+        total = s.materialize(total + x.sum())
         known = s.reveal(total)
-        if s.losses and len(s.survivors) == 4 and turn > 6:
+        if s.lost_parties and len(s.survivors) == 4 and turn > 6:
             break
         time.sleep(0 if s.returning else 0.1)
-    print(round(known - 4 * (turn + 1), 3), s.survivors, [loss.party for loss in s.losses])
+    print(round(known - 4 * (turn + 1), 3), s.survivors, [loss.party for loss in s.lost_parties])
 """
 
 

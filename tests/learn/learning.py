@@ -11,7 +11,7 @@ PROTOCOLS = ["clear", "spdz"]
 def together(function, protocol="clear", parties=2, **options):
     """function(session) as every party; the result that all of them got. In the clear under the debugging mode: nothing
     leaves the bits that are stated of it."""
-    options = {"tensors": False, "debug": protocol == "clear"} | options
+    options = {"backend": "numpy", "debug": protocol == "clear"} | options
     first, *others = tacit.run(function, parties=parties, protocol=protocol, **options)
     for other in others:
         for mine, theirs in zip(first, other, strict=True):

@@ -27,7 +27,7 @@ def test_solve(d, condition, protocol):
     def work(s):
         a = s.arithmetic
         # Two parts each, so that they have more bits than one input.
-        whole = [a.add(s.secret(np.rint(v * 2**16) / 2**16).number, _rest(s, v)) for v in (r, b)]
+        whole = [a.add(s.secret(np.rint(v * 2**16) / 2**16, owner=0).number, _rest(s, v)) for v in (r, b)]
         return [s.reveal(SecretArray(a, curvature.solve(a, *whole)))]
 
     (u,) = together(work, protocol)
@@ -36,7 +36,7 @@ def test_solve(d, condition, protocol):
 
 def _rest(s, v):
     """What v has below 2^-16."""
-    rest = s.secret((v - np.rint(v * 2**16) / 2**16) * 2**16).number
+    rest = s.secret((v - np.rint(v * 2**16) / 2**16) * 2**16, owner=0).number
     return moments.shifted(rest, -16)
 
 
@@ -45,7 +45,7 @@ def test_a_direction_of_no_curvature_is_left_alone():
 
     def work(s):
         a = s.arithmetic
-        u = curvature.solve(a, s.secret(r).number, s.secret(np.full((3, 1), 0.5)).number)
+        u = curvature.solve(a, s.secret(r, owner=0).number, s.secret(np.full((3, 1), 0.5), owner=0).number)
         return [s.reveal(SecretArray(a, u))]
 
     (u,) = together(work)
@@ -60,8 +60,8 @@ def test_balanced(protocol):
     def work(s):
         a = s.arithmetic
         parts = (
-            s.secret(np.rint(h * 2**14) / 2**14).number,
-            moments.shifted(s.secret((h - np.rint(h * 2**14) / 2**14) * 2**20).number, -20),
+            s.secret(np.rint(h * 2**14) / 2**14, owner=0).number,
+            moments.shifted(s.secret((h - np.rint(h * 2**14) / 2**14) * 2**20, owner=0).number, -20),
         )
         found = curvature.balanced(a, a.add(*parts))
         return s.reveal([SecretArray(a, v) for v in (found.matrix, found.s, found.inverse)])
@@ -82,7 +82,7 @@ def test_sums_over_rows(rows):
 
     def work(s):
         a = s.arithmetic
-        x_, y_, large_ = (s.secret(v).number for v in (x, y, large))
+        x_, y_, large_ = (s.secret(v, owner=0).number for v in (x, y, large))
         sums = moments.cross(a, x_, y_, "cross"), moments.squares(a, large_, "squares")
         return s.reveal([SecretArray(a, v) for v in sums])
 

@@ -70,7 +70,7 @@ def test_parameters_and_their_text():
 @pytest.mark.parametrize("kind", REFUSED)
 def test_unfitted(kind):
     def work(s):
-        x, model = s.secret(np.eye(3)), kind()
+        x, model = s.secret(np.eye(3), owner=0), kind()
         for name in ("predict", "predict_proba", "decision_function", "transform", "inverse_transform"):
             if hasattr(model, name):
                 with pytest.raises(NotFitted, match=f"this {kind.__name__} is not fitted yet"):
@@ -82,7 +82,7 @@ def test_unfitted(kind):
 
 def test_data_that_do_not_fit():
     def work(s):
-        x, y, model = s.secret(np.eye(4)), s.secret(np.arange(4)), learn.LinearRegression()
+        x, y, model = s.secret(np.eye(4), owner=0), s.secret(np.arange(4), owner=0), learn.LinearRegression()
         for arguments, text in (
             ((np.eye(4), y), "X is a ndarray, which is not secret"),
             ((x, np.arange(4)), "y is a ndarray"),
@@ -106,7 +106,7 @@ def test_zeros_and_ones_in_a_narrow_format():
     X = (X[:, :6] > 0).astype(float)
 
     def work(s):
-        x, t = (s.secret(v, format=tacit.Format(0, 1)) for v in (X, y))
+        x, t = (s.secret(v, format=tacit.Format(0, 1), owner=0) for v in (X, y))
         model, ridge = learn.LogisticRegression().fit(x, t), learn.Ridge().fit(x, t)
         return s.reveal([model.coef_, ridge.coef_, ridge.intercept_])
 
@@ -120,7 +120,7 @@ def test_zeros_and_ones_in_a_narrow_format():
 def test_numbers_beyond_the_format():
     def work(s):
         with pytest.raises(tacit.BadInput, match="20 integer bits"):
-            learn.StandardScaler().fit(s.secret(np.eye(3), format=tacit.Format(4, 20)))
+            learn.StandardScaler().fit(s.secret(np.eye(3), format=tacit.Format(4, 20), owner=0))
         return []
 
     together(work)
@@ -131,26 +131,26 @@ def test_a_guarded_run_is_not_stopped():
 
     def work(s):
         for _ in s.steps(1):
-            x, t = s.secret(X / 2), s.secret(y)
+            x, t = s.secret(X / 2, owner=0), s.secret(y, owner=0)
             z = learn.StandardScaler().fit_transform(x)
             score = learn.LogisticRegression(max_iter=3).fit(z, t).score(z, t)
             scores = s.reveal([score, learn.Ridge().fit(z, t).score(z, t)])
         return scores
 
-    assert tacit.run(work, 2, guard=True, tensors=False)[0][0] > 0.9
+    assert tacit.run(work, 2, guard=True, backend="numpy")[0][0] > 0.9
 
 
 def test_two_sessions_do_not_mix():
     def fit(s):
-        return learn.LinearRegression().fit(s.secret(np.eye(3)), s.secret(np.arange(3)))
+        return learn.LinearRegression().fit(s.secret(np.eye(3), owner=0), s.secret(np.arange(3), owner=0))
 
-    (model,) = tacit.run(fit, 1, protocol="clear", tensors=False)
+    (model,) = tacit.run(fit, 1, protocol="clear", backend="numpy")
 
     def work(s):
         with pytest.raises(tacit.BadInput, match="another session"):
-            model.predict(s.secret(np.eye(3)))
+            model.predict(s.secret(np.eye(3), owner=0))
 
-    tacit.run(work, 1, protocol="clear", tensors=False)
+    tacit.run(work, 1, protocol="clear", backend="numpy")
 
 
 def test_coefficients_may_be_set():
@@ -158,8 +158,8 @@ def test_coefficients_may_be_set():
 
     def work(s):
         model = learn.LinearRegression()
-        model.coef_, model.intercept_ = s.secret(np.array([1.0, -2.0])), 0.5
-        return s.reveal([model.predict(s.secret(np.array([[1.0, 1.0], [3.0, 0.0]])))])
+        model.coef_, model.intercept_ = s.secret(np.array([1.0, -2.0]), owner=0), 0.5
+        return s.reveal([model.predict(s.secret(np.array([[1.0, 1.0], [3.0, 0.0]]), owner=0))])
 
     np.testing.assert_allclose(together(work)[0], [-0.5, 3.5], atol=1e-4)
 
@@ -169,13 +169,13 @@ def test_tensors_come_out_as_tensors():
     X, y = data("iris", 60)
 
     def work(s):
-        x, t = s.secret(X), s.labels(y, 3)
+        x, t = s.secret(X, owner=0), s.labels(y, 3, owner=1)
         z = learn.StandardScaler().fit_transform(x)
         model = learn.LogisticRegression(max_iter=6).fit(z, t)
         regression = learn.Ridge().fit(x[:, :3], x[:, 3])
         return s.reveal([z, model.coef_, model.predict(z), model.predict_proba(z), regression.predict(x[:, :3]), t])
 
-    z, coef, predicted, probabilities, regressed, labels = together(work, tensors=True)
+    z, coef, predicted, probabilities, regressed, labels = together(work, backend="torch")
     assert [v.dtype for v in (z, coef, probabilities, regressed)] == [torch.float32] * 4
     assert predicted.dtype == torch.int64
     np.testing.assert_array_equal(predicted, probabilities.argmax(1))
@@ -186,7 +186,7 @@ def test_arrays_and_labels_without_torch():
     X, y = data("iris", 60)
 
     def work(s):
-        x, t = s.secret(X), s.labels(y, 3)
+        x, t = s.secret(X, owner=0), s.labels(y, 3, owner=1)
         model = learn.LogisticRegression(max_iter=6).fit(x, t)
         return s.reveal([model.predict(x), model.score(x, t)])
 
@@ -199,7 +199,7 @@ def test_nothing_is_revealed():
     X, y = data("breast_cancer", 50)
 
     def work(s):
-        x, t = s.secret(X), s.secret(y)
+        x, t = s.secret(X, owner=0), s.secret(y, owner=0)
         z = learn.StandardScaler().fit_transform(x)
         learn.LogisticRegression(max_iter=3).fit(z, t).score(z, t)
         learn.LinearRegression().fit(z, t).score(z, t)

@@ -105,10 +105,10 @@ def test_a_constant_column_and_a_repeated_one():
 
 def test_rounds_do_not_depend_on_rows():
     def work(s, rows):
-        x = s.secret(np.zeros((rows, 6)))
+        x = s.secret(np.zeros((rows, 6)), owner=0)
         s.reveal(LinearRegression().fit(x, x[:, 0]).coef_)
         return [s.engine.costs.rounds]
 
-    few, many = (tacit.run(work, 2, tensors=False, args=[rows])[0] for rows in (8, 500))
+    few, many = (tacit.run(work, 2, backend="numpy", args=[rows])[0] for rows in (8, 500))
     assert few == many
     assert few[0] < 80

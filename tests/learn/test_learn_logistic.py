@@ -65,7 +65,7 @@ def test_a_penalty_that_nothing_resolves_is_refused():
 
     def three(s):
         with pytest.raises(tacit.Unsupported, match="of 3 classes"):
-            LogisticRegression(C=1000.0).fit(s.secret(np.ones((3, 2))), s.secret(np.eye(3)))
+            LogisticRegression(C=1000.0).fit(s.secret(np.ones((3, 2)), owner=0), s.secret(np.eye(3), owner=0))
         return []
 
     together(three)

@@ -18,9 +18,18 @@ Q = RNG.uniform(size=50)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_accuracy(protocol):
     def work(s):
-        true, said, bits, guessed, p, q = (s.secret(v) for v in (one_hot(TRUE), one_hot(SAID), BITS, GUESSED, P, Q))
-        labels = s.labels(TRUE, 4)
-        pairs = (true, said), (labels, said), (true, p), (bits, guessed), (bits, q), (bits, s.secret(one_hot(GUESSED)))
+        true, said, bits, guessed, p, q = (
+            s.secret(v, owner=0) for v in (one_hot(TRUE), one_hot(SAID), BITS, GUESSED, P, Q)
+        )
+        labels = s.labels(TRUE, 4, owner=1)
+        pairs = (
+            (true, said),
+            (labels, said),
+            (true, p),
+            (bits, guessed),
+            (bits, q),
+            (bits, s.secret(one_hot(GUESSED), owner=0)),
+        )
         return s.reveal([accuracy_score(*pair) for pair in pairs])
 
     kinds = (TRUE, SAID), (TRUE, SAID), (TRUE, P.argmax(1)), (BITS, GUESSED), (BITS, Q > 0.5), (BITS, GUESSED)
@@ -31,10 +40,10 @@ def test_accuracy_of_tensors():
     torch = pytest.importorskip("torch")
 
     def work(s):
-        true, said = s.labels(TRUE, 4), s.labels(SAID, 4)
-        return s.reveal([accuracy_score(true, said), accuracy_score(true, s.secret(P))])
+        true, said = s.labels(TRUE, 4, owner=1), s.labels(SAID, 4, owner=1)
+        return s.reveal([accuracy_score(true, said), accuracy_score(true, s.secret(P, owner=0))])
 
-    result = together(work, tensors=True)
+    result = together(work, backend="torch")
     assert all(isinstance(x, torch.Tensor) and x.shape == () for x in result)
     right = [sk.accuracy_score(TRUE, SAID), sk.accuracy_score(TRUE, P.argmax(1))]
     np.testing.assert_allclose(np.asarray(result), right, atol=2e-6)
@@ -47,7 +56,7 @@ def test_r2(scale, protocol):
     good, bad = y + RNG.normal(size=(40, 2)) * scale / 10, RNG.normal(size=(40, 2)) * scale
 
     def work(s):
-        y_, good_, bad_ = s.secret(y), s.secret(good), s.secret(bad)
+        y_, good_, bad_ = s.secret(y, owner=0), s.secret(good, owner=0), s.secret(bad, owner=0)
         return s.reveal([r2_score(y_, good_), r2_score(y_, bad_), r2_score(y_[:, 0], good_[:, 0]), r2_score(y_, y_)])
 
     right = sk.r2_score(y, good), sk.r2_score(y, bad), sk.r2_score(y[:, 0], good[:, 0]), 1.0
@@ -61,9 +70,13 @@ def test_r2_of_targets_that_never_change(protocol):
     both = np.stack([y, np.arange(10.0)], 1)
 
     def work(s):
-        y_, both_ = s.secret(y), s.secret(both)
+        y_, both_ = s.secret(y, owner=0), s.secret(both, owner=0)
         return s.reveal(
-            [r2_score(y_, y_), r2_score(y_, s.secret(y + 0.5)), r2_score(both_, s.secret(both + np.array([0.5, 0])))]
+            [
+                r2_score(y_, y_),
+                r2_score(y_, s.secret(y + 0.5, owner=0)),
+                r2_score(both_, s.secret(both + np.array([0.5, 0]), owner=0)),
+            ]
         )
 
     np.testing.assert_allclose(together(work, protocol), [1, 0, 0.5], atol=1e-4)
@@ -71,9 +84,9 @@ def test_r2_of_targets_that_never_change(protocol):
 
 def test_refusals():
     def work(s):
-        y = s.secret(np.eye(3))
+        y = s.secret(np.eye(3), owner=0)
         with pytest.raises(tacit.BadInput, match="3 rows and 3 classes"):
-            accuracy_score(y, s.secret(np.eye(3)[:, :2]))
+            accuracy_score(y, s.secret(np.eye(3)[:, :2], owner=0))
         with pytest.raises(tacit.BadInput, match="the same"):
             r2_score(y, y[:2])
         with pytest.raises(tacit.BadInput, match="one row"):

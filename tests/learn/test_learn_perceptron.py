@@ -72,7 +72,7 @@ def test_three_classes(protocol):
 def test_labels_of_torch():
     X, y = data("iris")
     parameters = SMALL | CASES["sgd"]
-    _, _, predicted, score = classified(X, y, parameters, "clear", labels=3, tensors=True)
+    _, _, predicted, score = classified(X, y, parameters, "clear", labels=3, backend="torch")
     assert predicted.dtype == torch.int64
     assert predicted.shape == (150,)
     assert abs((predicted.numpy() == y).mean() - score) < 1e-4
@@ -88,7 +88,7 @@ def test_regression(flat):
     right = reference(sk.MLPRegressor, X, y, parameters)
 
     def work(s):
-        x, t = s.secret(X), s.secret(y)
+        x, t = s.secret(X, owner=0), s.secret(y, owner=0)
         model = MLPRegressor(**parameters).fit(x, t)
         return s.reveal([model.predict(x), model.score(x, t), *model.coefs_])
 
@@ -110,15 +110,15 @@ def test_the_module_trains_on():
     X, y = data("iris", 40)
 
     def work(s):
-        model = MLPClassifier(**SMALL).fit(s.secret(X), s.labels(y, 3))
+        model = MLPClassifier(**SMALL).fit(s.secret(X, owner=0), s.labels(y, 3, owner=1))
         optimiser = torch.optim.SGD(model.module_.parameters(), lr=0.1)
-        for x, t in s.batches(s.secret(X), s.labels(y, 3), size=20, epochs=20):
+        for x, t in s.batches(s.secret(X, owner=0), s.labels(y, 3, owner=1), batch_size=20, epochs=20):
             optimiser.zero_grad()
             torch.nn.functional.cross_entropy(model.module_(x), t).backward()
             optimiser.step()
-        return [s.reveal(model.score(s.secret(X), s.labels(y, 3)))]
+        return [s.reveal(model.score(s.secret(X, owner=0), s.labels(y, 3, owner=1)))]
 
-    assert together(work, tensors=True)[0] > 0.8
+    assert together(work, backend="torch")[0] > 0.8
 
 
 @pytest.mark.slow
@@ -129,8 +129,8 @@ def test_digits():
     right = reference(sk.MLPClassifier, X[train], y[train], parameters | {"random_state": 0})
 
     def work(s):
-        model = MLPClassifier(**parameters).fit(s.secret(X[train]), s.labels(y[train], 10))
-        return [s.reveal(model.score(s.secret(X[~train]), s.labels(y[~train], 10)))]
+        model = MLPClassifier(**parameters).fit(s.secret(X[train], owner=0), s.labels(y[train], 10, owner=1))
+        return [s.reveal(model.score(s.secret(X[~train], owner=0), s.labels(y[~train], 10, owner=1)))]
 
-    (score,) = tacit.run(work, 2, tensors=True)[0]
+    (score,) = tacit.run(work, 2, backend="torch")[0]
     assert abs(score - right.score(X[~train], y[~train])) < 0.02

@@ -16,7 +16,7 @@ def test_data_as_they_come(name, rows, protocol):
     reference = sk.StandardScaler().fit(X)
 
     def work(s):
-        x, scaler = s.secret(X), StandardScaler()
+        x, scaler = s.secret(X, owner=0), StandardScaler()
         z = scaler.fit_transform(x)
         return s.reveal([scaler.mean_, scaler.var_, scaler.scale_, z, scaler.transform(x), scaler.inverse_transform(z)])
 
@@ -38,7 +38,7 @@ def test_parts_of_it(mean, std):
     reference = sk.StandardScaler(with_mean=mean, with_std=std).fit(X)
 
     def work(s):
-        x, scaler = s.secret(X), StandardScaler(with_mean=mean, with_std=std)
+        x, scaler = s.secret(X, owner=0), StandardScaler(with_mean=mean, with_std=std)
         z = scaler.fit_transform(x)
         assert (scaler.scale_ is None) == (scaler.var_ is None) == (not std)
         return s.reveal([z, scaler.fit(x).transform(x), scaler.inverse_transform(z)])
@@ -55,7 +55,7 @@ def test_means_far_from_zero(protocol):
     X = entered(np.random.default_rng(0).normal(size=(60, 3)) + np.array([1000.0, -2000, 30]))
 
     def work(s):
-        x, scaler = s.secret(X), StandardScaler()
+        x, scaler = s.secret(X, owner=0), StandardScaler()
         z = scaler.fit_transform(x)
         return s.reveal([z, scaler.transform(x)])
 

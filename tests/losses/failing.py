@@ -51,7 +51,7 @@ def run(work, parties, threshold, fates, timeout=1.0, protocol="shamir", tampers
             protocol=protocol,
             timeout=timeout,
             wrap=wrap,
-            tensors=False,
+            backend="numpy",
             **options,
         )
     outcome.seconds = clock.now
@@ -94,9 +94,9 @@ RIGHT = np.maximum(X @ Y * X, 0) + X
 
 def compute(session):
     """Several steps; the owners of the data may be lost once the data are there."""
-    x = session.computed(session.secret(X, owner=0))
-    y = session.computed(session.secret(Y, owner=1))
-    z = session.computed((x @ y) * x)
+    x = session.materialize(session.secret(X, owner=0))
+    y = session.materialize(session.secret(Y, owner=1))
+    z = session.materialize((x @ y) * x)
     return session.reveal(z.relu() + x)
 
 
@@ -109,11 +109,11 @@ class Training:
         self.right = self.data @ [[0.5], [-1.0], [0.25]]
 
     def __call__(self, session):
-        x = session.computed(session.secret(self.data, owner=0))
-        y = session.computed(session.secret(self.right, owner=1))
-        w = session.computed(session.secret(np.zeros((3, 1)), owner=2))
+        x = session.materialize(session.secret(self.data, owner=0))
+        y = session.materialize(session.secret(self.right, owner=1))
+        w = session.materialize(session.secret(np.zeros((3, 1)), owner=2))
         for _ in range(self.steps):
-            w = session.computed(w - self.rate * ((x.T @ (x @ w - y)) / 40))
+            w = session.materialize(w - self.rate * ((x.T @ (x @ w - y)) / 40))
         return session.reveal(w)
 
     def exact(self):

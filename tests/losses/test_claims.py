@@ -30,14 +30,14 @@ def work(lies=None, liar=3):
     """A value that lives on while a party is lost: what each party held of it before and after, and the last result."""
 
     def script(session, turn):
-        x = session.computed(session.secret(X, owner=0))
+        x = session.materialize(session.secret(X, owner=0))
         if lies and session.me == liar:
             live = session.engine.live
             session.engine.live = lambda: lies(live())
         before, seen = x.number.wire.share[0].reshape(-1).copy(), []
         for number in range(6):
             turn(number)
-            session.computed(x * x)
+            session.materialize(x * x)
             seen.append(session.survivors)
         wire = x.number.wire
         return before, None if wire.share is None else wire.share[0].reshape(-1).copy(), seen, session.reveal(x)
@@ -95,13 +95,13 @@ def test_what_only_one_party_keeps_is_dropped():
     """A script that holds a value at one party alone: nothing is wrong as long as nobody computes with it."""
 
     def script(session, turn):
-        x = session.computed(session.secret(X, owner=0))
-        y = session.computed(x + x)
+        x = session.materialize(session.secret(X, owner=0))
+        y = session.materialize(x + x)
         if session.me != 2:
             del y
         for number in range(6):
             turn(number)
-            session.computed(x * x)
+            session.materialize(x * x)
         return session.reveal(x), y.number.wire.gone if session.me == 2 else None
 
     outcome = lose(script, 5, 1)
@@ -115,8 +115,8 @@ def test_what_only_cycles_hold_does_not_live():
     one_by_one = threading.Lock()
 
     def script(session):
-        x = session.computed(session.secret(X, owner=0))
-        y = session.computed(x + x)
+        x = session.materialize(session.secret(X, owner=0))
+        y = session.materialize(x + x)
         if session.me != 1:
             cycle = [y]
             cycle.append(cycle)

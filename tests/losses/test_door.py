@@ -44,7 +44,7 @@ def lied(lie, peers, parties=4, first=lambda session, enough: None):
         if session.me == LIAR:
             session._channel._inner = Tampered(session._channel._inner, tamper)
             first(session, enough)
-        x = session.computed(session.secret(X, owner=0))
+        x = session.materialize(session.secret(X, owner=0))
         for _ in range(2000):
             y = session.reveal((x * x).relu())
             if session.reveal(session.secret(np.array([float(enough.is_set())]), owner=0))[0]:

@@ -20,9 +20,9 @@ def script(faulty=(), places=slice(None), bystander=False):
     """A stored value is wrong at the parties `faulty`, at some places, from when it was made."""
 
     def work(session):
-        x = session.computed(session.secret(X, owner=0))
-        y = session.computed(session.secret(Y, owner=1))
-        z = session.computed(x @ y)
+        x = session.materialize(session.secret(X, owner=0))
+        y = session.materialize(session.secret(Y, owner=1))
+        z = session.materialize(x @ y)
         if session.me in faulty:
             wire = z.number.wire
             share = wire.share[0].copy()
@@ -30,9 +30,9 @@ def script(faulty=(), places=slice(None), bystander=False):
             share.reshape(-1)[places] = fp.add(wrong, np.full_like(wrong, (1 << 40) + session.me))
             wire.share = (share,)
         for _ in range(6):
-            session.computed(x + y)
+            session.materialize(x + y)
         if bystander:
-            z = session.computed(z + 0.0)
+            z = session.materialize(z + 0.0)
         return session.reveal(z * z)
 
     return work

@@ -9,7 +9,7 @@ from tacit.engine import recovery
 from tacit.engine.recovery import Recovery
 from tacit.errors import CheatingDetected, Mismatch, PartyLost, PeerStopped, TooFewLeft
 from tacit.transport.calls import Call, Calls, frame
-from tacit.transport.views import CALLED
+from tacit.transport.membership import CALLED
 from tests.helpers.alterations import dropped, empty, header, longer, low_bit, repeated, shorter
 from tests.losses.failing import RIGHT, X, at, compute, run, signing
 

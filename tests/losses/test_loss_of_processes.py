@@ -12,8 +12,8 @@ import numpy as np
 import tacit
 
 victims, how = [int(v) for v in sys.argv[1].split(",")], getattr(signal, sys.argv[2])
-with tacit.session(timeout=1.0, tensors=False) as s:
-    x = s.computed(s.secret(np.ones(20), owner=0))
+with tacit.session(timeout=1.0, backend="numpy") as s:
+    x = s.materialize(s.secret(np.ones(20), owner=0))
     for turn in range(6):
         if turn == 3 and s.me in victims:
             os.kill(os.getpid(), how)
@@ -22,7 +22,7 @@ with tacit.session(timeout=1.0, tensors=False) as s:
         if s.me == 0 and turn == 3:
             print("next after", round(time.monotonic() - started, 2))
     if s.me == 0:
-        print("the end", round(y, 2), s.survivors, [loss.party for loss in s.losses])
+        print("the end", round(y, 2), s.survivors, [loss.party for loss in s.lost_parties])
 """
 
 
@@ -56,18 +56,18 @@ import os, signal, sys, time
 import numpy as np
 import tacit
 
-with tacit.session(timeout=2.0, tensors=False) as s:
-    x = s.computed(s.secret(np.ones(20), owner=2))
-    w = s.computed(s.secret(np.arange(20.0), owner=0))
+with tacit.session(timeout=2.0, backend="numpy") as s:
+    x = s.materialize(s.secret(np.ones(20), owner=2))
+    w = s.materialize(s.secret(np.arange(20.0), owner=0))
     for turn in range(200):
         if turn == 4 and s.me == 2 and not s.returning:
             os.kill(os.getpid(), getattr(signal, sys.argv[1]))
-        w = s.computed(w + (x * 0.5).relu())
+        w = s.materialize(w + (x * 0.5).relu())
         total = s.reveal(w.sum())
-        if s.losses and len(s.survivors) == 4 and turn > 8:
+        if s.lost_parties and len(s.survivors) == 4 and turn > 8:
             break
         time.sleep(0 if s.returning else 0.1)
-    print("the end", round(total - 10 * (turn + 1)), s.survivors, [loss.party for loss in s.losses])
+    print("the end", round(total - 10 * (turn + 1)), s.survivors, [loss.party for loss in s.lost_parties])
 """
 
 

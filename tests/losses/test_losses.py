@@ -34,7 +34,7 @@ def test_a_loss_at_any_round(what):
         outcome = run(compute, 5, 1, {4: at(number, what)}, timeout=0.4)
         right(outcome, 0, 1, 2, 3)
         assert all(outcome.sessions[i].survivors == (0, 1, 2, 3) for i in range(4))
-        assert [loss.party for loss in outcome.sessions[0].losses] == [4]
+        assert [loss.party for loss in outcome.sessions[0].lost_parties] == [4]
 
 
 @pytest.mark.parametrize("what", ["die", "hang"])
@@ -45,7 +45,7 @@ def test_a_loss_at_any_round_of_sums(lost, what):
     for number in some(total, 5 if what == "die" else 3):
         outcome = run(compute, 6, 2, {lost: at(number, what)}, timeout=0.4)
         right(outcome, *(i for i in range(6) if i != lost))
-        assert all([loss.party for loss in s.losses] == [lost] for i, s in outcome.sessions.items() if i != lost)
+        assert all([loss.party for loss in s.lost_parties] == [lost] for i, s in outcome.sessions.items() if i != lost)
 
 
 @pytest.mark.parametrize("compared", [True, False])
@@ -63,7 +63,7 @@ def test_different_sums_before_a_loss(compared, monkeypatch):
 
     def work(session):
         x = session.secret(X, owner=0)
-        y = session.computed((x @ session.secret(Y, owner=1)) * x)
+        y = session.materialize((x @ session.secret(Y, owner=1)) * x)
         session.end_step()
         if session.me == liar:
             away.append(liar)
@@ -107,8 +107,8 @@ def test_a_loss_between_two_portions(protocol):
     def work(session):
         engine, supply = session.engine, session.engine._supply
         engine.portion = 400
-        x = session.computed(session.secret(X, owner=0))
-        y = session.computed(session.secret(Y, owner=1))
+        x = session.materialize(session.secret(X, owner=0))
+        y = session.materialize(session.secret(Y, owner=1))
         taken = 0
 
         def supplied(portion):
@@ -173,7 +173,7 @@ def test_what_was_saved_before_too_few_were_left():
     kept = {}
 
     def work(session):
-        x = session.computed(session.secret(X, owner=0))
+        x = session.materialize(session.secret(X, owner=0))
         kept[session.me] = pickle.dumps(x)
         compute(session)
 
@@ -184,7 +184,7 @@ def test_what_was_saved_before_too_few_were_left():
     def again(session):
         return session.reveal(session.restore(pickle.loads(kept[session.me])))
 
-    for value in tacit.run(again, 2, tensors=False):
+    for value in tacit.run(again, 2, backend="numpy"):
         assert np.abs(value - X).max() < 1e-3
 
 
@@ -194,7 +194,7 @@ def test_a_loss_in_the_middle_of_a_save(round):
     kept = {}
 
     def work(session):
-        kept[session.me] = pickle.dumps(session.computed(session.secret(X, owner=0)))
+        kept[session.me] = pickle.dumps(session.materialize(session.secret(X, owner=0)))
 
     outcome = run(work, 5, 1, {4: at(round, "die")}, timeout=0.5)
     assert sorted(outcome.results) == sorted(kept) == [0, 1, 2, 3]
@@ -202,7 +202,7 @@ def test_a_loss_in_the_middle_of_a_save(round):
     def again(session):
         return session.reveal(session.restore(pickle.loads(kept[session.me])))
 
-    for value in tacit.run(again, 2, tensors=False):
+    for value in tacit.run(again, 2, backend="numpy"):
         assert np.abs(value - X).max() < 1e-3
 
 
@@ -234,7 +234,7 @@ def test_a_network_that_falls_apart(monkeypatch):
 def test_a_stall_within_the_time_out_is_no_loss():
     outcome = run(compute, 5, 1, {4: at(25, 0.3)}, timeout=2)
     right(outcome, 0, 1, 2, 3, 4)
-    assert not outcome.sessions[0].losses
+    assert not outcome.sessions[0].lost_parties
 
 
 def test_who_was_silent_for_too_long_is_told_so():
@@ -244,10 +244,10 @@ def test_who_was_silent_for_too_long_is_told_so():
 
 
 def test_a_script_that_decides_by_itself():
-    """on_loss="raise": every survivor gets the exception in the same step, and goes on when it says so."""
+    """on_party_lost="raise": every survivor gets the exception in the same step, and goes on when it says so."""
 
     def work(session):
-        x = session.computed(session.secret(X, owner=0))
+        x = session.materialize(session.secret(X, owner=0))
         found = []
         for turn in range(8):
             try:
@@ -255,12 +255,12 @@ def test_a_script_that_decides_by_itself():
             except PartyLost as loss:
                 with pytest.raises(PartyLost):
                     session.reveal(x * x)
-                found.append((turn, loss.party, session.shrink()))
+                found.append((turn, loss.party, session.continue_without_lost()))
                 session.reveal(x * x)
         return found
 
     total = max(rounds(work, 5, 1).values())
-    outcome = run(work, 5, 1, {3: at(total // 2, "die")}, on_loss="raise")
+    outcome = run(work, 5, 1, {3: at(total // 2, "die")}, on_party_lost="raise")
     assert not outcome.errors
     assert sorted(outcome.results) == [0, 1, 2, 4]
     first = outcome.results[0]
@@ -332,11 +332,11 @@ def test_a_script_sees_a_loss_at_the_same_line(seed):
     """Whatever each party was doing: `survivors` changes after the same step everywhere."""
 
     def work(session):
-        x = session.computed(session.secret(X, owner=0))
+        x = session.materialize(session.secret(X, owner=0))
         seen = []
         for _ in range(12):
             seen.append(session.survivors)
-            x = session.computed(x + x)
+            x = session.materialize(x + x)
         return seen
 
     total = max(rounds(work, 5, 1).values())

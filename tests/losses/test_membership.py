@@ -260,7 +260,7 @@ def two_minds(n, t, liar, sides, intact):
                 frames.update({p: came[c] for p, c in names.items() if c in came})
 
     outcome = {}
-    options = Options(protocol="shamir", threshold=t, timeout=1.0, tensors=False)
+    options = Options(protocol="shamir", threshold=t, timeout=1.0, backend="numpy")
 
     def party(here):
         me = liar if here == other else here
@@ -269,7 +269,7 @@ def two_minds(n, t, liar, sides, intact):
             signatures = Signatures(identities[me], certificates)
             session = Session(me, n, options, channel, None, b"one session", signatures=signatures)
             with session:
-                outcome[here] = session.reveal(session.computed(session.secret(np.array([3.0]), owner=liar)))
+                outcome[here] = session.reveal(session.materialize(session.secret(np.array([3.0]), owner=liar)))
         except Exception as error:
             outcome[here] = error
         finally:

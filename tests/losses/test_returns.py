@@ -26,16 +26,18 @@ class Long:
         self.losses, self.noticed = losses, threading.Event()
 
     def __call__(self, session):
-        x = session.computed(session.secret(X, owner=0))
-        y = session.computed(session.secret(Y, owner=1))
+        x = session.materialize(session.secret(X, owner=0))
+        y = session.materialize(session.secret(Y, owner=1))
         seen, more = [], 3
         while more:
-            z = session.computed(x @ y * x)
+            z = session.materialize(x @ y * x)
             result = session.reveal(z.relu() + x)
-            seen.append((session.survivors, tuple(loss.party for loss in session.losses), result.round(3).tolist()))
+            seen.append(
+                (session.survivors, tuple(loss.party for loss in session.lost_parties), result.round(3).tolist())
+            )
             if len(session.survivors) < session.parties:
                 self.noticed.set()
-            elif len(session.losses) >= self.losses:
+            elif len(session.lost_parties) >= self.losses:
                 more -= 1
             assert len(seen) < 2000
         return seen
@@ -76,12 +78,12 @@ def test_a_party_comes_back_where_openings_are_corrected():
     """What was opened under masks before it came is opened again under masks of which it has shares."""
 
     def work(session):
-        x = session.computed(session.secret(X, owner=0))
-        y = session.computed(session.secret(Y, owner=1))
-        while not (session.losses and session.survivors == ALL):
-            z = session.computed(x @ y)
+        x = session.materialize(session.secret(X, owner=0))
+        y = session.materialize(session.secret(Y, owner=1))
+        while not (session.lost_parties and session.survivors == ALL):
+            z = session.materialize(x @ y)
             session.reveal((z * x).relu() + x)
-        return session.survivors, session.reveal((session.computed(x @ y) * x).relu() + x)
+        return session.survivors, session.reveal((session.materialize(x @ y) * x).relu() + x)
 
     outcome = Nodes(work, 4, 1, once(2, 60), protocol="shamir-corrected", timeout=2.0).run()
     assert not outcome.errors
@@ -94,15 +96,15 @@ def test_who_is_back_is_a_full_member():
     back = threading.Event()
 
     def work(session):
-        x = session.computed(session.secret(X, owner=0))
+        x = session.materialize(session.secret(X, owner=0))
         seen = []
         while True:
             seen.append(session.survivors)
-            if len(session.losses) == 1 and session.survivors == ALL:
+            if len(session.lost_parties) == 1 and session.survivors == ALL:
                 back.set()
-            if len(session.losses) == 2 and session.survivors == ALL:
+            if len(session.lost_parties) == 2 and session.survivors == ALL:
                 break
-            session.computed(x * x)
+            session.materialize(x * x)
         return seen, session.reveal(x)
 
     def fate(party, life):
@@ -132,7 +134,7 @@ def test_what_it_alone_was_shown_is_gone():
     long = Long()
 
     def work(session):
-        x = session.computed(session.secret(X, owner=0))
+        x = session.materialize(session.secret(X, owner=0))
         alone = session.reveal(x, to=3)
         long(session)
         return alone, session.reveal(x, to=3)
@@ -149,7 +151,7 @@ def test_what_is_saved_on_the_way_back_holds_nothing():
     long = Long()
 
     def work(session):
-        x = session.computed(session.secret(X, owner=0))
+        x = session.materialize(session.secret(X, owner=0))
         first, back = pickle.dumps(x), session.returning
         if back:
             with pytest.raises(BadInput, match="on its way back"):
@@ -167,7 +169,7 @@ def test_another_script_is_not_let_in():
     refused = threading.Event()
 
     def work(session):
-        x = session.computed(session.secret(X, owner=0))
+        x = session.materialize(session.secret(X, owner=0))
         if session.returning:
             try:
                 session.reveal(x)
@@ -175,7 +177,7 @@ def test_another_script_is_not_let_in():
                 refused.set()
                 raise
         while not session.reveal(session.secret(np.array([float(refused.is_set())]), owner=0))[0]:
-            session.computed(x * x)
+            session.materialize(x * x)
         return session.survivors
 
     outcome = Nodes(work, 4, 1, once(2, 60), timeout=2.0).run()
@@ -214,7 +216,7 @@ def test_frames_in_any_order(seed, monkeypatch):
     """What comes from one party is late, or comes before what comes from another: nothing changes."""
     monkeypatch.setattr("tests.losses.failing.Failing", lambda channel, fate: Shuffled(channel, 10 * seed + channel.me))
     outcome = run(compute, 4, 1, dict.fromkeys(range(4)), timeout=5)
-    assert not outcome.errors and not outcome.sessions[0].losses
+    assert not outcome.errors and not outcome.sessions[0].lost_parties
     assert all(np.abs(r - RIGHT).max() < 1e-3 for r in outcome.results.values())
 
 
@@ -273,21 +275,21 @@ def test_many_storms():
 
 
 def test_a_script_that_decides_by_itself_is_run_again_as_it_decided():
-    """on_loss="raise": the way back goes through the exception and `shrink` as well."""
+    """on_party_lost="raise": the way back goes through the exception and `continue_without_lost` as well."""
 
     def work(session):
-        x = session.computed(session.secret(X, owner=0))
+        x = session.materialize(session.secret(X, owner=0))
         seen = []
-        while not (seen and session.losses and session.survivors == ALL):
+        while not (seen and session.lost_parties and session.survivors == ALL):
             try:
                 session.reveal(x * x)
             except PartyLost as loss:
-                seen.append(("lost", loss.party, session.shrink()))
+                seen.append(("lost", loss.party, session.continue_without_lost()))
                 session.reveal(x * x)
             seen.append(session.survivors)
         return seen, session.reveal(x * x)
 
-    outcome = Nodes(work, 4, 1, once(3, 50), timeout=2.0, on_loss="raise").run()
+    outcome = Nodes(work, 4, 1, once(3, 50), timeout=2.0, on_party_lost="raise").run()
     assert not outcome.errors
     assert len(outcome.sessions[3]) == 2
     assert len({str(seen) for seen, _ in outcome.results.values()}) == 1

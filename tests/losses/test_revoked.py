@@ -14,16 +14,16 @@ from tests.losses.failing import X, Y, at, run
 
 
 def work(session, revoked=2):
-    x = session.computed(session.secret(X, owner=0))
-    y = session.computed(session.secret(Y, owner=revoked))
+    x = session.materialize(session.secret(X, owner=0))
+    y = session.materialize(session.secret(Y, owner=revoked))
     before = session.survivors
     session.revoke(revoked)
-    return before, session.survivors, session.reveal(x * y), [loss.party for loss in session.losses]
+    return before, session.survivors, session.reveal(x * y), [loss.party for loss in session.lost_parties]
 
 
-@pytest.mark.parametrize("on_loss", ["continue", "raise"])
-def test_the_others_go_on_with_what_it_gave(on_loss):
-    outcome = run(work, 5, 1, {}, on_loss=on_loss)
+@pytest.mark.parametrize("on_party_lost", ["continue", "raise"])
+def test_the_others_go_on_with_what_it_gave(on_party_lost):
+    outcome = run(work, 5, 1, {}, on_party_lost=on_party_lost)
     assert sorted(outcome.results) == [0, 1, 3, 4]
     assert isinstance(outcome.errors[2], ConfigurationError | PeerStopped)
     for before, after, result, lost in outcome.results.values():
@@ -41,7 +41,7 @@ def test_who_revokes_alone_costs_one_party_at_most():
     """It is a claim that it has no line to that party."""
 
     def alone(session):
-        x = session.computed(session.secret(X, owner=0))
+        x = session.materialize(session.secret(X, owner=0))
         if session.me == 4:
             session.engine.recovery.revoke(1)
         return session.reveal(x * 1.5)
@@ -52,9 +52,9 @@ def test_who_revokes_alone_costs_one_party_at_most():
 
 def test_a_protocol_that_needs_all_of_its_parties_revokes_none():
     with pytest.raises(ConfigurationError, match="cannot go on without"):
-        tacit.run(lambda session: session.revoke(1), 2, tensors=False)
+        tacit.run(lambda session: session.revoke(1), 2, backend="numpy")
     with pytest.raises(ValueError, match="numbered 0 to 3"):
-        tacit.run(lambda session: session.revoke(7), 4, protocol="shamir", tensors=False)
+        tacit.run(lambda session: session.revoke(7), 4, protocol="shamir", backend="numpy")
 
 
 @pytest.mark.parametrize("lost", [False, True])
@@ -63,15 +63,15 @@ def test_it_does_not_come_back(lost):
     refused, back = threading.Event(), threading.Event()
 
     def script(session):
-        x = session.computed(session.secret(X, owner=0))
+        x = session.materialize(session.secret(X, owner=0))
         while lost and 2 in session.survivors:
-            session.computed(x * x)
+            session.materialize(x * x)
         if session.me == 2 and not lost:
             raise tacit.errors.PartyLost(2, "it ends here")
         session.revoke(2)
         while not session.reveal(session.secret(np.array([float(refused.is_set() and back.is_set())]), owner=0))[0]:
-            session.computed(x * x)
-            if session.losses and session.losses[-1].party == 4 and 4 in session.survivors:
+            session.materialize(x * x)
+            if session.lost_parties and session.lost_parties[-1].party == 4 and 4 in session.survivors:
                 back.set()
         return session.survivors
 

@@ -12,7 +12,7 @@ from tacit.testing.nodes import Failing
 from tacit.transport.counting import PATIENCE, Count
 from tacit.transport.endpoint import Endpoint, listen
 from tacit.transport.identity import make_identity
-from tacit.transport.views import Viewed
+from tacit.transport.membership import Viewed
 from tests.losses.failing import RIGHT, at, compute, run
 
 RATE = 100_000
@@ -127,7 +127,7 @@ def test_a_party_that_only_trickles_is_lost(rate, waits, monkeypatch):
     outcome = run(compute, 5, 1, fates, timeout=timeout)
     assert sorted(outcome.results) == [0, 1, 2, 3]
     assert all(np.abs(r - RIGHT).max() < 1e-3 for r in outcome.results.values())
-    assert isinstance(outcome.sessions[0].losses[0], PartyLost)
+    assert isinstance(outcome.sessions[0].lost_parties[0], PartyLost)
     patience = PATIENCE * timeout
     if waits:
         assert until < outcome.seconds < until + 2 * patience

@@ -111,7 +111,7 @@ def test_batch_norm_of_other_running_variances():
     def work(s):
         norm = nn.BatchNorm1d(3).eval()
         norm.running_var.copy_(V)
-        norm = s.share(norm)
+        norm = s.share(norm, owner=0)
         x, found = s.secret(X, owner=0), []
         for factor in (1, 4, 0.25):
             norm.running_var.mul_(factor)

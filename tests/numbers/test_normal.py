@@ -46,7 +46,7 @@ def work(function, *arrays, scale=None, protocol="clear", format=FORMATS[0], deb
         got = s.reveal(SecretArray(s.arithmetic, function(s.arithmetic, *numbers, **options)))
         return got, s.engine.costs
 
-    results = tacit.run(script, 2, protocol=protocol, format=format, debug=debug, tensors=False)
+    results = tacit.run(script, 2, protocol=protocol, format=format, debug=debug, backend="numpy")
     np.testing.assert_array_equal(results[0][0], results[1][0])
     return results[0]
 
@@ -143,7 +143,7 @@ def test_quotients_by_what_is_known_to_be_small(whole, factor):
         upper = (numerator > 0).number if whole else numerator.number
         return s.reveal(SecretArray(a, normal.divide(a, upper, (s.secret(y, owner=1) * factor).number)))
 
-    got = tacit.run(script, 2, protocol="clear", tensors=False, debug=True)[0]
+    got = tacit.run(script, 2, protocol="clear", backend="numpy", debug=True)[0]
     top, x = largest(FORMATS[0]), (np.where(x > 0, 1.0, 0.0) if whole else x)
     with np.errstate(all="ignore"):
         right = np.where(x == 0, 0, np.where(y == 0, np.sign(x) * top, np.clip(x / (y * factor), -top, top)))
@@ -194,7 +194,7 @@ def test_denominators_broadcast_and_are_normalised_once():
         compared = [r.shape for r in s.engine.protocol.ledger if r.kind == "comparison"]
         return both, compared, a.engine.costs.sends - before
 
-    (first, second), compared, sent = tacit.run(script, 2, tensors=False)[0]
+    (first, second), compared, sent = tacit.run(script, 2, backend="numpy")[0]
     close(first, x / y)
     close(second, (x + 1) / y)
     assert [shape[1:] for shape in compared] == [(12, 1)]
@@ -211,7 +211,7 @@ def test_a_quotient_by_a_root_takes_no_comparison_more():
         got = s.reveal(SecretArray(a, normal.divide(a, s.secret(x, owner=1).number, shifted, bounded=True)))
         return got, [r.kind for r in s.engine.protocol.ledger].count("comparison")
 
-    got, comparisons = tacit.run(script, 2, tensors=False)[0]
+    got, comparisons = tacit.run(script, 2, backend="numpy")[0]
     close(got, x / (3 * np.sqrt(np.rint(v * 2**16) / 2**16) + 2.0**-15))
     assert comparisons == 1
 
@@ -224,7 +224,7 @@ def test_shapes():
         made += [normal.divide(a, single, single), normal.divide(a, none, single)]
         return s.reveal([SecretArray(a, n) for n in made])
 
-    got = tacit.run(script, 2, tensors=False)[0]
+    got = tacit.run(script, 2, backend="numpy")[0]
     assert [np.shape(g) for g in got] == [(), (0, 3)] * 5
     np.testing.assert_allclose(got[::2], [0.25, 2, 0.5, np.log(4), 1], atol=2e-3)
 
@@ -254,7 +254,7 @@ def test_documented_costs(name):
         s.engine.force(function(a, *numbers, **options).wire)
         return s.engine.costs.rounds - before[0], (s.engine.costs.sends - before[1]) / count
 
-    taken, sent = tacit.run(script, 2, tensors=False)[0]
+    taken, sent = tacit.run(script, 2, backend="numpy")[0]
     assert taken == rounds and 0.95 * most <= sent <= most
 
 
@@ -267,7 +267,7 @@ def test_what_was_found_of_fewer_bits_does_not_serve_a_number_of_more():
         normal.reciprocal(s.arithmetic, (64 * x).number)
         return s.reveal(SecretArray(s.arithmetic, normal.reciprocal(s.arithmetic, x.number)))
 
-    for found in tacit.run(script, 2, tensors=False):
+    for found in tacit.run(script, 2, backend="numpy"):
         np.testing.assert_allclose(found, 1 / values, rtol=1e-3, atol=2**-16)
 
 
@@ -282,7 +282,7 @@ def test_bits(protocol):
         made = [normal.divide(a, n.number, found), *(f(a, found) for f in (normal.reciprocal, normal.sqrt, normal.log))]
         return s.reveal([SecretArray(a, m) for m in made])
 
-    quotient, inverse, root, logarithm = tacit.run(script, 2, protocol=protocol, tensors=False, debug=True)[0]
+    quotient, inverse, root, logarithm = tacit.run(script, 2, protocol=protocol, backend="numpy", debug=True)[0]
     top = largest(FORMATS[0])
     close(quotient, np.where(bit > 0, x, -top))
     close(inverse, np.where(bit > 0, 1, top))

@@ -24,7 +24,7 @@ def outcome(function, values, protocol, **options):
         return session.reveal(function(*secrets))
 
     try:
-        return tacit.run(work, parties=PROTOCOLS[protocol], protocol=protocol, tensors=True, **options)[0]
+        return tacit.run(work, parties=PROTOCOLS[protocol], protocol=protocol, backend="torch", **options)[0]
     except tacit.TacitError as error:
         return error
 

@@ -272,7 +272,7 @@ def check(seeds, format, protocol):
             program.check()
 
         try:
-            tacit.run(work, parties=2, protocol=protocol, format=format, tensors=False, timeout=20)
+            tacit.run(work, parties=2, protocol=protocol, format=format, backend="numpy", timeout=20)
         except Exception as error:
             error.add_note(f"program {seed}, {format}, {protocol}")
             raise

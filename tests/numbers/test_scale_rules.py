@@ -15,11 +15,11 @@ MANY = 2000
 def revealed(request):
     """work(session) -> secrets: their values."""
 
-    def run(work, tensors=False):
+    def run(work, backend="numpy"):
         def body(session):
             return session.reveal(work(session))
 
-        return tacit.run(body, parties=2, protocol=request.param, tensors=tensors, timeout=20)[0]
+        return tacit.run(body, parties=2, protocol=request.param, backend=backend, timeout=20)[0]
 
     return run
 
@@ -35,7 +35,7 @@ def near(got, right, tolerance=1e-3):
 
 
 def truncated(x):
-    return SecretArray(x.arithmetic, x.arithmetic.round(x.number))
+    return SecretArray(x.arithmetic, x.arithmetic.rescale(x.number))
 
 
 # One truncated value, twice in a sum.
@@ -95,7 +95,7 @@ def test_squares_of_sums_of_a_place(revealed):
         three, zero, half = place * 2 + place, place - place.clone(), place + place.detach() * 0.5
         return [three * three, zero * zero, half * half]
 
-    near(revealed(work, tensors=True), [9 * x**4, 0 * x, 2.25 * x**4])
+    near(revealed(work, backend="torch"), [9 * x**4, 0 * x, 2.25 * x**4])
 
 
 # One wire at two scales.
@@ -163,7 +163,7 @@ def test_a_tensor_that_first_holds_something_narrow(revealed, first):
         z = y * place * 0.1
         return [place, y, z, z * 0.1 * y, place * 0.3 * 0.3 * 0.3 * 0.3]
 
-    near(revealed(work, tensors=True), [30.0, 90.0, 270.0, 2430.0, 0.243])
+    near(revealed(work, backend="torch"), [30.0, 90.0, 270.0, 2430.0, 0.243])
 
 
 # Means whose sum leaves the contract.
@@ -190,7 +190,7 @@ def test_the_loss_of_large_residuals(revealed):
         loss.backward()
         return [loss, x.grad * 500]
 
-    near(revealed(work, tensors=True), [3600.0, 60.0])
+    near(revealed(work, backend="torch"), [3600.0, 60.0])
 
 
 def test_pools_of_large_values(revealed):
@@ -205,7 +205,7 @@ def test_pools_of_large_values(revealed):
         (pooled.sum() + convolved.sum()).backward()
         return [pooled, convolved, overlapping, x.grad]
 
-    near(revealed(work, tensors=True), [2000.0, 2000.0, 2000.0, 1.5 / 9])
+    near(revealed(work, backend="torch"), [2000.0, 2000.0, 2000.0, 1.5 / 9])
 
 
 def test_pools_of_scaled_convolutions(revealed):
@@ -223,7 +223,7 @@ def test_pools_of_scaled_convolutions(revealed):
         return [*outputs, x.grad, kernel.grad, bias.grad]
 
     # In units of the gradient of one pool's sum, over all 16 places or 4 windows.
-    near(revealed(work, tensors=True), [6.0, 1.0, 12.0, 6.5 / 4 * 0.5, 6.5 * 4 * 2.0, 6.0 * 4])
+    near(revealed(work, backend="torch"), [6.0, 1.0, 12.0, 6.5 / 4 * 0.5, 6.5 * 4 * 2.0, 6.0 * 4])
 
 
 # What is nearly nothing.

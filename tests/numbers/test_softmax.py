@@ -44,7 +44,7 @@ def computed(function, x, protocol="spdz", format=tacit.Format(), lift=0, **opti
         number = s.arithmetic.lift(number, number.scale + lift) if lift else number
         return s.reveal(SecretArray(s.arithmetic, function(s.arithmetic, number)))
 
-    return tacit.run(work, parties=2, protocol=protocol, format=format, tensors=False, **options)[0]
+    return tacit.run(work, parties=2, protocol=protocol, format=format, backend="numpy", **options)[0]
 
 
 def agrees(got, right):
@@ -126,7 +126,7 @@ def test_a_log_softmax_that_nobody_looks_at_takes_no_logarithm():
         s.engine.force(softmax(s.arithmetic, y).wire)
         return first, s.engine.costs.sends - first
 
-    for first, second in tacit.run(work, parties=2, protocol="spdz", tensors=False):
+    for first, second in tacit.run(work, parties=2, protocol="spdz", backend="numpy"):
         assert first == second
 
 
@@ -138,7 +138,7 @@ def test_softmax_and_its_logarithm_share_what_they_have_in_common():
         s.engine.force(softmax(s.arithmetic, x).wire)
         return (s.engine.costs.sends - before) / 40
 
-    assert tacit.run(work, parties=2, protocol="spdz", tensors=False)[0] < 20
+    assert tacit.run(work, parties=2, protocol="spdz", backend="numpy")[0] < 20
 
 
 def documented():
@@ -161,7 +161,10 @@ def test_rounds_and_bytes_are_those_of_the_documentation(n, format, rounds, sent
         costs = s.engine.costs
         return costs.rounds - before[0], round((costs.sends - before[1]) / (128 * n))
 
-    assert tacit.run(work, parties=2, protocol="spdz", format=tacit.Format(*format), tensors=False)[0] == (rounds, sent)
+    assert tacit.run(work, parties=2, protocol="spdz", format=tacit.Format(*format), backend="numpy")[0] == (
+        rounds,
+        sent,
+    )
 
 
 @pytest.mark.parametrize("lift", [0, 30])

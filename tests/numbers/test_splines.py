@@ -114,7 +114,7 @@ def computed(function, x, protocol="spdz", format=DEFAULT, **options):
         secret = s.secret(x, owner=0, shape=x.shape)
         return s.reveal(SecretArray(s.arithmetic, function(s.arithmetic, secret.number)))
 
-    return tacit.run(work, parties=2, protocol=protocol, format=format, tensors=False, **options)[0]
+    return tacit.run(work, parties=2, protocol=protocol, format=format, backend="numpy", **options)[0]
 
 
 def expected(reference, x, format=DEFAULT):
@@ -169,7 +169,7 @@ def test_of_whole_numbers_and_of_bits():
         signs = x >= 0
         return s.reveal([SecretArray(s.arithmetic, splines.sigmoid(s.arithmetic, n.number)) for n in (x, signs)])
 
-    got, of_signs = tacit.run(work, parties=2, protocol="spdz", tensors=False)[0]
+    got, of_signs = tacit.run(work, parties=2, protocol="spdz", backend="numpy")[0]
     whole = np.arange(-9.0, 9.0)
     assert largest_error(got, sigmoid(whole)) <= 1
     assert largest_error(of_signs, sigmoid((whole >= 0) * 1.0)) <= 1
@@ -192,7 +192,7 @@ def test_a_slope_shares_the_comparison_and_the_powers(name):
         s.engine.force(slope.wire)
         return s.engine.costs.sends - before
 
-    assert tacit.run(work, parties=2, protocol="spdz", tensors=False)[0] == 0
+    assert tacit.run(work, parties=2, protocol="spdz", backend="numpy")[0] == 0
 
 
 def documented():
@@ -213,5 +213,5 @@ def test_rounds_and_bytes_are_those_of_the_documentation(name):
         s.engine.force(function(s.arithmetic, x.number).wire)
         return costs.rounds - rounds, (costs.sends - sends) / 800
 
-    rounds, sends = tacit.run(work, parties=2, protocol="spdz", tensors=False)[0]
+    rounds, sends = tacit.run(work, parties=2, protocol="spdz", backend="numpy")[0]
     assert (rounds, round(sends)) == documented()[name]

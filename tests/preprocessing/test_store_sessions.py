@@ -53,9 +53,9 @@ def steps(model, batches):
 
 def cnn(session):
     x = session.secret(lambda: IMAGES, owner=0, shape=IMAGES.shape, format=tacit.Format(8, 1))
-    t = session.labels(lambda: np.arange(8) % 3, classes=3, owner=1, shape=(8,))
-    model = session.share(copy.deepcopy(NETWORK))
-    loss = steps(model, session.batches(x, t, size=4))
+    t = session.labels(lambda: np.arange(8) % 3, num_classes=3, owner=1, shape=(8,))
+    model = session.share(copy.deepcopy(NETWORK), owner=0)
+    loss = steps(model, session.batches(x, t, batch_size=4))
     session.reveal(loss)
     with torch.no_grad():
         return session.reveal(model(x))
@@ -81,14 +81,14 @@ def regression(session):
 
 @pytest.mark.parametrize("kind", [DealerSource, LikeLattice])
 def test_a_cnn(kind, tmp_path):
-    fill(tmp_path, listed(tmp_path, cnn, kind.binary, tensors=True), kind=kind)
-    for outputs in stored(tmp_path, cnn, tensors=True):
+    fill(tmp_path, listed(tmp_path, cnn, kind.binary, backend="torch"), kind=kind)
+    for outputs in stored(tmp_path, cnn, backend="torch"):
         np.testing.assert_allclose(outputs.numpy(), cnn_in_the_clear().numpy(), atol=2e-3)
     assert not list(tmp_path.glob("*/material"))
 
 
 def test_a_regression_with_a_guard(tmp_path):
-    options = {"guard": 2, "tensors": False}
+    options = {"guard": 2, "backend": "numpy"}
     fill(tmp_path, listed(tmp_path, regression, False, **options), kind=LikeLattice)
     nothing, w = stored(tmp_path, regression, **options)
     assert nothing is None and np.abs(w).max() > 0.01
@@ -120,37 +120,37 @@ def in_portions(session, stop=0):
 
 def test_a_graph_in_portions(tmp_path):
     """Its lists are those that were planned; one that ends between two portions leaves nothing to be used twice."""
-    fill(tmp_path, listed(tmp_path, in_portions, False, tensors=False), kind=LikeLattice)
+    fill(tmp_path, listed(tmp_path, in_portions, False, backend="numpy"), kind=LikeLattice)
     assert len(list(ahead.read(tmp_path / "lists"))) > 3
     shutil.copytree(tmp_path, tmp_path / "again")
     x = np.arange(-4, 4) / 2
-    for y in stored(tmp_path, in_portions, tensors=False):
+    for y in stored(tmp_path, in_portions, backend="numpy"):
         np.testing.assert_allclose(y, x * x + np.maximum(x, 0), atol=1e-3)
     for stop in (2, 4):
         shutil.copytree(tmp_path / "again", tmp_path / str(stop))
         with pytest.raises(Killed):
-            stored(tmp_path / str(stop), in_portions, tensors=False, args=(stop,))
+            stored(tmp_path / str(stop), in_portions, backend="numpy", args=(stop,))
         with pytest.raises(StoreError, match="used by a run"):
-            stored(tmp_path / str(stop), in_portions, tensors=False)
+            stored(tmp_path / str(stop), in_portions, backend="numpy")
 
 
 def test_another_setting_of_memory_asks_for_other_lists(tmp_path):
-    fill(tmp_path, listed(tmp_path, in_portions, False, tensors=False), kind=LikeLattice)
+    fill(tmp_path, listed(tmp_path, in_portions, False, backend="numpy"), kind=LikeLattice)
 
     def whole(session):
         x = session.secret(np.arange(-4, 4) / 2, owner=0)
         return session.reveal((x * x).relu() + x.relu())
 
     with pytest.raises(Mismatch, match="--memory"):
-        stored(tmp_path, whole, tensors=False)
+        stored(tmp_path, whole, backend="numpy")
 
 
 def test_a_value_that_is_opened_under_the_key_uses_it_up(tmp_path):
-    fill(tmp_path, listed(tmp_path, regression, False, tensors=False), kind=LikeLattice)
+    fill(tmp_path, listed(tmp_path, regression, False, backend="numpy"), kind=LikeLattice)
     (two, _) = stored(tmp_path, lambda s: s.reveal(SecretArray(s.arithmetic, s.arithmetic.public(np.full(1, 2.0)))))
     assert two == [2.0]
     with pytest.raises(StoreError, match="used by a run"):
-        stored(tmp_path, regression, tensors=False)
+        stored(tmp_path, regression, backend="numpy")
 
 
 def test_another_script_is_refused_and_leaves_the_store(tmp_path):
@@ -158,26 +158,26 @@ def test_another_script_is_refused_and_leaves_the_store(tmp_path):
         session.secret(np.zeros(4), owner=0)
         return regression(session)
 
-    fill(tmp_path, listed(tmp_path, regression, False, tensors=False), kind=LikeLattice)
+    fill(tmp_path, listed(tmp_path, regression, False, backend="numpy"), kind=LikeLattice)
     with pytest.raises(Mismatch, match=r"list 1 of .* the script, its arguments"):
-        stored(tmp_path, lambda session: session.reveal(session.secret(np.ones(2), owner=0)), tensors=False)
+        stored(tmp_path, lambda session: session.reveal(session.secret(np.ones(2), owner=0)), backend="numpy")
     assert len(list(tmp_path.glob("*/head"))) == 2
-    stored(tmp_path, regression, tensors=False)
+    stored(tmp_path, regression, backend="numpy")
 
 
 def test_a_session_that_failed_burns_it(tmp_path):
-    fill(tmp_path, listed(tmp_path, regression, False, tensors=False), kind=LikeLattice)
+    fill(tmp_path, listed(tmp_path, regression, False, backend="numpy"), kind=LikeLattice)
 
     def more(session):
         regression(session)
         return regression(session)
 
     with pytest.raises(Mismatch):
-        stored(tmp_path, more, tensors=False)
+        stored(tmp_path, more, backend="numpy")
     assert sorted(p.name for p in tmp_path.glob("[01]/*")) == ["used", "used"]
 
 
 @pytest.mark.parametrize("group", [1, 1000])
 def test_lists_that_are_made_some_at_a_time(group, tmp_path):
-    fill(tmp_path, listed(tmp_path, regression, False, tensors=False), kind=LikeLattice, group=group)
-    assert stored(tmp_path, regression, tensors=False)[1] is not None
+    fill(tmp_path, listed(tmp_path, regression, False, backend="numpy"), kind=LikeLattice, group=group)
+    assert stored(tmp_path, regression, backend="numpy")[1] is not None

@@ -29,7 +29,7 @@ def without_gf2(work, parties):
     dealer = threading.Thread(target=Dealer(channels[parties], parties).serve)
     dealer.start()
     results = tacit.run(
-        work, parties=parties, source=lambda me, n: FieldBitsOnly(me, n, channels[me]), timeout=20, tensors=False
+        work, parties=parties, source=lambda me, n: FieldBitsOnly(me, n, channels[me]), timeout=20, backend="numpy"
     )
     dealer.join(20)
     return results
@@ -48,7 +48,7 @@ def signs(values, magnitude, bits, parties=2, gf2=True, **options):
 
     if not gf2:
         return without_gf2(work, parties)[0]
-    return tacit.run(work, parties=parties, timeout=20, tensors=False, **options)[0]
+    return tacit.run(work, parties=parties, timeout=20, backend="numpy", **options)[0]
 
 
 @pytest.mark.parametrize("gf2", [True, False])
@@ -124,7 +124,7 @@ def test_bits_beside_other_openings_in_a_frame(count):
         x, y = s.secret(values, owner=0), s.secret(values + 3, owner=1)
         return s.reveal([x.relu(), (((x * y) * y) * x) * y])
 
-    for relu, long in tacit.run(work, parties=2, tensors=False):
+    for relu, long in tacit.run(work, parties=2, backend="numpy"):
         np.testing.assert_allclose(relu, np.maximum(values, 0), atol=2**-8)
         np.testing.assert_allclose(long, values**2 * (values + 3) ** 3, atol=0.05)
 
@@ -134,7 +134,7 @@ def test_numbers_and_nothing_at_all():
         x, none = s.secret(-3.5, owner=0), s.secret(np.zeros((0, 3)), owner=1)
         return s.reveal([x.relu(), abs(x), x > 0, x == -3.5, none.relu(), none >= 1])
 
-    for *numbers, relu, greater in tacit.run(work, parties=2, tensors=False):
+    for *numbers, relu, greater in tacit.run(work, parties=2, backend="numpy"):
         np.testing.assert_allclose(numbers, [0, 3.5, 0, 1], atol=1e-3)
         assert relu.shape == greater.shape == (0, 3)
 
@@ -153,7 +153,7 @@ def test_a_sign_serves_again_only_if_it_is_fine_enough():
         kinds = [r.kind for r in s.engine.protocol.ledger]
         return s.reveal(fine), s.reveal(again), kinds.count("comparison")
 
-    for fine, again, comparisons in tacit.run(work, parties=2, tensors=False):
+    for fine, again, comparisons in tacit.run(work, parties=2, backend="numpy"):
         np.testing.assert_allclose(fine, np.maximum(values, 0), atol=2**-8)
         np.testing.assert_allclose(again, np.maximum(values, 0), atol=1e-4)
         assert comparisons == 3
@@ -167,7 +167,7 @@ def test_thresholds_between_two_numbers_of_the_format():
         a = s.arithmetic
         return s.reveal(SecretArray(a, at_least(a, s.secret(values, owner=0).number, thresholds, exact=True)))
 
-    for bits in tacit.run(work, 2, tensors=False):
+    for bits in tacit.run(work, 2, backend="numpy"):
         np.testing.assert_array_equal(bits, [values >= t for t in thresholds])
 
 
@@ -181,7 +181,7 @@ def test_what_was_found_of_fewer_bits_does_not_serve_a_number_of_more():
         winners(s.arithmetic, (64 * x).number)
         return s.reveal([x.relu(), SecretArray(s.arithmetic, winners(s.arithmetic, x.number))])
 
-    for relu, best in tacit.run(work, 2, tensors=False):
+    for relu, best in tacit.run(work, 2, backend="numpy"):
         np.testing.assert_allclose(relu, np.maximum(values, 0))
         np.testing.assert_array_equal(best, [1, 0, 0, 0])
 
@@ -192,12 +192,12 @@ def test_one_element_alone_is_the_largest(protocol):
         x = s.secret(np.array([[-1.5], [2.0]]), owner=0)
         return s.reveal(SecretArray(s.arithmetic, winners(s.arithmetic, x.number)))
 
-    for best in tacit.run(work, 2, protocol=protocol, tensors=False):
+    for best in tacit.run(work, 2, protocol=protocol, backend="numpy"):
         np.testing.assert_array_equal(best, [[1], [1]])
 
 
 def both_kinds(work, gf2, parties=2):
-    return tacit.run(work, parties=parties, tensors=False, timeout=20) if gf2 else without_gf2(work, parties)
+    return tacit.run(work, parties=parties, backend="numpy", timeout=20) if gf2 else without_gf2(work, parties)
 
 
 @pytest.mark.parametrize("gf2", [True, False])
@@ -252,5 +252,5 @@ def test_winners_among_more_parties(parties, topology):
         x = secret(s.engine, field.from_signed(values))
         return s.engine.reveal([s.engine.record(Winners(8), (x,), x.shape, "winners")])
 
-    for (best,) in tacit.run(work, parties=parties, topology=topology, tensors=False):
+    for (best,) in tacit.run(work, parties=parties, topology=topology, backend="numpy"):
         np.testing.assert_array_equal(best, values.argmax(-1)[..., None] == np.arange(4))

@@ -16,7 +16,7 @@ SETTINGS = [(4, 1), (7, 2)]
 
 
 def corrected(work, parties, threshold=None, **options):
-    options = {"timeout": 20, "protocol": "shamir-corrected", "tensors": False} | options
+    options = {"timeout": 20, "protocol": "shamir-corrected", "backend": "numpy"} | options
     return tacit.run(work, parties=parties, threshold=threshold, **options)
 
 

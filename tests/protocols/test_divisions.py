@@ -138,7 +138,7 @@ def test_values(graph, protocol):
         return [(field.to_signed(v), right) for v, (_, right) in zip(opened, values, strict=True)], kinds
 
     options = {"protocol": protocol} if protocol != "spdz" else {"dealer": True}
-    for values, kinds in tacit.run(work, parties, tensors=False, **options):
+    for values, kinds in tacit.run(work, parties, backend="numpy", **options):
         assert kinds.count("truncation") == GRAPHS[graph]
         for value, right in values:
             # Units of roundings, that of a factor or divisor, and what a factor made of a rounding before it.
@@ -159,7 +159,7 @@ def test_rounds():
         e.force(x)
         return e.prepare(chain(e, x)[2]).plan.rounds
 
-    assert tacit.run(work, 3, protocol="shamir", tensors=False) == [1] * 3
+    assert tacit.run(work, 3, protocol="shamir", backend="numpy") == [1] * 3
 
 
 def test_a_value_that_is_compared_is_truncated_by_the_same_opening():
@@ -172,7 +172,7 @@ def test_a_value_that_is_compared_is_truncated_by_the_same_opening():
         assert not inner.pending
         return e.reveal([last, sign])
 
-    for last, sign in tacit.run(work, 3, protocol="shamir", tensors=False):
+    for last, sign in tacit.run(work, 3, protocol="shamir", backend="numpy"):
         assert np.abs(field.to_signed(last) - X * (M / 2**45)).max() < 10
         np.testing.assert_array_equal(sign[0], X >= 0)
 
@@ -185,7 +185,7 @@ def test_what_was_left_out_can_be_used_later():
         assert inner.pending and between.pending
         return [field.to_signed(v) for v in e.reveal([last, inner, between, times(e, last, 2)])]
 
-    for last, inner, between, twice in tacit.run(work, 3, protocol="shamir", tensors=False):
+    for last, inner, between, twice in tacit.run(work, 3, protocol="shamir", backend="numpy"):
         assert np.abs(last - X * (M / 2**45)).max() < 10
         assert np.abs(inner - X / 2**15).max() < 4
         np.testing.assert_array_equal(between, inner * M)
@@ -210,7 +210,7 @@ def test_a_step_that_is_undone_is_lowered_as_if_it_had_not_been():
         kinds = [kind(wire) for wire in e.prepare(inner, again).wires]
         return kinds, between.pending
 
-    for kinds, pending in tacit.run(work, 3, protocol="shamir", tensors=False):
+    for kinds, pending in tacit.run(work, 3, protocol="shamir", backend="numpy"):
         assert kinds == ["Input", "Truncate", "Linear(Combine)", "Truncate", "Linear(Combine)"] and not pending
 
 
@@ -226,6 +226,6 @@ def test_a_step_of_gradient_descent_truncates_once():
         session.engine.force(updated.wire)
         return [r.kind for r in session.engine.protocol.ledger].count("truncation"), a.reveal([updated])[0]
 
-    for truncations, value in tacit.run(work, 3, protocol="shamir", format=tacit.Format(15, 11), tensors=False):
+    for truncations, value in tacit.run(work, 3, protocol="shamir", format=tacit.Format(15, 11), backend="numpy"):
         assert truncations == 1
         np.testing.assert_allclose(value, 0.1, atol=1e-3)

@@ -95,7 +95,7 @@ def test_values(graph, parties, threshold, monkeypatch):
         opened = e.reveal([w for w, _, _ in values])
         return [(field.to_signed(v), right, bits) for v, (_, right, bits) in zip(opened, values, strict=True)]
 
-    results = tacit.run(work, parties, protocol="shamir", threshold=threshold, tensors=False)
+    results = tacit.run(work, parties, protocol="shamir", threshold=threshold, backend="numpy")
     assert max(counts) == (0 if parties == 4 else GRAPHS[graph])
     off = (len(results) + 1) * 2  # (K + 1) / 2 units; as many times |z| / 2^f where a rounded number was multiplied
     for values in results:
@@ -116,4 +116,4 @@ def test_only_where_a_portion_has_room_for_its_material(portion, rounds):
         e.run(prepared)
         return found
 
-    assert tacit.run(work, 3, protocol="shamir", tensors=False) == [rounds] * 3
+    assert tacit.run(work, 3, protocol="shamir", backend="numpy") == [rounds] * 3

@@ -35,7 +35,7 @@ def test_both_results_from_one_opening(drop, gf2):
         kinds = [r.kind for r in e.protocol.ledger if r.kind != "input"]
         return e.reveal([y, bits, square, product(e, Elementwise(), first, y), a]), kinds
 
-    results = tacit.run(work, 2, tensors=False) if gf2 else without_gf2(work, 2)
+    results = tacit.run(work, 2, backend="numpy") if gf2 else without_gf2(work, 2)
     for (y, bits, square, gated, again), kinds in results:
         assert kinds == ["comparison"], "nothing else is opened, the square of y included"
         near = np.abs(field.to_signed(y) - x / 2.0**drop)
@@ -60,14 +60,14 @@ def test_a_relu_of_a_rescaled_value_opens_it_once():
     def work(s):
         a = s.arithmetic
         x = s.secret(values, owner=0)
-        rescaled = SecretArray(a, a.round((x * x - 4).number))
+        rescaled = SecretArray(a, a.rescale((x * x - 4).number))
         gated = rescaled.relu()
         s.engine.force(gated.number.wire)
         kinds = [r.kind for r in s.engine.protocol.ledger]
         return s.reveal(gated), kinds
 
     # In a format of 12 integer bits the comparison takes all 21 leading bits, and leaves none for this.
-    for gated, kinds in tacit.run(work, 2, tensors=False, format=tacit.Format(16, 6)):
+    for gated, kinds in tacit.run(work, 2, backend="numpy", format=tacit.Format(16, 6)):
         np.testing.assert_allclose(gated, np.maximum(values**2 - 4, 0), atol=2**-8)
         assert kinds == ["input", "comparison"]
 
@@ -83,7 +83,7 @@ def test_a_truncation_that_leaves_nothing_is_opened_by_itself(drop, gf2):
         bits = s.engine.record(AtLeast((0,), 20, 15), (a,), (1, 4), "compare")
         return s.engine.reveal([truncated(s.engine, a, drop), bits])
 
-    for y, bits in tacit.run(work, 2, tensors=False) if gf2 else without_gf2(work, 2):
+    for y, bits in tacit.run(work, 2, backend="numpy") if gf2 else without_gf2(work, 2):
         assert np.abs(field.to_signed(y) - x / 2.0**drop).max() <= 1
         np.testing.assert_array_equal(bits[0], x >= 0)
 
@@ -97,5 +97,5 @@ def test_a_threshold_beyond_what_is_truncated_is_compared_after_it():
         y = a.truncate(a.lift(x.number, 46), 30)
         return s.reveal(SecretArray(a, at_least(a, y, (4096.0, -4096.0, 0.0))))
 
-    for bits in tacit.run(work, 2, tensors=False):
+    for bits in tacit.run(work, 2, backend="numpy"):
         np.testing.assert_array_equal(bits, [[0, 0], [1, 1], [1, 0]])

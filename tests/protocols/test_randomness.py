@@ -21,7 +21,7 @@ SETTINGS = [("shamir", 5, 2), ("shamir", 4, 1), ("shamir-corrected", 4, 1)]
 
 def extracted(work, parties, threshold, name="shamir", **options):
     return tacit.run(
-        work, parties=parties, threshold=threshold, protocol=name, sets=0, tensors=False, timeout=30, **options
+        work, parties=parties, threshold=threshold, protocol=name, sets=0, backend="numpy", timeout=30, **options
     )
 
 
@@ -194,13 +194,13 @@ def test_many_parties_train_a_linear_model(parties, threshold):
         x, y = session.secret(data, owner=0), session.secret(right, owner=parties - 1)
         w = session.secret(np.zeros((2, 1)), owner=1)
         for _ in range(2):
-            w = session.computed(w - 0.5 * ((x.T @ (x @ w - y)) / 8))
+            w = session.materialize(w - 0.5 * ((x.T @ (x @ w - y)) / 8))
         return session.reveal(w), session.reveal(w.relu())
 
     w = np.zeros((2, 1))
     for _ in range(2):
         w -= 0.5 * data.T @ (data @ w - right) / 8
-    run = tacit.run(work, parties=parties, threshold=threshold, protocol="shamir", tensors=False, timeout=60)
+    run = tacit.run(work, parties=parties, threshold=threshold, protocol="shamir", backend="numpy", timeout=60)
     for found, positive in run:
         assert np.abs(found - w).max() < 1e-3
         assert np.abs(positive - np.maximum(w, 0)).max() < 1e-3

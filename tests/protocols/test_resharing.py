@@ -30,7 +30,7 @@ def reshared(holders=range(N), parties=N, size=7):
         cost = reshare_cost(e.protocol.shares, list(holders), size)
         return wire.value()[0], new, cost, session.meter.since(before).total
 
-    return x, tacit.run(work, parties=parties, timeout=10, protocol="shamir", threshold=T, tensors=False)
+    return x, tacit.run(work, parties=parties, timeout=10, protocol="shamir", threshold=T, backend="numpy")
 
 
 def value(shares):

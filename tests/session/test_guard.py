@@ -25,7 +25,7 @@ def descent(rate, steps, **options):
             done += 1
         return s.reveal(w), done, [r for r in s.engine.reveals.elements() if r.label.endswith(" guard")]
 
-    return tacit.run(work, 2, tensors=False, timeout=20, **options)
+    return tacit.run(work, 2, backend="numpy", timeout=20, **options)
 
 
 @pytest.mark.parametrize("parties", [2, 3])
@@ -44,7 +44,7 @@ def test_a_training_that_diverges_is_noticed_in_its_step(parties):
     while np.abs(w).max() < 2**12:
         w = w - 9.0 * (X.T @ (X @ w)) / 20
         exact += 1
-    for done, message in tacit.run(work, parties, guard=True, tensors=False, timeout=20):
+    for done, message in tacit.run(work, parties, guard=True, backend="numpy", timeout=20):
         assert f"step {done}:" in message
         assert abs(done - exact) <= 1
 
@@ -70,7 +70,7 @@ def test_values_at_the_edge_of_the_contract_are_inside():
             s.engine.keep(0, y.number.wire)
         return s.reveal(y)
 
-    for y in tacit.run(work, 2, guard=True, tensors=False):
+    for y in tacit.run(work, 2, guard=True, backend="numpy"):
         np.testing.assert_allclose(y, [3071.925, 0, 0], atol=0.1)
 
 
@@ -84,7 +84,7 @@ def test_what_is_far_beyond_is_found_too():
                 s.engine.keep(0, (x * x).relu().number.wire)
         return True
 
-    assert tacit.run(work, 2, guard=True, tensors=False) == [True, True]
+    assert tacit.run(work, 2, guard=True, backend="numpy") == [True, True]
 
 
 def test_every_step_is_looked_at_though_one_was_caught():
@@ -96,7 +96,7 @@ def test_every_step_is_looked_at_though_one_was_caught():
                     s.engine.keep(0, (x * x).relu().number.wire)
         return True
 
-    assert tacit.run(work, 2, guard=True, tensors=False) == [True, True]
+    assert tacit.run(work, 2, guard=True, backend="numpy") == [True, True]
 
 
 def test_a_multiple_that_is_compared_has_the_bits_of_the_contract():
@@ -109,7 +109,7 @@ def test_a_multiple_that_is_compared_has_the_bits_of_the_contract():
                 s.reveal(64 * x >= 0)
         return True
 
-    assert tacit.run(work, 2, guard=True, tensors=False) == [True, True]
+    assert tacit.run(work, 2, guard=True, backend="numpy") == [True, True]
 
 
 @pytest.mark.parametrize("options", [{"guard": 1}, {"debug": True}])
@@ -126,7 +126,7 @@ def test_a_bound_that_is_reached_by_rounding_is_not_left(options, integer, drop)
             s.engine.keep(0, y.wire)
         return s.reveal(SecretArray(a, y))
 
-    for y in tacit.run(work, 2, tensors=False, **options):
+    for y in tacit.run(work, 2, backend="numpy", **options):
         assert (y == 2.0**integer).any()
 
 
@@ -138,7 +138,7 @@ def test_what_is_only_written_is_looked_at():
                 s.engine.keep(0, (x * x).number.wire)
         return True
 
-    assert tacit.run(work, 2, guard=True, tensors=False) == [True, True]
+    assert tacit.run(work, 2, guard=True, backend="numpy") == [True, True]
 
 
 @pytest.mark.parametrize("protocol", ["spdz", "clear"])
@@ -157,16 +157,16 @@ def test_a_value_that_wrapped_on_the_way_to_a_reveal_is_not_revealed(protocol, g
             s.reveal(loss, to=1)
         return s.reveal(x * 0.5)[0]
 
-    assert tacit.run(work, 2, guard=guard, protocol=protocol, tensors=False, timeout=20) == [2000.0] * 2
+    assert tacit.run(work, 2, guard=guard, protocol=protocol, backend="numpy", timeout=20) == [2000.0] * 2
 
 
 def test_a_value_that_is_only_computed_is_looked_at_when_the_session_ends():
     def work(s):
         x = s.secret(np.array([4000.0]), owner=0)
-        s.computed((x * x).relu())
+        s.materialize((x * x).relu())
 
     with pytest.raises(tacit.OutOfRange, match="before the session's end"):
-        tacit.run(work, 2, guard=True, tensors=False, timeout=20)
+        tacit.run(work, 2, guard=True, backend="numpy", timeout=20)
 
 
 def test_fits_are_looked_at_step_by_step():
@@ -178,8 +178,8 @@ def test_fits_are_looked_at_step_by_step():
         LogisticRegression(max_iter=3).fit(x, y)
         return [r.shape for r in s.engine.reveals.elements()]
 
-    assert tacit.run(work, 2, guard=True, tensors=False, timeout=30) == [[(1, 1)] * 3] * 2
-    assert tacit.run(work, 2, tensors=False, timeout=30) == [[]] * 2
+    assert tacit.run(work, 2, guard=True, backend="numpy", timeout=30) == [[(1, 1)] * 3] * 2
+    assert tacit.run(work, 2, backend="numpy", timeout=30) == [[]] * 2
 
 
 def test_what_waits_is_bounded(monkeypatch):
@@ -189,10 +189,10 @@ def test_what_waits_is_bounded(monkeypatch):
     def work(s):
         x = s.secret(np.full(40, 0.5), owner=0)
         for _ in range(9):
-            x = s.computed((x * x + 0.25).relu())
+            x = s.materialize((x * x + 0.25).relu())
         return s.engine.reveals.total(), s.engine.guard._elements
 
-    for looks, waiting in tacit.run(work, 2, guard=True, tensors=False, timeout=20):
+    for looks, waiting in tacit.run(work, 2, guard=True, backend="numpy", timeout=20):
         assert looks >= 3 and waiting <= 100
 
 
@@ -209,7 +209,7 @@ def test_a_revealed_value_beyond_its_contract_is_an_error_of_those_that_see_it(p
                 assert s.reveal([x, large], to=to) == [None, None]
         return s.reveal(x * 2.0**-2).tolist(), s.reveal((large * large * 2.0**-14).sum()) > 3000
 
-    for quarter, right in tacit.run(work, 3, protocol=protocol, tensors=False, timeout=20):
+    for quarter, right in tacit.run(work, 3, protocol=protocol, backend="numpy", timeout=20):
         assert quarter == [1000, -0.25] and right
 
 
@@ -228,7 +228,7 @@ def test_a_receiver_whose_script_ends_tells_the_others_nothing_of_the_value(prot
             raise
 
     with pytest.raises(tacit.OutOfRange, match="revealed"):
-        tacit.run(work, 3, protocol=protocol, tensors=False, timeout=5)
+        tacit.run(work, 3, protocol=protocol, backend="numpy", timeout=5)
     assert len(told) == 2
     assert not any(word in text for text in told for word in ("4096", "contract", "OutOfRange", "revealed"))
 
@@ -243,7 +243,7 @@ def test_what_is_inside_its_contract_is_revealed(format, values):
         x = s.secret(np.array(values), owner=0, format=tacit.Format(*format))
         return s.reveal(x)
 
-    np.testing.assert_allclose(tacit.run(work, 2, format=tacit.Format(*format), tensors=False)[0], values, atol=1e-5)
+    np.testing.assert_allclose(tacit.run(work, 2, format=tacit.Format(*format), backend="numpy")[0], values, atol=1e-5)
 
 
 def test_functions_saturate_inside_the_contract():
@@ -251,7 +251,7 @@ def test_functions_saturate_inside_the_contract():
         x = s.secret(np.array([100.0, 2.0**-16, 8.3]), owner=0)
         return s.reveal([x.exp(), 1 / x])
 
-    for exp, inverse in tacit.run(work, 2, tensors=False):
+    for exp, inverse in tacit.run(work, 2, backend="numpy"):
         np.testing.assert_allclose([exp[0], inverse[1]], 4096, atol=1e-3)
 
 
@@ -259,11 +259,11 @@ def test_large_classes_and_wider_inputs_have_bounds_of_their_own():
     torch = pytest.importorskip("torch")
 
     def work(s):
-        labels = s.labels(np.array([19999, 5]), classes=20000, owner=0)
+        labels = s.labels(np.array([19999, 5]), num_classes=20000, owner=0)
         wide = s.secret(np.array([100.0]), owner=1, format=tacit.Format(8, 20))
         return s.reveal(labels), s.reveal(wide)
 
-    for labels, wide in tacit.run(work, 2, format=tacit.Format(16, 6), tensors=True):
+    for labels, wide in tacit.run(work, 2, format=tacit.Format(16, 6), backend="torch"):
         assert labels.dtype == torch.int64 and labels.tolist() == [19999, 5]
         assert wide.item() == 100
 
@@ -276,14 +276,14 @@ def test_a_torch_model_that_diverges():
     torch = pytest.importorskip("torch")
 
     def work(s):
-        model = s.share(torch.nn.Linear(2, 1))
+        model = s.share(torch.nn.Linear(2, 1), owner=0)
         optimiser = torch.optim.SGD(model.parameters(), lr=50.0)
         with pytest.raises(tacit.OutOfRange, match="step"):
-            for x in s.batches(s.secret(X, owner=0), size=20, epochs=50):
+            for x in s.batches(s.secret(X, owner=0), batch_size=20, epochs=50):
                 loss = (model(x) ** 2).mean()
                 optimiser.zero_grad()
                 loss.backward()
                 optimiser.step()
         return True
 
-    assert tacit.run(work, 2, guard=True, tensors=True, timeout=20) == [True, True]
+    assert tacit.run(work, 2, guard=True, backend="torch", timeout=20) == [True, True]

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 
 def run(work, **options):
-    return tacit.run(work, parties=2, protocol="clear", tensors=True, **options)[0]
+    return tacit.run(work, parties=2, protocol="clear", backend="torch", **options)[0]
 
 
 @pytest.mark.parametrize(

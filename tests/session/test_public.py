@@ -22,7 +22,7 @@ def test_constants_of_one_party_serve_all(protocol, parties):
         assert c.dtype == np.float32 and (c == C).all()
         return s.reveal((x * c).sum()), "public numbers of party 0" in s.report()
 
-    for total, reported in tacit.run(work, parties, protocol=protocol, tensors=False):
+    for total, reported in tacit.run(work, parties, protocol=protocol, backend="numpy"):
         assert abs(total - C.sum()) < 1e-1 and reported
 
 
@@ -31,7 +31,7 @@ def test_a_mismatch_of_floats_says_what_it_may_be():
         return s.reveal((s.secret(np.ones(512), owner=0) * own(s)).sum())
 
     with pytest.raises(tacit.Mismatch, match=r"versions.*CPU.*session\.public\(x, owner=0\)"):
-        tacit.run(work, 2, tensors=False, timeout=10)
+        tacit.run(work, 2, backend="numpy", timeout=10)
 
 
 VALUES = [
@@ -55,10 +55,10 @@ def test_numbers_arrays_and_tensors_come_as_they_are(place):
 
     def work(s):
         same = s.public(value if s.me == 1 else None, owner=1)
-        tensor = s.public((lambda: torch.as_tensor(np.array(value, dtype="f4"))) if s.me == 0 else None)
+        tensor = s.public((lambda: torch.as_tensor(np.array(value, dtype="f4"))) if s.me == 0 else None, owner=0)
         return same, tensor
 
-    for same, tensor in tacit.run(work, 2, tensors=False):
+    for same, tensor in tacit.run(work, 2, backend="numpy"):
         assert type(same) is (type(value) if isinstance(value, bool | int | float) else np.ndarray)
         np.testing.assert_array_equal(same, value)
         assert isinstance(tensor, torch.Tensor) and tensor.dtype == torch.float32
@@ -89,15 +89,15 @@ def test_a_party_that_tells_others_different_numbers_is_found_by_all(place):
 
     def work(s):
         try:
-            s.public(np.arange(8.0) if s.me == 0 else None)
+            s.public(np.arange(8.0) if s.me == 0 else None, owner=0)
         except tacit.TacitError as error:
             ended[s.me] = error
             with pytest.raises(tacit.TacitError):
-                s.reveal(s.secret(1.0))
+                s.reveal(s.secret(1.0, owner=0))
             raise
 
     with pytest.raises(tacit.TacitError):
-        tacit.run(work, 3, protocol="shamir", tensors=False, timeout=10, wrap=wrap)
+        tacit.run(work, 3, protocol="shamir", backend="numpy", timeout=10, wrap=wrap)
     assert all(type(ended[i]) in (tacit.CheatingDetected, tacit.PeerStopped) for i in range(3))
     assert tacit.CheatingDetected in {type(error) for error in ended.values()}
 
@@ -105,25 +105,25 @@ def test_a_party_that_tells_others_different_numbers_is_found_by_all(place):
 def test_other_lines_and_wrong_values_are_refused():
     def another(s):
         if s.me:
-            s.public(1.0)
+            s.public(1.0, owner=0)
         else:
-            s.public(2.0)
+            s.public(2.0, owner=0)
 
     def nothing(s):
-        s.public(None)
+        s.public(None, owner=0)
 
     def objects(s):
-        s.public(np.array([object()]))
+        s.public(np.array([object()]), owner=0)
 
     def secret(s):
-        s.public(s.secret(1.0, owner=0))
+        s.public(s.secret(1.0, owner=0), owner=0)
 
     def entering(s):
-        s.public(1.0) if s.me else s.secret(1.0, owner=0)
+        s.public(1.0, owner=0) if s.me else s.secret(1.0, owner=0)
 
     for script in (another, entering):
         with pytest.raises(tacit.Mismatch, match="different programs"):
-            tacit.run(script, 2, tensors=False, timeout=10)
+            tacit.run(script, 2, backend="numpy", timeout=10)
     for script in (nothing, objects, secret):
         with pytest.raises(tacit.BadInput):
-            tacit.run(script, 2, tensors=False, timeout=10)
+            tacit.run(script, 2, backend="numpy", timeout=10)

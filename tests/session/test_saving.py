@@ -24,12 +24,12 @@ KEY = bytes(range(32))
 
 
 def run(work, parties, protocol="spdz", **options):
-    return tacit.run(work, parties, protocol=protocol, tensors=False, timeout=10, **options)
+    return tacit.run(work, parties, protocol=protocol, backend="numpy", timeout=10, **options)
 
 
 def saved(parties=2, protocol="spdz", x=X, **options):
     """By party, its share of x."""
-    files = run(lambda s: pickle.dumps(s.computed(s.secret(x, owner=0))), parties, protocol, **options)
+    files = run(lambda s: pickle.dumps(s.materialize(s.secret(x, owner=0))), parties, protocol, **options)
     return [pickle.loads(file) for file in files]
 
 
@@ -496,13 +496,13 @@ def test_a_state_dict(tmp_path, way):
             torch.save(secret, tmp_path / "whole.pt")
 
     def load(s):
-        other = s.share(copy.deepcopy(fresh))
+        other = s.share(copy.deepcopy(fresh), owner=0)
         path = tmp_path / f"{s.me}.pt"
         other.load_state_dict(s.restore(path if s.me else torch.load(path, weights_only=True)))
         return {k: v.detach() for k, v in s.reveal(other).state_dict().items()}
 
-    tacit.run(save, 2, tensors=True)
-    for state in tacit.run(load, 2, tensors=True):
+    tacit.run(save, 2, backend="torch")
+    for state in tacit.run(load, 2, backend="torch"):
         for name, value in plain.state_dict().items():
             torch.testing.assert_close(state[name], value, atol=1e-4, rtol=0)
 
@@ -523,7 +523,7 @@ def test_the_state_of_an_optimizer(tmp_path):
         optimizer.load_state_dict(again)
         return s.reveal([state["exp_avg"], again["state"][0]["exp_avg"]]), again["param_groups"][0]["lr"]
 
-    for (before, after), rate in tacit.run(work, 2, tensors=True):
+    for (before, after), rate in tacit.run(work, 2, backend="torch"):
         torch.testing.assert_close(before, after)
         assert rate == 0.1
 
@@ -532,9 +532,9 @@ def test_secret_labels_are_refused(tmp_path):
     pytest.importorskip("torch")
 
     def work(s):
-        labels = s.labels([0, 1, 2], classes=3, owner=0)
+        labels = s.labels([0, 1, 2], num_classes=3, owner=0)
         for save in (pickle.dumps, lambda x: s.save([x], tmp_path / str(s.me))):
             with pytest.raises(tacit.Unsupported, match="labels"):
                 save(labels)
 
-    tacit.run(work, 2, tensors=True)
+    tacit.run(work, 2, backend="torch")

@@ -57,7 +57,7 @@ def results():
             [*made, tacit.concatenate([x, y, x[:1]]), tacit.concatenate([x, y], 1)]
         )
 
-    return tacit.run(script, 2, tensors=False)
+    return tacit.run(script, 2, backend="numpy")
 
 
 @pytest.mark.parametrize("index", range(len(OPERATIONS)), ids=list(OPERATIONS))
@@ -99,7 +99,7 @@ def test_nothing_shows_a_value():
                 pytest.fail(name)
         return repr(x), len(x), x.ndim
 
-    assert tacit.run(script, 2, tensors=False) == [("SecretArray(shape=(2, 3))", 2, 2)] * 2
+    assert tacit.run(script, 2, backend="numpy") == [("SecretArray(shape=(2, 3))", 2, 2)] * 2
 
 
 def test_wrong_shapes_are_errors_of_python():
@@ -113,7 +113,7 @@ def test_wrong_shapes_are_errors_of_python():
         with pytest.raises(ZeroDivisionError):
             x / 0
 
-    tacit.run(script, 2, tensors=False)
+    tacit.run(script, 2, backend="numpy")
 
 
 def test_comparisons_are_exact_secret_zeros_and_ones():
@@ -135,6 +135,6 @@ def test_comparisons_are_exact_secret_zeros_and_ones():
     ]
     right += [[1, 0, 1], [1, 0, 0], [0, 0, 1]]
     right += [[1, 2, 3, 4], [0, 1, 2, 0], [2, -2, 3, 5], [1, -3, 1, -4], [7, -2, 3, 7]]
-    for values in tacit.run(work, parties=2, tensors=False):
+    for values in tacit.run(work, parties=2, backend="numpy"):
         for value, expected in zip(values, right, strict=True):
             np.testing.assert_allclose(value, expected, atol=1e-3)

@@ -48,7 +48,7 @@ def functions(x, p, y):
 def test_functions(liar):
     def work(session):
         x, p = session.secret(X, owner=0), session.secret(POSITIVE, owner=1)
-        made = functions(x, p, session.labels(CLASSES, classes=4, owner=2))
+        made = functions(x, p, session.labels(CLASSES, num_classes=4, owner=2))
         return dict(zip(made, session.reveal(list(made.values())), strict=True))
 
     right = functions(torch.tensor(X), torch.tensor(POSITIVE), torch.tensor(CLASSES))
@@ -69,7 +69,7 @@ def test_a_step_of_training(liar):
 
     def work(session):
         x, y = session.secret(X, owner=0), session.secret(POSITIVE[:, :1], owner=1)
-        return session.reveal(step(session.share(copy.deepcopy(network)), x, y))
+        return session.reveal(step(session.share(copy.deepcopy(network), owner=0), x, y))
 
     right = step(copy.deepcopy(network).double(), torch.tensor(X), torch.tensor(POSITIVE[:, :1]))
     for found in corrected(work):
@@ -78,13 +78,13 @@ def test_a_step_of_training(liar):
 
 
 def test_what_was_saved_comes_back():
-    kept = corrected(lambda s: pickle.dumps(s.computed(s.secret(X, owner=0))), tensors=False)
-    shown = corrected(lambda s: s.reveal(s.restore(pickle.loads(kept[s.me]))), tensors=False)
+    kept = corrected(lambda s: pickle.dumps(s.materialize(s.secret(X, owner=0))), backend="numpy")
+    shown = corrected(lambda s: s.reveal(s.restore(pickle.loads(kept[s.me]))), backend="numpy")
     assert all(np.abs(value - X).max() < 1e-4 for value in shown)
 
 
 def test_one_party_alone_is_told(liar):
-    shown = corrected(lambda s: s.reveal(s.secret(X, owner=0) * 2, to=1), tensors=False)
+    shown = corrected(lambda s: s.reveal(s.secret(X, owner=0) * 2, to=1), backend="numpy")
     assert [value is not None for value in shown] == [False, True, False, False]
     assert np.abs(shown[1] - 2 * X).max() < 1e-4
 
@@ -94,7 +94,7 @@ def test_the_report_names_liars(liar):
         session.reveal(session.secret(X, owner=0) * 2)
         return session.report()
 
-    reports = corrected(work, tensors=False)
+    reports = corrected(work, backend="numpy")
     assert all("party 3 sent wrong shares, which were corrected" in report for report in reports)
     assert all("party 0 sent" not in report for report in reports)
 

@@ -24,7 +24,7 @@ def failures(function, count=2, **options):
 
     started = time.monotonic()
     with pytest.raises(BaseException) as raised:
-        tacit.run(noted, count, tensors=False, timeout=60, **options)
+        tacit.run(noted, count, backend="numpy", timeout=60, **options)
     assert time.monotonic() - started < 50  # nobody waits for a time-out
     assert not [t for t in threading.enumerate() if t.name.startswith("tacit-party")]
     return raised.value, ended
@@ -105,7 +105,7 @@ def test_others_learn_the_kind_of_a_loaders_error_and_nothing_of_its_text(kind, 
         if way == "secret":
             x = s.secret(loader, owner=1, shape=declared)
         elif way == "labels":
-            x = s.labels(loader, classes=2, owner=1, shape=declared)
+            x = s.labels(loader, num_classes=2, owner=1, shape=declared)
         else:
             x = s.table(rows={1: loader}, shapes=declared and {1: declared})
         s.reveal(x)
@@ -122,7 +122,7 @@ def test_others_learn_nothing_of_files_and_addresses_of_this_host():
     def script(s):
         if s.me == 1:
             raise tacit.ConfigurationError(f"no key in /home/{SECRET}")
-        s.reveal(s.secret(1.0))
+        s.reveal(s.secret(1.0, owner=0))
 
     _, ended = failures(script)
     assert "configuration" in str(ended[0]) and "4711" not in str(ended[0])
@@ -137,7 +137,7 @@ def test_others_do_not_learn_the_value_that_was_refused():
 
 def test_a_script_error_reaches_the_others_without_its_text():
     def script(s: Session):
-        x = s.secret(1.0)
+        x = s.secret(1.0, owner=0)
         if s.me == 1:
             raise KeyError("the patient's name")
         s.reveal(x)
@@ -163,7 +163,7 @@ def test_parties_that_do_not_exist(call):
     def script(s: Session):
         if call == "owner":
             s.secret(1.0, owner=2)
-        s.reveal(s.secret(1.0), to={"to": 5, "nobody": []}[call])
+        s.reveal(s.secret(1.0, owner=0), to={"to": 5, "nobody": []}[call])
 
     error, ended = failures(script)
     assert type(error) is ValueError and len(ended) == 2
@@ -234,3 +234,18 @@ def test_a_magnitude_that_leaves_its_contract_is_named_in_debug_mode():
 
     error, _ = failures(script, debug=True)
     assert type(error) is tacit.OutOfRange and "test_session_errors.py" in str(error)
+
+
+@pytest.mark.parametrize(
+    "enter",
+    [
+        lambda s: s.secret(np.zeros(2)),
+        lambda s: s.labels([0, 1], num_classes=2),
+        lambda s: s.public(1.0),
+        lambda s: s.share(None),
+    ],
+    ids=["secret", "labels", "public", "share"],
+)
+def test_an_owner_is_never_guessed(enter):
+    with pytest.raises(ValueError, match="owner=None: say whose it is by owner=; the parties are numbered 0 to 1"):
+        tacit.run(enter, parties=2, timeout=10)

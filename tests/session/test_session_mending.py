@@ -27,7 +27,7 @@ Y = np.array([[2.0, 0.5], [-1.0, 4.0]])
 def compute(session: Session) -> Any:
     x, y = session.secret(X, owner=0), session.secret(Y, owner=1)
     for _ in range(3):
-        x = session.computed((x @ y).relu() * 0.25)
+        x = session.materialize((x @ y).relu() * 0.25)
     return session.reveal(x)
 
 
@@ -71,7 +71,7 @@ def test_lines_that_are_reset_change_nothing(protocol: str, parties: int, tmp_pa
             key=str(tmp_path / f"{me}.key"),
         )
         try:
-            with joined(context, Options(protocol=protocol, timeout=20.0, tensors=False)) as session:
+            with joined(context, Options(protocol=protocol, timeout=20.0, backend="numpy")) as session:
                 results[me] = compute(session)
         except BaseException as error:
             results[me] = error

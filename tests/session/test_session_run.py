@@ -11,7 +11,7 @@ from tacit.sessions.session import Session
 
 
 def parties(function, count=2, **options):
-    return tacit.run(function, count, tensors=False, **options)
+    return tacit.run(function, count, backend="numpy", **options)
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
@@ -28,7 +28,7 @@ def test_each_party_gets_the_product(count, topology):
 
 
 def test_clear_is_the_same_script_without_secrecy():
-    for result in parties(lambda s: s.reveal(s.secret(3.0) * s.secret(5.0, owner=1)), protocol="clear"):
+    for result in parties(lambda s: s.reveal(s.secret(3.0, owner=0) * s.secret(5.0, owner=1)), protocol="clear"):
         assert result == 15.0
 
 
@@ -123,7 +123,7 @@ def test_batches_cover_all_rows_and_open_the_data_once():
     def script(s: Session):
         a, y = s.secret(x, owner=0), np.arange(10.0)
         total, sizes = 0, []
-        for batch, public in s.batches(a, y, size=4, epochs=2):
+        for batch, public in s.batches(a, y, batch_size=4, epochs=2):
             total = (batch * batch).sum() + total
             sizes.append(len(batch))
             assert len(public) == len(batch)
@@ -140,7 +140,7 @@ def test_batches_cover_all_rows_and_open_the_data_once():
 def test_batches_can_keep_order_and_drop_the_rest():
     def script(s: Session):
         a = s.secret(np.arange(5.0), owner=0)
-        kept = [s.reveal(b).tolist() for b in s.batches(a, size=2, shuffle=False, drop_last=True)]
+        kept = [s.reveal(b).tolist() for b in s.batches(a, batch_size=2, shuffle=False, drop_last=True)]
         return kept, list(s.steps(3))
 
     assert parties(script) == [([[0, 1], [2, 3]], [0, 1, 2])] * 2
@@ -149,7 +149,7 @@ def test_batches_can_keep_order_and_drop_the_rest():
 def test_the_order_of_batches_follows_the_seed():
     def script(s: Session):
         a = s.secret(np.arange(8.0), owner=0)
-        return [s.reveal(b).tolist() for _ in range(2) for b in s.batches(a, size=8)]
+        return [s.reveal(b).tolist() for _ in range(2) for b in s.batches(a, batch_size=8)]
 
     first, again, other = (parties(script, seed=seed)[0] for seed in (1, 1, 2))
     assert first == again != other
@@ -158,7 +158,7 @@ def test_the_order_of_batches_follows_the_seed():
 
 def test_the_report_says_what_was_sent_and_revealed():
     def script(s: Session):
-        s.reveal(s.secret(2.0) * s.secret(3.0, owner=1), to=1)
+        s.reveal(s.secret(2.0, owner=0) * s.secret(3.0, owner=1), to=1)
         return s.report()
 
     for text in parties(script):
@@ -168,10 +168,10 @@ def test_the_report_says_what_was_sent_and_revealed():
 
 def test_the_report_counts_what_material_adds_to_the_error():
     def script(s: Session):
-        s.reveal(s.secret(2.0) * s.secret(3.0, owner=1))
+        s.reveal(s.secret(2.0, owner=0) * s.secret(3.0, owner=1))
         return s.report()
 
-    for text in tacit.run(script, parties=2, dealer=False, tensors=False):
+    for text in tacit.run(script, parties=2, dealer=False, backend="numpy"):
         line = next(line for line in text.splitlines() if line.startswith("security"))
         batches, sent = (int(n) for n in re.findall(r"(\d+) (?:batches of material|coefficients of answers)", line))
         assert batches >= 1 and sent > 10_000
@@ -183,7 +183,7 @@ def test_slow_lines_are_emulated():
     import time
 
     started = time.monotonic()
-    parties(lambda s: s.reveal(s.secret(2.0)), latency=10, bandwidth=100)
+    parties(lambda s: s.reveal(s.secret(2.0, owner=0)), latency=10, bandwidth=100)
     assert time.monotonic() - started > 0.05
 
 
@@ -208,3 +208,27 @@ def test_declared_rounds_are_those_that_happened():
     for topology in ("mesh", "hub"):
         for declared, counted in parties(script, 3, topology=topology):
             assert declared == counted and sum(declared.values()) > 4
+
+
+def test_a_reveal_says_what_and_why():
+    def work(s):
+        s.reveal(s.secret([1.0], owner=0), name="mean income", why="agreed in March")
+        return s.report()
+
+    for report in tacit.run(work, 2, backend="numpy"):
+        assert "  mean income, shape (1,), to all: agreed in March" in report.splitlines()
+
+
+def test_parties_agree_on_what_a_reveal_is_called():
+    with pytest.raises(tacit.Mismatch, match="name 'a'"):
+        tacit.run(lambda s: s.reveal(s.secret([1.0], owner=0), name="ab"[s.me]), 2, backend="numpy", timeout=10)
+
+
+@pytest.mark.parametrize(("backend", "kind"), [("numpy", "SecretArray"), ("torch", "SecretTensor")])
+def test_the_backend_is_the_kind_of_secrets(backend, kind):
+    assert tacit.run(lambda s: type(s.secret([1.0], owner=0)).__name__, 1, protocol="clear", backend=backend) == [kind]
+
+
+def test_a_backend_that_is_not_there():
+    with pytest.raises(tacit.ConfigurationError, match="backend='jax': choose one of torch, numpy"):
+        tacit.run(lambda s: None, 2, backend="jax")

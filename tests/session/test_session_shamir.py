@@ -44,7 +44,7 @@ def shamir(work, parties=3, **options):
 def test_functions(parties, threshold):
     def work(session):
         x, p = session.secret(X, owner=0), session.secret(POSITIVE, owner=1)
-        made = functions(x, p, session.labels(CLASSES, classes=4, owner=2))
+        made = functions(x, p, session.labels(CLASSES, num_classes=4, owner=2))
         return dict(zip(made, session.reveal(list(made.values())), strict=True))
 
     right = functions(torch.tensor(X), torch.tensor(POSITIVE), torch.tensor(CLASSES))
@@ -66,8 +66,8 @@ def test_a_step_of_training():
         return model
 
     def work(session):
-        model = session.share(copy.deepcopy(network))
-        x, y = session.secret(X, owner=0), session.labels(CLASSES, classes=4, owner=1)
+        model = session.share(copy.deepcopy(network), owner=0)
+        x, y = session.secret(X, owner=0), session.labels(CLASSES, num_classes=4, owner=1)
         return [p.detach() for p in session.reveal(step(model, x, y)).parameters()]
 
     right = step(copy.deepcopy(network).double(), torch.tensor(X), torch.tensor(CLASSES)).parameters()
@@ -84,19 +84,19 @@ def test_an_estimator():
         model = LinearRegression().fit(x, session.secret(target, owner=2))
         return session.reveal(model.coef_)
 
-    assert np.abs(shamir(work, tensors=False)[1] - [1.0, -2.0, 0.5]).max() < 1e-3
+    assert np.abs(shamir(work, backend="numpy")[1] - [1.0, -2.0, 0.5]).max() < 1e-3
 
 
 def test_what_was_saved_comes_back():
-    kept = shamir(lambda s: pickle.dumps(s.computed(s.secret(X, owner=0))), tensors=False)
-    shown = shamir(lambda s: s.reveal(s.restore(pickle.loads(kept[s.me]))), tensors=False)
+    kept = shamir(lambda s: pickle.dumps(s.materialize(s.secret(X, owner=0))), backend="numpy")
+    shown = shamir(lambda s: s.reveal(s.restore(pickle.loads(kept[s.me]))), backend="numpy")
     assert all(np.abs(value - X).max() < 1e-4 for value in shown)
 
 
 def test_what_was_saved_comes_back_without_those_that_are_lost():
     """t + 1 of the parties put it together; with one share too few, or an altered one, there is nothing."""
-    come, options = [4, 2, 6, 0], {"tensors": False, "protocol": "shamir", "timeout": 10}
-    kept = tacit.run(lambda s: pickle.dumps(s.computed(s.secret(X, owner=0))), 7, threshold=3, **options)
+    come, options = [4, 2, 6, 0], {"backend": "numpy", "protocol": "shamir", "timeout": 10}
+    kept = tacit.run(lambda s: pickle.dumps(s.materialize(s.secret(X, owner=0))), 7, threshold=3, **options)
 
     def work(s):
         return s.reveal(s.restore(pickle.loads(kept[come[s.me]])))
@@ -128,12 +128,12 @@ def test_numbers_without_axes():
         y = x * x * x
         return session.reveal([y, y > 3, y == 3, y.relu()])
 
-    for found in shamir(work, tensors=False):
+    for found in shamir(work, backend="numpy"):
         assert np.abs(np.array(found) - [3.375, 1, 0, 3.375]).max() < 1e-3
 
 
 def test_one_party_alone_is_told():
-    shown = shamir(lambda s: s.reveal(s.secret(X, owner=0) * 2, to=1), parties=4, threshold=1, tensors=False)
+    shown = shamir(lambda s: s.reveal(s.secret(X, owner=0) * 2, to=1), parties=4, threshold=1, backend="numpy")
     assert [value is not None for value in shown] == [False, True, False, False]
     assert np.abs(shown[1] - 2 * X).max() < 1e-4
 

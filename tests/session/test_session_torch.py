@@ -33,7 +33,7 @@ def test_a_module_is_shared_trained_and_revealed():
         module = s.share(copy.deepcopy(own), owner=1)
         optimiser = torch.optim.SGD(module.parameters(), lr=0.1)
         target = torch.ones(12, 1)
-        for xb, yb in s.batches(s.secret(x, owner=0), target, size=4, shuffle=False):
+        for xb, yb in s.batches(s.secret(x, owner=0), target, batch_size=4, shuffle=False):
             loss = torch.nn.functional.mse_loss(module(xb), yb)
             optimiser.zero_grad()
             loss.backward()

@@ -10,7 +10,7 @@ from tacit.torch import is_secret, plain
 
 def together(function, parties=2, protocol="clear", **options):
     """function(session) as every party; the result that all of them got."""
-    results = tacit.run(function, parties=parties, protocol=protocol, tensors=True, **options)
+    results = tacit.run(function, parties=parties, protocol=protocol, backend="torch", **options)
     for other in results[1:]:
         same(other, results[0])
     return results[0]

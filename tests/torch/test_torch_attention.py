@@ -59,7 +59,7 @@ def compared(module, protocol, parties=2):
         return ((out - 0.5) ** 2).mean()
 
     def work(s):
-        secret = s.share(copy.deepcopy(module))
+        secret = s.share(copy.deepcopy(module), owner=0)
         return s.reveal(trained(secret, s.secret(X, owner=0), loss_of))
 
     expected = trained(copy.deepcopy(module), X, loss_of)
@@ -92,7 +92,7 @@ def test_masks_at_evaluation():
     hidden = torch.ones(3, 3).triu(1).bool()
 
     def work(s):
-        secret = s.share(copy.deepcopy(layer)).eval()
+        secret = s.share(copy.deepcopy(layer), owner=0).eval()
         with torch.no_grad():
             return s.reveal(secret(s.secret(X, owner=0), src_mask=hidden))
 

@@ -75,7 +75,7 @@ def test_an_absolute_value_is_compared_once_for_both_passes():
 
 def test_a_relu_is_compared_once_for_both_passes():
     def work(s):
-        model = s.share(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1)))
+        model = s.share(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1)), owner=0)
         x = s.secret(draw((5, 3))[0], owner=0)
         model(x).sum().backward()
         s.reveal(model[0].weight.grad)
@@ -98,7 +98,7 @@ def test_a_network_with_relus_trains_as_in_the_clear(protocol, tolerance):
             optimiser.step()
 
     def work(s):
-        model = s.share(copy.deepcopy(base))
+        model = s.share(copy.deepcopy(base), owner=0)
         steps(model, s.secret(x, owner=0), s.secret(y, owner=1))
         return s.reveal([model[0].weight, model[2].weight])
 

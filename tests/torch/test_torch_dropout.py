@@ -68,4 +68,4 @@ def test_what_is_no_probability_or_a_generator_of_ones_own_is_refused():
             x.bernoulli_(0.5)
         return np.zeros(1)
 
-    tacit.run(work, 1, protocol="clear", tensors=True)
+    tacit.run(work, 1, protocol="clear", backend="torch")

@@ -150,7 +150,7 @@ def test_a_perceptron_learns_as_in_the_clear():
     def work(s):
         import copy
 
-        model = s.share(copy.deepcopy(base))
+        model = s.share(copy.deepcopy(base), owner=0)
         steps(model, s.secret(x, owner=0))
         return s.reveal([model[0].weight, model[4].weight])
 

@@ -56,7 +56,7 @@ def test_uses_of_labels(name, protocol):
         return [out, *(v.grad for v in (x, t) if v.grad is not None)]
 
     def secretly(s):
-        shown = work(s.labels(Y, 3), s.secret(X, owner=0), s.secret(TABLE, owner=1))
+        shown = work(s.labels(Y, 3, owner=1), s.secret(X, owner=0), s.secret(TABLE, owner=1))
         return [s.reveal(v) if s.is_secret(v) else v for v in shown]
 
     expected = work(Y, X.clone(), TABLE.clone())
@@ -69,7 +69,7 @@ def test_uses_of_labels(name, protocol):
 def test_labels_say_what_they_are():
     def work(s):
         y = s.labels(Y, 3, owner=2)
-        (batch,) = s.batches(y, size=5, shuffle=False)
+        (batch,) = s.batches(y, batch_size=5, shuffle=False)
         return [y.dtype, y.shape, batch.dtype, s.reveal(batch)]
 
     dtype, shape, also, values = together(work, 3, "spdz")
@@ -79,8 +79,8 @@ def test_labels_say_what_they_are():
 
 def test_batches_of_labels_open_nothing():
     def work(s):
-        y, t = s.labels(Y, 3), s.secret(TABLE, owner=0)
-        shown = [F.embedding(batch, t) for batch in s.batches(y, size=2, shuffle=False)]
+        y, t = s.labels(Y, 3, owner=1), s.secret(TABLE, owner=0)
+        shown = [F.embedding(batch, t) for batch in s.batches(y, batch_size=2, shuffle=False)]
         s.reveal(shown)
         return [r.kind for r in s.engine.protocol.ledger]
 
@@ -89,7 +89,7 @@ def test_batches_of_labels_open_nothing():
 
 def test_how_many_are_right_compares_only_for_the_largest():
     def work(s):
-        x, y = s.secret(X, owner=0), s.labels(Y, 3)
+        x, y = s.secret(X, owner=0), s.labels(Y, 3, owner=1)
         s.reveal((x.argmax(1) == y).float().mean())
         return sorted(r.kind for r in s.engine.protocol.ledger)
 
@@ -109,11 +109,11 @@ def test_an_embedding_trains_as_in_the_clear():
         return model[0].weight
 
     def work(s):
-        model = s.share(copy.deepcopy(base))
-        return s.reveal(steps(model, s.labels(Y, 3), s.secret(target, owner=0)))
+        model = s.share(copy.deepcopy(base), owner=0)
+        return s.reveal(steps(model, s.labels(Y, 3, owner=1), s.secret(target, owner=0)))
 
     def public(s):
-        model = s.share(copy.deepcopy(base))
+        model = s.share(copy.deepcopy(base), owner=0)
         return s.reveal(steps(model, Y, s.secret(target, owner=0)))
 
     right = steps(copy.deepcopy(base), Y, target).detach()
@@ -127,7 +127,11 @@ def test_integers_stay_integers():
         copy = y.clone()
         copy += 1
         copy[0] = 7
-        for write in (lambda: y.add_(0.5), lambda: y.copy_(s.secret(X[:, 0])), lambda: y.mul_(s.secret(X[:, 0]))):
+        for write in (
+            lambda: y.add_(0.5),
+            lambda: y.copy_(s.secret(X[:, 0], owner=0)),
+            lambda: y.mul_(s.secret(X[:, 0], owner=0)),
+        ):
             with pytest.raises((tacit.Unsupported, RuntimeError), match=r"would write|can't be cast"):
                 write()
         return s.reveal([copy, y])
@@ -139,7 +143,7 @@ def test_integers_stay_integers():
 def test_integers_between_real_ends_are_real():
     def work(s):
         y = s.labels(Y, 3, owner=0)
-        low, ends = s.secret([0.5] * 5), torch.full((5,), 1.5)
+        low, ends = s.secret([0.5] * 5, owner=0), torch.full((5,), 1.5)
         shown = [y.clamp(0.5, 1.5), y.clamp(1, 2), y.clamp(max=ends), y.clamp_min(0.5), y.clamp(low)]
         return s.reveal(shown)
 
@@ -151,7 +155,7 @@ def test_integers_between_real_ends_are_real():
 
 def test_labels_come_out_of_a_data_loader():
     def work(s):
-        table = torch.utils.data.TensorDataset(s.secret(X, owner=0), s.labels(Y, 3))
+        table = torch.utils.data.TensorDataset(s.secret(X, owner=0), s.labels(Y, 3, owner=1))
         return s.reveal([F.cross_entropy(x[:, :3], y) for x, y in torch.utils.data.DataLoader(table, batch_size=2)])
 
     right = [F.cross_entropy(X[i : i + 2, :3], Y[i : i + 2]) for i in (0, 2, 4)]

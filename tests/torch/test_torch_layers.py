@@ -57,7 +57,7 @@ def test_shared_layers(name, protocol):
     base = scattered(make())
 
     def work(s):
-        layer = s.share(copy.deepcopy(base))
+        layer = s.share(copy.deepcopy(base), owner=0)
         return s.reveal(passes(layer, s.secret(values, owner=1).requires_grad_()))
 
     expected = passes(copy.deepcopy(base), values.clone().requires_grad_())
@@ -70,7 +70,7 @@ def test_public_layers_over_secret_data_and_shared_layers_over_public_data(make)
     base = scattered(make()).eval().requires_grad_(False)
 
     def work(s):
-        return s.reveal([base(s.secret(ROWS, owner=0)), s.share(copy.deepcopy(base))(ROWS)])
+        return s.reveal([base(s.secret(ROWS, owner=0)), s.share(copy.deepcopy(base), owner=0)(ROWS)])
 
     for got in together(work, 2, "spdz"):
         torch.testing.assert_close(got, base(ROWS), rtol=3e-3, atol=3e-3)
@@ -78,7 +78,7 @@ def test_public_layers_over_secret_data_and_shared_layers_over_public_data(make)
 
 def test_shared_layers_learn_from_public_data():
     def work(s):
-        layer = s.share(copy.deepcopy(base))
+        layer = s.share(copy.deepcopy(base), owner=0)
         layer(ROWS).pow(2).mean().backward()
         return s.reveal([layer.weight.grad, layer.running_mean])
 
@@ -117,7 +117,7 @@ def test_constant_rows_are_normalised_to_nothing():
 @pytest.mark.parametrize("make", [lambda: nn.LayerNorm(6), lambda: nn.BatchNorm1d(6), lambda: nn.GroupNorm(2, 6)])
 def test_one_root_for_both_passes(make):
     def work(s):
-        layer, x = s.share(make()), s.secret(ROWS, owner=0).requires_grad_()
+        layer, x = s.share(make(), owner=0), s.secret(ROWS, owner=0).requires_grad_()
         layer(x).pow(2).sum().backward()
         s.reveal([x.grad, layer.weight.grad])
         return [r.kind for r in s.engine.protocol.ledger].count("comparison")
@@ -128,7 +128,7 @@ def test_one_root_for_both_passes(make):
 def test_no_value_leaves_its_bits():
     def work(s):
         for make, values in LAYERS.values():
-            s.reveal(passes(s.share(scattered(make())), s.secret(values, owner=1).requires_grad_(), 1))
+            s.reveal(passes(s.share(scattered(make()), owner=0), s.secret(values, owner=1).requires_grad_(), 1))
         return 0
 
     together(work, 2, "clear", debug=True)
@@ -150,7 +150,7 @@ def test_a_network_with_batch_norm_trains_as_in_the_clear():
         return [model[0].weight, model[1].running_var, model[4].weight, model[5].weight, model(x)]
 
     def work(s):
-        shared = steps(s.share(copy.deepcopy(base)), s.secret(x, owner=0), s.secret(y, owner=1))
+        shared = steps(s.share(copy.deepcopy(base), owner=0), s.secret(x, owner=0), s.secret(y, owner=1))
         return s.reveal(shared)
 
     for got, right in zip(together(work, 2, "clear"), steps(copy.deepcopy(base), x, y), strict=True):

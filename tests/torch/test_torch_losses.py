@@ -44,7 +44,7 @@ def test_nll_loss(name, secret, protocol):
 
     def work(s):
         x = s.secret(values, owner=0).requires_grad_()
-        y = s.labels(target, 3) if secret else target
+        y = s.labels(target, 3, owner=1) if secret else target
         loss = F.nll_loss(x, y, **options)
         (loss * 2).sum().backward()
         return s.reveal([loss, x.grad]) if secret else [s.reveal(loss), x.grad.read()]
@@ -62,7 +62,7 @@ def test_labels_to_be_ignored_are_public(options):
         loss = F.nll_loss(x, Y, **options)
         loss.backward()
         with pytest.raises(tacit.Unsupported, match="ignore_index"):
-            F.nll_loss(x, s.labels(Y, 3), **options)
+            F.nll_loss(x, s.labels(Y, 3, owner=1), **options)
         return [s.reveal(loss), x.grad.read()]
 
     x = X.clone().requires_grad_()
@@ -73,14 +73,14 @@ def test_labels_to_be_ignored_are_public(options):
 
 def test_labels_of_public_values():
     def work(s):
-        return s.reveal(F.nll_loss(X, s.labels(Y, 3)))
+        return s.reveal(F.nll_loss(X, s.labels(Y, 3, owner=1)))
 
     close([together(work, 3, "spdz")], [F.nll_loss(X, Y)])
 
 
 def test_the_gradient_of_nll_loss_opens_nothing_and_says_what_its_rows_sum_to():
     def work(s):
-        x, y = s.secret(X, owner=0).requires_grad_(), s.labels(Y, 3)
+        x, y = s.secret(X, owner=0).requires_grad_(), s.labels(Y, 3, owner=1)
         F.nll_loss(x, y).backward()
         total = TOTALS.of(s.number(x.grad), 1)
         got = s.reveal(x.grad)
@@ -187,7 +187,13 @@ def test_cross_entropy(name, target, protocol):
 
     def work(s):
         x = s.secret(LOGITS, owner=0).requires_grad_()
-        y = s.labels(plain, 4) if target == "secret" else plain if "public" in target else s.secret(plain, owner=1)
+        y = (
+            s.labels(plain, 4, owner=1)
+            if target == "secret"
+            else plain
+            if "public" in target
+            else s.secret(plain, owner=1)
+        )
         loss = F.cross_entropy(x, y, **options)
         (loss * 2).sum().backward()
         return s.reveal([loss, x.grad])
@@ -203,7 +209,7 @@ def test_cross_entropy_of_three_parties_and_of_planes():
 
     def work(s):
         x = s.secret(planes, owner=2).requires_grad_()
-        loss = F.cross_entropy(x, s.labels(kinds, 3))
+        loss = F.cross_entropy(x, s.labels(kinds, 3, owner=1))
         loss.backward()
         return s.reveal([loss, x.grad])
 
@@ -216,7 +222,7 @@ def test_cross_entropy_of_three_parties_and_of_planes():
 def test_a_cross_entropy_that_nobody_reveals_takes_no_logarithm():
     def openings(shown):
         def work(s):
-            x, y = s.secret(LOGITS, owner=0).requires_grad_(), s.labels(KINDS, 4)
+            x, y = s.secret(LOGITS, owner=0).requires_grad_(), s.labels(KINDS, 4, owner=1)
             loss = F.cross_entropy(x, y)
             loss.backward()
             s.reveal([x.grad, loss] if shown else x.grad)

@@ -139,7 +139,7 @@ def test_a_transformer_of_ones_own(compared, value):
     x = draw((2, 4, 8), seed=2)[0]
 
     def secretly(s):
-        net = s.share(copy.deepcopy(model))
+        net = s.share(copy.deepcopy(model), owner=0)
         out = net(s.secret(x.numpy(), owner=0))
         (out**2).mean().backward()
         return s.reveal(torch.cat([out.detach().reshape(-1), net.joined.weight.grad.reshape(-1)]))
@@ -156,7 +156,7 @@ def test_what_masks_cost():
             s.reveal(function(x @ x.transpose(-1, -2)).softmax(-1))
             return s.engine.costs.rounds, s.engine.costs.sends
 
-        return tacit.run(work, parties=2, tensors=True)[0]
+        return tacit.run(work, parties=2, backend="torch")[0]
 
     plain = costs(lambda x: x)
     for value in VALUES:

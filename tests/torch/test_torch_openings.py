@@ -20,7 +20,7 @@ def ledgers(base, data, options, steps=3, rows=4, **session):
     """(what, shape, kind) of each opening, step by step; batches are gathered by index from one data set."""
 
     def work(s):
-        model = s.share(fresh(base))
+        model = s.share(fresh(base), owner=0)
         x, y = secrets(s, data)
         optimiser = torch.optim.SGD(model.parameters(), **options)
         ledger, steps_of = s.engine.protocol.ledger, []
@@ -123,7 +123,7 @@ def test_requests_of_steps_repeat():
     """Kinds and shapes of all material, not only of openings."""
 
     def work(s):
-        model = s.share(fresh(CNN))
+        model = s.share(fresh(CNN), owner=0)
         x, y = secrets(s, draw((4, 1, 8, 8), (4, 3)))
         optimiser = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
         taken, asked = [], s.engine.source.request
@@ -147,7 +147,7 @@ def test_requests_of_steps_repeat():
 
 def test_a_square_opens_one_value_and_views_open_nothing():
     def work(s):
-        x = s.secret(draw((3, 4))[0].numpy())
+        x = s.secret(draw((3, 4))[0].numpy(), owner=0)
         s.reveal([x * x, x.t() @ x, x[1] ** 2, x.reshape(2, 6) @ x.reshape(6, 2), (x * 0.5) @ x.t()])
         return [r.kind for r in s.engine.protocol.ledger]
 

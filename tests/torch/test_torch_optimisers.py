@@ -54,7 +54,7 @@ def alike(make, protocol="clear", tolerance=2e-3, base=BASE, data=(X, Y), **opti
     """Training in secret and in the clear."""
 
     def work(s):
-        model = s.share(copy.deepcopy(base))
+        model = s.share(copy.deepcopy(base), owner=0)
         x, y = (s.secret(d, owner=i) for i, d in enumerate(data))
         scheduled = make(model.parameters())
         optimiser, scheduler = scheduled if isinstance(scheduled, tuple) else (scheduled, None)
@@ -110,7 +110,7 @@ def test_no_gradient_is_no_step(name):
     base = nn.Linear(2, 2)
 
     def work(s):
-        model = s.share(copy.deepcopy(base))
+        model = s.share(copy.deepcopy(base), owner=0)
         x, y = s.secret(torch.zeros(3, 2), owner=0), s.secret(base.bias.detach().expand(3, 2), owner=1)
         optimiser = OPTIMISERS[name](model.parameters())
         return s.reveal(train(model, optimiser, x * 1, y)[:1])
@@ -161,7 +161,7 @@ def test_schedulers(name, optimiser):
 
 def test_a_step_takes_one_comparison_a_parameter():
     def work(s):
-        model = s.share(nn.Linear(3, 2))
+        model = s.share(nn.Linear(3, 2), owner=0)
         optimiser = torch.optim.Adam(model.parameters(), lr=0.05)
         train(model, optimiser, s.secret(X, owner=0), s.secret(Y, owner=1), steps=2)
         s.reveal([model.weight, model.bias])
@@ -173,7 +173,7 @@ def test_a_step_takes_one_comparison_a_parameter():
 def test_no_value_leaves_its_bits():
     def work(s):
         for make in OPTIMISERS.values():
-            model = s.share(copy.deepcopy(BASE))
+            model = s.share(copy.deepcopy(BASE), owner=0)
             s.reveal(train(model, make(model.parameters()), s.secret(X, owner=0), s.secret(Y, owner=1)))
         return 0
 

@@ -188,7 +188,7 @@ def test_sessions_do_not_mix():
 def test_modules_that_cannot_be_shared():
     def work(s):
         with pytest.raises(Unsupported, match="lazy"):
-            s.share(nn.LazyLinear(2))
+            s.share(nn.LazyLinear(2), owner=0)
         return 0
 
     together(work, 1)

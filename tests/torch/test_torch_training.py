@@ -157,7 +157,7 @@ def test_zeroed_gradients_and_a_scheduler():
         return [p.detach() for p in model.parameters()]
 
     def work(s):
-        return shown(s, train(s.share(fresh(base)), *secrets(s, [x0, y0])))
+        return shown(s, train(s.share(fresh(base), owner=0), *secrets(s, [x0, y0])))
 
     same(together(work), train(fresh(base), x0, y0), 2e-3)
 
@@ -174,7 +174,7 @@ def test_an_optimiser_made_before_sharing_stays_valid():
     def work(s):
         model = fresh(base)
         optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
-        return shown(s, train(s.share(model), optimiser, *secrets(s, [x0, y0])))
+        return shown(s, train(s.share(model, owner=0), optimiser, *secrets(s, [x0, y0])))
 
     model = fresh(base)
     same(together(work), train(model, torch.optim.SGD(model.parameters(), lr=0.1), x0, y0), 1e-3)
@@ -197,7 +197,7 @@ def test_frozen_extractor_needs_no_products():
         with torch.no_grad():
             s.engine.force(s.number(extractor(x)).wire)
         opened = [r.kind for r in s.engine.protocol.ledger if r.kind != "input"]
-        return shown(s, run(x, y, s.share(fresh(head)))), opened
+        return shown(s, run(x, y, s.share(fresh(head), owner=0))), opened
 
     got, opened = together(work, 2, "spdz")
     assert opened == ["truncation"]  # of the pooled features, between two layers
@@ -224,7 +224,7 @@ def test_sharing_keeps_ties_and_names_layers():
     base = Tied()
 
     def work(s):
-        model = s.share(fresh(base))
+        model = s.share(fresh(base), owner=0)
         assert model.again.weight is model.inner.weight
         assert [n for n, _ in model.named_parameters()] == [n for n, _ in base.named_parameters()]
         wire = s.number(model(secrets(s, draw((2, 4)))[0])).wire
@@ -242,7 +242,7 @@ def test_one_session_twice_in_one_process():
     (x0,) = draw((3,))
 
     def work(s):
-        return together(lambda t: shown(t, t.secret(x0.numpy()) * 2), 1), shown(s, s.secret(x0.numpy()) * 3)
+        return together(lambda t: shown(t, t.secret(x0.numpy()) * 2), 1), shown(s, s.secret(x0.numpy(), owner=0) * 3)
 
     same(together(work), (x0 * 2, x0 * 3), 1e-3)
 
@@ -252,7 +252,7 @@ def test_inference_mode_and_a_copied_model():
     (x0,) = draw(shape)
 
     def work(s):
-        model = copy.deepcopy(s.share(fresh(base)))
+        model = copy.deepcopy(s.share(fresh(base), owner=0))
         (x,) = secrets(s, [x0])
         with torch.inference_mode():
             return shown(
@@ -276,7 +276,7 @@ def test_a_state_dict_is_loaded_and_copied():
         return model
 
     def work(s):
-        model, copied = s.share(fresh(base)), s.share(fresh(base))
+        model, copied = s.share(fresh(base), owner=0), s.share(fresh(base), owner=0)
         model.load_state_dict(other.state_dict())
         x, y = secrets(s, [x0, y0])
         copied.load_state_dict(train(model, x, y).state_dict())
@@ -292,7 +292,7 @@ class Sorted(nn.Module):
 
 def test_an_error_inside_a_layer_leaves_no_scope():
     def work(s):
-        model = s.share(nn.Sequential(nn.Linear(3, 2), Sorted()))
+        model = s.share(nn.Sequential(nn.Linear(3, 2), Sorted()), owner=0)
         with pytest.raises(Unsupported, match=r"aten\.sort"):
             model(secrets(s, draw((2, 3)))[0])
         return s.engine.scope
@@ -306,7 +306,7 @@ def test_a_gradient_that_something_still_holds_is_recorded_alike():
     base = nn.Linear(3, 2)
 
     def work(s):
-        model = s.share(fresh(base))
+        model = s.share(fresh(base), owner=0)
         held = []
         if s.me == 0:
             for p in model.parameters():

@@ -230,8 +230,8 @@ def test_the_last_frame_arrives_though_its_sender_has_closed() -> None:
 
 def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A peer that never says what it has got does not fill this party's memory; what it then misses is lost, and said to be."""
-    monkeypatch.setattr("tacit.transport.link.KEPT", 100_000)
-    monkeypatch.setattr("tacit.transport.link.TELL", 1 << 40)
+    monkeypatch.setattr("tacit.transport.connection.KEPT", 100_000)
+    monkeypatch.setattr("tacit.transport.connection.TELL", 1 << 40)
     ends, proxies = behind(2, lambda i, j, a: Breaking(a))
     channels = opened(ends, timeout=5.0)
     link = channels[0]._links[1]

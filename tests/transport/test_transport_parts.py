@@ -17,8 +17,8 @@ from networks import identity, tls
 from tacit.errors import ConfigurationError, Mismatch, PartyLost
 from tacit.testing.transport import Tampered, run, swap
 from tacit.transport import HEADER_SIZE, Identity, Meter, Totals, load_certificate, make_identity, memory, network
+from tacit.transport.connection import RECORD, Link
 from tacit.transport.emulated import Emulated
-from tacit.transport.link import RECORD, Link
 from tacit.transport.meter import label_text, split
 from tacit.transport.wire import Kind, header
 

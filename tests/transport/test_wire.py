@@ -13,8 +13,8 @@ from tacit.errors import Mismatch, PartyLost, PeerStopped
 from tacit.testing.transport import Tampered, run
 from tacit.transport import handshake, network
 from tacit.transport.channel import LONGEST_REASON, reason_from, reason_text
+from tacit.transport.connection import Link
 from tacit.transport.handshake import LONGEST_HELLO, decode_hello, encode_hello
-from tacit.transport.link import Link
 from tacit.transport.wire import (
     LONGEST_CERTIFICATE,
     Answer,

@@ -23,8 +23,8 @@ import numpy as np
 
 from tacit import field as fp
 from tacit.correlations.source import Source
+from tacit.engine.callsite import where
 from tacit.engine.guard import Guard
-from tacit.engine.labels import where
 from tacit.engine.passes import divisions, pieces
 from tacit.engine.recovery import Recovery
 from tacit.errors import Mismatch, OutOfRange, PartyLost, TacitError
@@ -41,7 +41,7 @@ from tacit.protocols.plan import OpeningRecord, Plan, Portion
 from tacit.protocols.recoverable import Recoverable
 from tacit.steps import protocol_step
 from tacit.transport.channel import Channel
-from tacit.transport.views import Viewed
+from tacit.transport.membership import Viewed
 
 T = TypeVar("T")
 LABEL = ", recorded at "
@@ -77,6 +77,18 @@ class Revealed:
     label: str
     shape: Shape
     to: tuple[int, ...] | None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What a script says of a reveal."""
+
+    name: str | None = None
+    why: str | None = None
+
+    def __str__(self) -> str:
+        return "".join(f", {k} {v!r}" for k, v in (("name", self.name), ("why", self.why)) if v is not None)
 
 
 @dataclass
@@ -294,7 +306,7 @@ class Engine:
         pending = _pending(wires)
         if not pending and not purpose:
             return None
-        plan = Plan(self._numbered, self.portion, joined=_joined(pending, self.protocol.leading))
+        plan = Plan(self._numbered, self.portion, shared_openings=_shared_openings(pending, self.protocol.leading))
         if self.recovery is not None:
             self.recovery.wires += pending
         for wire in pending:
@@ -472,12 +484,14 @@ class Engine:
 
     # Revealing.
 
-    def reveal(self, wires: Sequence[Wire], to: Sequence[int] | None = None, detail: str = "") -> list[Field | None]:
+    def reveal(
+        self, wires: Sequence[Wire], to: Sequence[int] | None = None, detail: str = "", purpose: Purpose | None = None
+    ) -> list[Field | None]:
         """The values of `wires`, at the parties `to` (everyone if None), after all checks; None at the others, and at a party
         that was given a value alone before it was lost and came back.
 
         A value for some parties only is opened under a mask that each of them knows: `to` costs one mask each.
-        `detail`: how the values are meant, on which all have to agree.
+        `detail`: how the values are meant, and `purpose`: both are something that all have to agree on.
         """
         shown: list[Wire] = list(wires)
         hidden: list[tuple[int, int, Wire]] = []  # (index of the value, receiver, its mask)
@@ -490,8 +504,9 @@ class Engine:
                     shown.append(self.record(Linear(Combine((1, 1))), (wire, mask), wire.shape, "masked output"))
         receivers = None if to is None else tuple(sorted(set(to)))
         with self.guard.before("a reveal"):
-            self.force(*shown, purpose=f"reveal to {'all' if receivers is None else receivers}{detail}")
-        self.reveals.update(Revealed(w.label, w.shape, receivers) for w in wires)
+            self.force(*shown, purpose=f"reveal to {'all' if receivers is None else receivers}{detail}{purpose or ''}")
+        name, why = (purpose.name, purpose.why or "") if purpose else (None, "")
+        self.reveals.update(Revealed(name or w.label, w.shape, receivers, why) for w in wires)
         for w in shown:
             self.protocol.note(OpeningRecord(w.label, w.shape, "output"))
         self.costs.sends += sum(self.protocol.output_bytes(fp.size(w.shape)) for w in shown)
@@ -558,7 +573,7 @@ def _truncations_first(order: Sequence[Wire]) -> list[Wire]:
     return result
 
 
-def _joined(pending: Sequence[Wire], leading: int) -> dict[int, Wire]:
+def _shared_openings(pending: Sequence[Wire], leading: int) -> dict[int, Wire]:
     """By id of a truncation's wire: a comparison of the same value in the same graph, which can open it for both."""
     truncations: dict[int, Wire] = {}
     for w in pending:

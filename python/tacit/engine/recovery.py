@@ -6,7 +6,7 @@ step that some party knows to be ended is ended for all; else all go back to its
 
 After a count, and when a party comes back, the *view* changes, which is a step like any other: new keys, so that nothing is
 opened twice under one mask, and new shares of all values that live, so that those of who is lost are of no use. A party is
-admitted at a step's end, when all others say that it has caught up with them (`engine.returns`).
+admitted at a step's end, when all others say that it has caught up with them (`engine.rejoin`).
 A script sees who is lost and who is back (`members`, `lost`) after the same step at all parties, though some of them were through
 with the one before when they heard of it.
 """
@@ -23,11 +23,11 @@ from tacit.graph.wires import Share
 from tacit.steps import protocol_step
 from tacit.transport.calls import PARTIES
 from tacit.transport.counting import Count, Settled
-from tacit.transport.views import CALLED, Viewed
+from tacit.transport.membership import CALLED, Viewed
 
 if TYPE_CHECKING:
     from tacit.engine.engine import Engine
-    from tacit.engine.returns import Door, Return
+    from tacit.engine.rejoin import Door, Return
     from tacit.graph.wires import Wire
 
 T = TypeVar("T")

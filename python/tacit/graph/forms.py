@@ -5,7 +5,7 @@
 A form knows its output shape, computes itself on arrays of field elements, and is serialised by `pack`.
 
 For random weights r of the outputs, <r, f(x, y)> = <u, v> with u linear in x and v in y: what a batch of products is verified by
-(`tested`). r is a product of independent weights for each axis, so that large forms give short vectors (Freivalds 1977); wrong
+(`freivalds`). r is a product of independent weights for each axis, so that large forms give short vectors (Freivalds 1977); wrong
 outputs escape with a chance of 3 / p at most (Schwartz and Zippel).
 """
 
@@ -35,7 +35,7 @@ class Form(ABC):
         """f(x, y) (+ add)."""
 
     @abstractmethod
-    def tested(self, x: Field, y: Field, z: Field, prg: _core.Prg) -> tuple[Field, Field, int]:
+    def freivalds(self, x: Field, y: Field, z: Field, prg: _core.Prg) -> tuple[Field, Field, int]:
         """(u, v, w) with w = <r, z>, which is <u, v> if z = f(x, y); u and v are flat."""
 
     def masked(self, d: Field, y: Field, x: Field, e: Field, k: int, c: Field | None) -> Field:
@@ -60,7 +60,7 @@ class Elementwise(Form):
         product = field.mul(x, y)
         return product if add is None else field.add(product, add)
 
-    def tested(self, x: Field, y: Field, z: Field, prg: _core.Prg) -> tuple[Field, Field, int]:
+    def freivalds(self, x: Field, y: Field, z: Field, prg: _core.Prg) -> tuple[Field, Field, int]:
         u, w = prg.weigh(_flat(x), _flat(z))
         return u, _flat(y), w
 
@@ -92,7 +92,7 @@ class MatMul(Form):
             out[i] = _core.matmul(x[i], y[i], self.transpose_x, self.transpose_y, None if add is None else add[i])
         return out
 
-    def tested(self, x: Field, y: Field, z: Field, prg: _core.Prg) -> tuple[Field, Field, int]:
+    def freivalds(self, x: Field, y: Field, z: Field, prg: _core.Prg) -> tuple[Field, Field, int]:
         """r = a b^T (and a number for each of a batch): u = X^T a, v = Y b. A single column needs no weight: b = 1."""
         m, n = z.shape[-2:]
         a, b = prg.field(m), prg.field(n).reshape(1, n) if n > 1 else None
@@ -126,7 +126,7 @@ class Conv2d(Form):
     def __call__(self, x: Field, y: Field, add: Field | None = None) -> Field:
         return _core.conv2d(field.contiguous(x), field.contiguous(y), self.stride, self.padding, add)
 
-    def tested(self, x: Field, y: Field, z: Field, prg: _core.Prg) -> tuple[Field, Field, int]:
+    def freivalds(self, x: Field, y: Field, z: Field, prg: _core.Prg) -> tuple[Field, Field, int]:
         """Images and filters are added up with weights, and the kernel's gradient meets the filter."""
         images, filters, r = prg.field(z.shape[0]), prg.field(z.shape[1]), prg.field(size(z.shape[2:]))
         r = r.reshape(1, 1, *z.shape[2:])
@@ -150,7 +150,7 @@ class Conv2dInput(Form):
         shape = (x.shape[0], y.shape[1], *self.input_size)
         return _core.conv2d_input(field.contiguous(x), field.contiguous(y), shape, self.stride, self.padding, add)
 
-    def tested(self, x: Field, y: Field, z: Field, prg: _core.Prg) -> tuple[Field, Field, int]:
+    def freivalds(self, x: Field, y: Field, z: Field, prg: _core.Prg) -> tuple[Field, Field, int]:
         images, channels, r = prg.field(z.shape[0]), prg.field(z.shape[1]), prg.field(size(z.shape[2:]))
         r = r.reshape(1, 1, *z.shape[2:])
         u = _core.conv2d_weight(_weighted(images, x, 0), r, y.shape[2:], self.stride, self.padding)
@@ -174,7 +174,7 @@ class Conv2dWeight(Form):
             field.contiguous(x), field.contiguous(y), self.kernel, self.stride, self.padding, add
         )
 
-    def tested(self, x: Field, y: Field, z: Field, prg: _core.Prg) -> tuple[Field, Field, int]:
+    def freivalds(self, x: Field, y: Field, z: Field, prg: _core.Prg) -> tuple[Field, Field, int]:
         filters, channels, r = prg.field(z.shape[0]), prg.field(z.shape[1]), prg.field(size(self.kernel))
         r = r.reshape(1, 1, *self.kernel)
         v = _core.conv2d(_weighted(channels, y, 1), r, self.stride, self.padding)

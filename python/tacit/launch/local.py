@@ -88,7 +88,7 @@ def start(
     """The name of its process."""
     dealer = context.me == context.parties
     name = "the dealer" if dealer else named(f"party {context.me}", context.members)
-    started = ["tacit.launch.maker"] if context.lists else [module, *command]
+    started = ["tacit.launch.preparation"] if context.lists else [module, *command]
     started = ["tacit.launch.dealer"] if dealer else started
     group.start(
         name,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tacit.errors import Unsupported
 from tacit.field import CAPACITY
-from tacit.learn import labels
+from tacit.learn import targets
 from tacit.learn.curvature import DEPTH, UNIT, balanced, inverse
 from tacit.learn.estimator import ALONE, STOPPING, choice, positive, whole
 from tacit.learn.linear import Linear, affine
@@ -97,7 +97,7 @@ class LogisticRegression(Linear):
 
     def fit(self, X: Any, y: Any) -> Self:
         of = kind(X)
-        a, x, given = of.arithmetic, table(X, of), labels.read(y, of)
+        a, x, given = of.arithmetic, table(X, of), targets.read(y, of)
         if self.penalty is not None and given.classes > 2 and self.C > LARGEST_OF_MANY:
             raise Unsupported(
                 f"C={self.C!r} of {given.classes} classes: steps may run away where planes separate them: take C of at most "
@@ -129,12 +129,12 @@ class LogisticRegression(Linear):
     def predict_proba(self, X: Any) -> Any:
         """(rows, classes)"""
         out, of = self._decide(X), kind(X)
-        return of.wrap(labels.probabilities(of.arithmetic, out))
+        return of.wrap(targets.probabilities(of.arithmetic, out))
 
     def predict(self, X: Any) -> Any:
         """The likeliest class, compared exactly: as labels, one-hots, or 0 and 1, whatever `fit` was given."""
         out, of = self._decide(X), kind(X)
-        return labels.write(labels.decided(of.arithmetic, out), self._form, of)
+        return targets.write(targets.decided(of.arithmetic, out), self._form, of)
 
     def score(self, X: Any, y: Any) -> Any:
         """The accuracy of the predictions."""
@@ -153,7 +153,7 @@ def _descend(a: Arithmetic, x: Number, target: Number, ridge: Vector, steps: int
     metric = _Metric.of(a, h, ridge)
     for step in range(steps):
         if step:
-            p = at_scale(a, labels.link(a, affine(a, x, w)), PROBABILITY)
+            p = at_scale(a, targets.link(a, affine(a, x, w)), PROBABILITY)
             if step & (step - 1) == 0:
                 metric = _Metric.of(a, _hessians(a, coarse, p), ridge)
         error = a.add(p, target, -1, "error")

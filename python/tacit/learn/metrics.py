@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tacit.errors import BadInput
-from tacit.learn import labels
+from tacit.learn import targets
 from tacit.learn.moments import average, centred, squares
 from tacit.learn.secrets import column, kind, number
 from tacit.numbers import selection
@@ -22,13 +22,13 @@ def accuracy_score(y_true: Any, y_pred: Any) -> Any:
     """
     of = kind(y_true, "y_true")
     a = of.arithmetic
-    true, said = labels.read(y_true, of, "y_true"), labels.read(y_pred, of, "y_pred")
+    true, said = targets.read(y_true, of, "y_true"), targets.read(y_pred, of, "y_pred")
     rows = true.bits.shape[0], said.bits.shape[0]
     if true.classes != said.classes or rows[0] != rows[1]:
         raise BadInput(f"y_true of {rows[0]} rows and {true.classes} classes, y_pred of {rows[1]} and {said.classes}")
     if not (said.bits.bits == 1 and said.bits.scale == 0):
-        scores = said.bits if said.form is not labels.Form.BITS else said.columns(a)
-        said = labels.decided(a, scores, 0.5)
+        scores = said.bits if said.form is not targets.Form.BITS else said.columns(a)
+        said = targets.decided(a, scores, 0.5)
     right = selection.picked(a, true.one_hots(a), said.one_hots(a), (1,))
     return of.wrap(average(a, right))
 
@@ -50,7 +50,7 @@ def r2_score(y_true: Any, y_pred: Any) -> Any:
         raise BadInput("R^2 of one row is not defined: take two rows or more")
     y, p = (column(a, z) for z in (y, p))
     t = y.shape[1]
-    both = a.round(a.concat([a.add(y, p, -1), centred(a, y).values], 1))
+    both = a.rescale(a.concat([a.add(y, p, -1), centred(a, y).values], 1))
     sums = squares(a, both, "r2_score")
     missed, spread = a.slice(sums, 0, 0, t), a.slice(sums, 0, t, 2 * t)
     ratio = divide(a, missed, spread)

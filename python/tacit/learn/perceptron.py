@@ -14,7 +14,7 @@ import numpy as np
 
 from tacit.errors import Unsupported
 from tacit.field import CAPACITY
-from tacit.learn import labels
+from tacit.learn import targets
 from tacit.learn.estimator import STOPPING, Estimator, choice, positive, whole
 from tacit.learn.metrics import accuracy_score, r2_score
 from tacit.learn.moments import at_scale
@@ -106,7 +106,7 @@ class Perceptron(Estimator):
         generator = np.random.RandomState(self.random_state)
         sizes = [x.shape[1], *_sizes(self.hidden_layer_sizes), target.shape[1]]
         module = _module(sizes, self.activation, generator)
-        secret_torch.share_module(_Party(a.engine.protocol.me, a), module)
+        secret_torch.share_module(_Party(a.engine.protocol.me, a), module, 0)
         rows = min(200, n) if self.batch_size == "auto" else min(int(self.batch_size), n)
         optimiser = self._optimiser(module, rows)
         finest = CAPACITY - a.format.bits - MARGIN
@@ -170,26 +170,26 @@ class MLPClassifier(Perceptron):
 
     def fit(self, X: Any, y: Any) -> Self:
         of = kind(X)
-        given = labels.read(y, of)
+        given = targets.read(y, of)
         self._form, self.classes_ = given.form, np.arange(given.classes)
         return self._train(of, table(X, of), given.columns(of.arithmetic))
 
     def predict_proba(self, X: Any) -> Any:
         """(rows, classes)"""
         out, of = self._output(X), kind(X)
-        return of.wrap(labels.probabilities(of.arithmetic, out))
+        return of.wrap(targets.probabilities(of.arithmetic, out))
 
     def predict(self, X: Any) -> Any:
         """The likeliest class, compared exactly: as labels, one-hots, or 0 and 1, whatever `fit` was given."""
         out, of = self._output(X), kind(X)
-        return labels.write(labels.decided(of.arithmetic, out), self._form, of)
+        return targets.write(targets.decided(of.arithmetic, out), self._form, of)
 
     def score(self, X: Any, y: Any) -> Any:
         """The accuracy of the predictions."""
         return accuracy_score(y, self.predict(X))
 
     def _link(self, a: Arithmetic, z: Number) -> Number:
-        return labels.link(a, z)
+        return targets.link(a, z)
 
 
 class MLPRegressor(Perceptron):

@@ -107,4 +107,4 @@ def _back(a: Arithmetic, x: Number, inverse: Number, power: int) -> Number:
 def _times(a: Arithmetic, x: Number, row: Number) -> Number:
     """x times a row, within the contract."""
     row = at_scale(a, row, CAPACITY - a.format.integer - x.scale)
-    return a.round(a.multiply(x, row, "scale", bits=x.scale + row.scale + a.format.integer))
+    return a.rescale(a.multiply(x, row, "scale", bits=x.scale + row.scale + a.format.integer))

@@ -69,7 +69,7 @@ def column(a: Arithmetic, y: Number) -> Number:
 
 def _narrow(a: Arithmetic, x: Number) -> Number:
     """x in the format: neither wider nor finer nor coarser."""
-    x, fraction = a.round(x), a.format.fraction
+    x, fraction = a.rescale(x), a.format.fraction
     if x.scale >= fraction:
         return a.truncate(x, x.scale - fraction)
     if x.bits - x.scale > a.format.integer:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacit import field as fp
-from tacit.engine.engine import Engine
+from tacit.engine.engine import Engine, Purpose
 from tacit.errors import OutOfRange
 from tacit.field import CAPACITY, Field
 from tacit.graph.forms import Elementwise, Form, MatMul, With
@@ -131,9 +131,11 @@ class Arithmetic:
         wire = self.engine.record(Public(fp.from_signed(whole)), (), whole.shape, "public")
         return self._number(wire, scale, bits, scale if self._exceeds(bits, scale) else None)
 
-    def reveal(self, numbers: Sequence[Number], to: Sequence[int] | None = None) -> list[NDArray[np.float64] | None]:
+    def reveal(
+        self, numbers: Sequence[Number], to: Sequence[int] | None = None, purpose: Purpose | None = None
+    ) -> list[NDArray[np.float64] | None]:
         scales = f" at scale {', '.join(str(n.scale) for n in numbers)}"
-        values = self.engine.reveal([n.wire for n in numbers], to, scales)
+        values = self.engine.reveal([n.wire for n in numbers], to, scales, purpose)
         mine = to is None or self.engine.protocol.me in to
 
         def shown(n: Number, value: Field | None) -> NDArray[np.float64] | None:
@@ -462,7 +464,7 @@ class Arithmetic:
         while (bits := self._product_bits(x, y, terms * window, window)) > CAPACITY:
             wide = max((n.bits for n in (x, y) if self._excess(n) > 0), default=0)
             if wide:
-                x, y = (self.round(n) if n.bits == wide else n for n in (x, y))
+                x, y = (self.rescale(n) if n.bits == wide else n for n in (x, y))
             elif (finest := max(x.scale, y.scale)) > self.format.fraction:
                 scale = max(self.format.fraction, finest - (bits - CAPACITY))
                 if x.scale == finest:  # finer than the format: small numbers
@@ -486,7 +488,7 @@ class Arithmetic:
         # What is opened may be forgotten after a loss, and not at all parties between the same two lines of the script.
         unopened = elementwise and (self.engine.recovery is not None or not self.engine.protocol.is_open(x.wire))
         again = again and self.engine.protocol.late
-        return self.round(x) if unopened or (again and x.bits + self.format.bits > CAPACITY) else x
+        return self.rescale(x) if unopened or (again and x.bits + self.format.bits > CAPACITY) else x
 
     def _smaller_narrower(self, x: Number, y: Number, excess: int) -> tuple[Number, Number]:
         """x and y, of which a much smaller one is truncated as far as it may be, if that is enough."""
@@ -504,7 +506,7 @@ class Arithmetic:
 
     # Rescaling.
 
-    def round(self, x: Number) -> Number:
+    def rescale(self, x: Number) -> Number:
         """x in about as many bits as the format has; once for each value, and through the value that x is a view of.
 
         A number beyond the format is not truncated below its coarsest scale.

@@ -97,7 +97,7 @@ def relu(a: Arithmetic, x: Number) -> Number:
     A number too wide to be multiplied by one in the format is truncated first: one opening serves that and the comparison.
     """
     if x.bits + a.format.bits > CAPACITY:
-        x = a.round(x)
+        x = a.rescale(x)
     bit = non_negative(a, x)
     out = a.multiply(x, bit, "relu")
     GATE.note(out, bit)
@@ -124,7 +124,7 @@ def gate(a: Arithmetic, x: Number) -> Number:
 def absolute(a: Arithmetic, x: Number) -> Number:
     """|x| = 2 x [x >= 0] - x, exact: what is divided by it, or its root, must not meet a negative number."""
     if x.bits + a.format.bits > CAPACITY:
-        x = a.round(x)
+        x = a.rescale(x)
     positive = a.multiply(x, non_negative(a, x, exact=True), "abs", bits=x.bits)
     return a.add(a.times(positive, 2.0), x, -1, "abs")
 

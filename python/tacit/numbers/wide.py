@@ -76,7 +76,7 @@ def _product(a: Arithmetic, made: Product, factor: float) -> Number | None:
     shape, more = form.shape(x.shape, y.shape), (x.shape[-2 if form.transpose_x else -1] - 1).bit_length()
     if x.beyond or y.beyond or x.bits + y.bits + more <= x.scale + y.scale + a.format.integer:
         return None
-    x, y = a.round(x), a.round(y)
+    x, y = a.rescale(x), a.rescale(y)
 
     def product(part: Number, bits: int) -> Number:
         wire = a.engine.record(Bilinear(form), (x.wire, part.wire), shape, "matmul")

@@ -144,7 +144,7 @@ class MaskedProtocol(OpeningProtocol):
 
     def truncate(self, operation: Truncate, wire: Wire, plan: Plan) -> Task:
         """Section `gadgets.truncation`. c also opens x under -r; y has an opening with the wrap bit as a late term."""
-        if (sign := plan.joined.get(id(wire))) is not None:
+        if (sign := plan.shared_openings.get(id(wire))) is not None:
             return comparison.lower_both(self, wire, sign, plan)
         (x,) = wire.inputs
         rounding = truncation.Rounding.alone(operation.divisor, self.summands, operation.magnitude)

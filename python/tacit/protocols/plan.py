@@ -80,7 +80,7 @@ class Plan:
     requests: list[Request] = field(default_factory=list)
     tasks: list[Task] = field(default_factory=list)
     material: dict[int, Material] = field(default_factory=dict)
-    joined: Mapping[int, "Wire"] = field(default_factory=dict)
+    shared_openings: Mapping[int, "Wire"] = field(default_factory=dict)
     """By id of a truncation's wire: the comparison of the same value, which opens it for both."""
     fused: Mapping[int, "Fused"] = field(default_factory=dict)
     """By id of a product's wire: the truncation that opens both (`shamir.fused`)."""

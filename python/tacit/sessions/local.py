@@ -32,14 +32,14 @@ def run(
     topology: str = "mesh",
     debug: bool = False,
     guard: bool | int = False,
-    tensors: bool | None = None,
+    backend: str | None = None,
     timeout: float = TIMEOUT,
     seed: int = 0,
     latency: float | None = None,
     bandwidth: float | None = None,
     threshold: int | None = None,
     sets: int | None = None,
-    on_loss: str = "continue",
+    on_party_lost: str = "continue",
     memory: int = Options.memory,
     args: Sequence[Any] = (),
     wrap: Wrap | None = None,
@@ -54,6 +54,7 @@ def run(
 
     `threshold`: how many parties may collude under a protocol for an honest majority; by default as many as it withstands.
     `sets`: above how many sets of parties random numbers are not drawn from keys of sets (`shamir.randomness`).
+    `backend`: "torch" for secret tensors, "numpy" for secret arrays; by default tensors if torch is imported by now.
     `latency` (milliseconds one way) and `bandwidth` (Mbit/s of each party) emulate a slow network between the parties.
     `memory`: megabytes that making material may take at a party, about; half as much of it is there at once.
     For tests: `wrap(channel, me)` replaces a party's channel, `source(me, parties)` its source of correlations.
@@ -64,14 +65,14 @@ def run(
         topology=topology,
         debug=debug,
         guard=int(guard),
-        tensors=tensors,
+        backend=backend,
         timeout=timeout,
         seed=seed,
         latency=latency,
         bandwidth=bandwidth,
         threshold=threshold,
         sets=sets,
-        on_loss=on_loss,
+        on_party_lost=on_party_lost,
         memory=memory,
     )
     kind = protocol_kind(protocol, parties, threshold)

@@ -21,7 +21,7 @@ def steps(session: "Session", count: int, progress: bool) -> Iterator[int]:
 def batches(
     session: "Session",
     data: Sequence[Any],
-    size: int,
+    batch_size: int,
     epochs: int,
     shuffle: bool,
     seed: int | None,
@@ -29,11 +29,11 @@ def batches(
     progress: bool,
 ) -> Iterator[Any]:
     rows = _rows(data)
-    if size < 1:
-        raise ValueError(f"size={size}: a batch has at least one row")
-    per_epoch = rows // size if drop_last else -(-rows // size)
+    if batch_size < 1:
+        raise ValueError(f"batch_size={batch_size}: a batch has at least one row")
+    per_epoch = rows // batch_size if drop_last else -(-rows // batch_size)
     generator = session.generator if seed is None else np.random.default_rng(seed)
-    order = _orders(rows, size, epochs, generator if shuffle else None, per_epoch)
+    order = _orders(rows, batch_size, epochs, generator if shuffle else None, per_epoch)
     for chosen in _shown(session, order, per_epoch * epochs, progress):
         batch = tuple(_take(session, x, chosen) for x in data)
         yield batch[0] if len(batch) == 1 else batch

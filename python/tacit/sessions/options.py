@@ -25,7 +25,8 @@ class Options:
     debug: bool = False
     guard: int = 0
     """Every so many steps, and before each reveal, one bit is revealed: whether some value left its contract; 0: never."""
-    tensors: bool | None = None
+    backend: str | None = None
+    """"torch" or "numpy": the kind of secrets; None: tensors if the script has imported torch by now."""
     timeout: float = TIMEOUT
     seed: int = 0
     """The seed of the session's public randomness."""
@@ -39,7 +40,7 @@ class Options:
     """Keys of sets at most of such a protocol (`shamir.randomness`); None: as many as are cheaper than what they save."""
     memory: int = 400
     """Megabytes that making material may take; half as much is made for a portion of a graph (`engine.engine`)."""
-    on_loss: str = "continue"
+    on_party_lost: str = "continue"
     """The reaction to lost parties, where the protocol can go on: "continue", or "raise" for the script to decide."""
 
     def hello(self, parties: int) -> dict[str, str]:
@@ -53,7 +54,7 @@ class Options:
             "seed": str(self.seed),
             "threshold": str(self.threshold),
             "keys of sets": str(self.sets),
-            "on loss": self.on_loss,
+            "on party lost": self.on_party_lost,
             "timeout": f"{self.timeout:g} s",
             "memory": f"{self.memory} MB",
             "emulated line": f"{self.latency} ms, {self.bandwidth} Mbit/s",

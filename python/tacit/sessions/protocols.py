@@ -3,6 +3,7 @@
 Their modules are imported when a party is made: commands that only look here start fast.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 HUB = 0
 """The party through which openings go under the topology "hub"."""
 TOPOLOGIES = ("mesh", "hub")
-ON_LOSS = ("continue", "raise")
+BACKENDS = ("torch", "numpy")
+ON_PARTY_LOST = ("continue", "raise")
 
 
 @dataclass(frozen=True)
@@ -140,10 +142,19 @@ def protocol_kind(name: str, parties: int, threshold: int | None = None) -> Kind
     return kind
 
 
-def checked_policy(on_loss: str) -> str:
-    if on_loss not in ON_LOSS:
-        raise ConfigurationError(f"on_loss={on_loss!r}: choose one of {', '.join(ON_LOSS)}")
-    return on_loss
+def checked_backend(backend: str | None) -> str:
+    """The backend by name; by default torch if it is imported."""
+    if backend is None:
+        return "torch" if "torch" in sys.modules else "numpy"
+    if backend not in BACKENDS:
+        raise ConfigurationError(f"backend={backend!r}: choose one of {', '.join(BACKENDS)}")
+    return backend
+
+
+def checked_policy(on_party_lost: str) -> str:
+    if on_party_lost not in ON_PARTY_LOST:
+        raise ConfigurationError(f"on_party_lost={on_party_lost!r}: choose one of {', '.join(ON_PARTY_LOST)}")
+    return on_party_lost
 
 
 def hub_of(topology: str) -> int | None:

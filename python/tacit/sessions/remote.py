@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tacit.correlations.source import Source
-from tacit.engine.returns import Door, Return
+from tacit.engine.rejoin import Door, Return
 from tacit.errors import reason
 from tacit.numbers.format import Format
 from tacit.sessions import context as contexts
@@ -34,20 +34,20 @@ def session(
     topology: str | None = None,
     debug: bool = False,
     guard: bool | int = False,
-    tensors: bool | None = None,
+    backend: str | None = None,
     timeout: float | None = None,
     seed: int = 0,
-    on_loss: str = "continue",
+    on_party_lost: str = "continue",
 ) -> Session:
     """This party's session, with the other processes that `tacit run` started (or that wait on other hosts).
 
     `format`: how numbers are held. `topology`: "mesh", or "hub" for fewer bytes among many parties. `debug`: for made-up
     data; EVERY VALUE THAT IS COMPUTED, inputs too, is opened to all parties, and the line where one left its contract is
     named. `guard` (True, or every so many steps) reveals one bit at a step's end, before each reveal and at the end: whether
-    any value left its contract. `timeout`: seconds of silence after which a peer counts as lost. `tensors`: secrets are torch
-    tensors; by default if the script has imported torch by now. `seed`: of the public randomness, such as the order of
-    batches. `on_loss`: where the protocol can go on without a lost party, "continue" does so, and "raise" raises `PartyLost`
-    for the script to decide. All parties have to give the same.
+    any value left its contract. `timeout`: seconds of silence after which a peer counts as lost. `backend`:
+    "torch" for secret tensors, "numpy" for secret arrays; by default tensors if the script has imported torch by now. `seed`:
+    of the public randomness, such as the order of batches. `on_party_lost`: where the protocol can go on without a lost party,
+    "continue" does so, and "raise" raises `PartyLost` for the script to decide. All parties have to give the same.
     """
     context = contexts.take()
     options = Options(
@@ -56,14 +56,14 @@ def session(
         topology=topology or context.topology,
         debug=debug,
         guard=int(guard),
-        tensors=tensors,
+        backend=backend,
         timeout=timeout or context.timeout or TIMEOUT,
         seed=seed,
         latency=context.latency,
         bandwidth=context.bandwidth,
         threshold=context.threshold,
         memory=context.memory,
-        on_loss=on_loss,
+        on_party_lost=on_party_lost,
     )
     return _dry(context, options) if context.plan else joined(context, options)
 

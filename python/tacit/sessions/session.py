@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacit.correlations.source import Source
-from tacit.engine.engine import Engine, Revealed
+from tacit.engine.callsite import where
+from tacit.engine.engine import Engine, Purpose, Revealed
 from tacit.engine.history import History
-from tacit.engine.labels import where
-from tacit.engine.returns import Door, Return
+from tacit.engine.rejoin import Door, Return
 from tacit.errors import NAMES, BadInput, CheatingDetected, ConfigurationError, PartyLost, named, reason
 from tacit.graph.maps import Shape
 from tacit.numbers import saving, selection
@@ -28,12 +28,12 @@ from tacit.sessions import data as entry
 from tacit.sessions import loops, public
 from tacit.sessions import saved as saved_files
 from tacit.sessions.options import MEGABYTE, Options
-from tacit.sessions.protocols import Setting, checked_policy, hub_of, protocol_kind
+from tacit.sessions.protocols import Setting, checked_backend, checked_policy, hub_of, protocol_kind
 from tacit.sessions.saved import Key
 from tacit.transport.channel import Channel
+from tacit.transport.membership import Viewed
 from tacit.transport.meter import Meter
 from tacit.transport.signing import Signatures
-from tacit.transport.views import Viewed
 
 Owned = Mapping[int, Any]
 """Data by its owner's index."""
@@ -75,7 +75,7 @@ class Session:
         if channel is not None and isinstance(self._protocol, Recoverable):
             assert signatures is not None
             channel = Viewed(channel, session, signatures)
-        ask = checked_policy(options.on_loss) == "raise"
+        ask = checked_policy(options.on_party_lost) == "raise"
         portion = options.memory * MEGABYTE // 2
         self.engine = Engine(
             self._protocol, source, channel, session, portion=portion, debug=options.debug, guard=options.guard, ask=ask
@@ -89,7 +89,7 @@ class Session:
         self.arithmetic = Arithmetic(self.engine, options.format, self.generator)
         self.meter = Meter() if channel is None else channel.meter
         self.material = material
-        self.tensors = "torch" in sys.modules if options.tensors is None else options.tensors
+        self.backend = checked_backend(options.backend)
         self._channel, self.source = channel, source
         self._on_end, self._report_to = on_end, report_to
         self._open = True
@@ -102,7 +102,7 @@ class Session:
         return self.engine.members
 
     @property
-    def losses(self) -> list[PartyLost]:
+    def lost_parties(self) -> list[PartyLost]:
         """The losses that were survived: who, why, and in which operation."""
         return [] if self.engine.recovery is None else list(self.engine.recovery.lost)
 
@@ -115,8 +115,8 @@ class Session:
         """
         return self.engine.returning
 
-    def shrink(self) -> tuple[int, ...]:
-        """After a loss that was raised (on_loss="raise"): go on with the parties that are left, which are returned."""
+    def continue_without_lost(self) -> tuple[int, ...]:
+        """After a loss that was raised (on_party_lost="raise"): go on with the parties that are left, which are returned."""
         if self.engine.recovery is None:
             raise ConfigurationError(f"protocol {self.protocol} cannot go on without all of its parties; shamir can")
         self.engine.recovery.allow()
@@ -152,7 +152,7 @@ class Session:
     def secret(
         self,
         data: Any = None,
-        owner: int = 0,
+        owner: int | None = None,
         shape: Sequence[int] | None = None,
         format: Format | None = None,
         name: str | None = None,
@@ -167,21 +167,21 @@ class Session:
     def labels(
         self,
         data: Any,
-        classes: int,
-        owner: int = 1,
+        num_classes: int,
+        owner: int | None = None,
         shape: Sequence[int] | None = None,
         name: str | None = None,
     ) -> Any:
-        """Classes 0 ... `classes` - 1 of party `owner`, as secret one-hots; `data` as for `secret`, of any shape.
+        """Classes 0 ... `num_classes` - 1 of party `owner`, as secret one-hots; `data` as for `secret`, of any shape.
 
         With torch a tensor of that shape that says int64, for CrossEntropyLoss, Embedding, indexing and ==; else an array of
-        the one-hots, shape (*shape, classes). Refused at the owner: what is not a whole number in this range.
+        the one-hots, shape (*shape, num_classes). Refused at the owner: what is not a whole number in this range.
         """
-        classes = operator.index(classes)  # y.max() + 1 is NumPy's, and goes on the wire
-        if classes < 1:
-            raise ValueError(f"classes={classes}: there has to be one at least")
-        one_hot = self._enter(data, owner, shape, Format(0, 1), name or "labels", classes)
-        if not self.tensors:
+        num_classes = operator.index(num_classes)  # y.max() + 1 is NumPy's, and goes on the wire
+        if num_classes < 1:
+            raise ValueError(f"num_classes={num_classes}: there has to be one at least")
+        one_hot = self._enter(data, owner, shape, Format(0, 1), name or "labels", num_classes)
+        if self.backend == "numpy":
             return SecretArray(self.arithmetic, one_hot)
         import torch
 
@@ -214,7 +214,7 @@ class Session:
         sizes = (shape,) if isinstance(shape, int) else tuple(shape)
         return self._wrap(self.arithmetic.uniform(low, high, entry.shape_of(sizes, "the shape of random numbers")))
 
-    def public(self, x: Any, owner: int = 0) -> Any:
+    def public(self, x: Any, owner: int | None = None) -> Any:
         """Party `owner`'s public numbers, the same at all parties: for constants that each would compute a little differently.
 
         Parameters
@@ -234,7 +234,7 @@ class Session:
         CheatingDetected
             Not all parties were told the same.
         """
-        self._member(owner, "owner")
+        owner = self._member(owner, "owner")
         what = f"public numbers of party {owner} at {where()}"
         if self.engine.dry or owner == self.me:
             x = x() if callable(x) and not hasattr(x, "__array__") else x
@@ -260,17 +260,18 @@ class Session:
         self.engine.reveals[Revealed(what, np.shape(found), None)] += 1
         return found
 
-    def share(self, module: Any, owner: int = 0) -> Any:
+    def share(self, module: Any, owner: int | None = None) -> Any:
         """A torch module whose parameters are secret; they start as those of `owner`'s module."""
-        self._member(owner, "owner")
         from tacit import torch as secret_torch
 
-        return secret_torch.share_module(self, module, owner)
+        return secret_torch.share_module(self, module, self._member(owner, "owner"))
 
-    def reveal(self, x: Any, to: int | Sequence[int] | None = None) -> Any:
+    def reveal(
+        self, x: Any, to: int | Sequence[int] | None = None, *, name: str | None = None, why: str | None = None
+    ) -> Any:
         """Open `x` (a secret, a list or tuple of secrets, or a shared module) to all, or to the parties `to` alone.
 
-        Others get None.
+        Others get None. `name` and `why` are for the report, which lists all that was revealed; all parties give the same.
         A float32 becomes a float64 where its contract has numbers above 2^24, or more than 24 places.
         Everything opened so far is checked before, and what is opened here before it is returned.
         `OutOfRange` at those that see it, and only there, if a value is outside its contract: it is wrong, or may be. With a
@@ -280,15 +281,15 @@ class Session:
         if self._is_module(x):
             from tacit import torch as secret_torch
 
-            opened = secret_torch.reveal_module(self, x, receivers)
+            opened = secret_torch.reveal_module(self, x, receivers, Purpose(name, why))
             return opened if receivers is None or self.me in receivers else None
         several = isinstance(x, list | tuple)
         values = list(x) if several else [x]
-        shown = self.arithmetic.reveal([self.number(v) for v in values], receivers)
+        shown = self.arithmetic.reveal([self.number(v) for v in values], receivers, Purpose(name, why))
         results = [None if s is None else self._plain(v, s) for v, s in zip(values, shown, strict=True)]
         return type(x)(results) if several else results[0]
 
-    def computed(self, x: Any) -> Any:
+    def materialize(self, x: Any) -> Any:
         """`x`, a secret, computed (or shared by its owner) now and revealed to nobody: what is only recorded keeps all that it
         needs in memory, and an owner that is lost before its data are needed takes them along."""
         self.engine.force(self.number(x).wire)
@@ -364,7 +365,7 @@ class Session:
     def batches(
         self,
         *data: Any,
-        size: int,
+        batch_size: int,
         epochs: int = 1,
         shuffle: bool = True,
         seed: int | None = None,
@@ -375,7 +376,7 @@ class Session:
 
         The order is drawn from the session's generator, or from one of its own for `seed`.
         """
-        return loops.batches(self, data, size, epochs, shuffle, seed, drop_last, progress)
+        return loops.batches(self, data, batch_size, epochs, shuffle, seed, drop_last, progress)
 
     def steps(self, count: int, progress: bool = False) -> Iterator[int]:
         """range(count), where each turn ends a step: what was written in place is forced."""
@@ -471,7 +472,7 @@ class Session:
         return secret_torch.wrap(self.arithmetic, number, x.dtype)
 
     def _wrap(self, number: Number) -> Any:
-        if not self.tensors:
+        if self.backend == "numpy":
             return SecretArray(self.arithmetic, number)
         from tacit import torch as secret_torch
 
@@ -515,14 +516,14 @@ class Session:
     def _enter(
         self,
         data: Any,
-        owner: int,
+        owner: int | None,
         shape: Sequence[int] | None,
         format: Format | None,
         name: str,
         classes: int | None = None,
     ) -> Number:
         """`classes`: the data are class numbers, and their one-hots enter."""
-        self._member(owner, "owner")
+        owner = self._member(owner, "owner")
         short = f"{name} of party {owner}"
         what = f"{short} at {where()}"
         declared = None if shape is None else entry.shape_of(tuple(shape), f"the declared shape of {what}")
@@ -581,9 +582,11 @@ class Session:
                     f"{first[1].shape} and {part.shape}, and they need the same number of {other}"
                 )
 
-    def _member(self, index: Any, what: str) -> None:
+    def _member(self, index: Any, what: str) -> int:
         if not isinstance(index, int | np.integer) or not 0 <= index < self.parties:
-            raise ValueError(f"{what}={index!r}: the parties are numbered 0 to {self.parties - 1}")
+            missing = f"say whose it is by {what}=; " if index is None else ""
+            raise ValueError(f"{what}={index!r}: {missing}the parties are numbered 0 to {self.parties - 1}")
+        return int(index)
 
     def _receivers(self, to: int | Sequence[int] | None) -> list[int] | None:
         if to is None:

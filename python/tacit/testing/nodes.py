@@ -1,7 +1,7 @@
 """Networks that fail and heal, in one process: each party a thread with its own endpoint, lost and started again as drawn.
 
     fate(party, life)(round, where) = None, "die", "hang", or seconds to stall
-A party that was lost starts again after a while, its script from the beginning, as a process would (`engine.returns`).
+A party that was lost starts again after a while, its script from the beginning, as a process would (`engine.rejoin`).
 """
 
 import tempfile
@@ -23,7 +23,7 @@ from tacit.testing.virtual import VirtualChannel, innermost, sleep
 from tacit.transport.channel import Around, Channel
 from tacit.transport.endpoint import listen
 from tacit.transport.identity import make_identity
-from tacit.transport.views import Viewed
+from tacit.transport.membership import Viewed
 
 HOST = "127.0.0.1"
 
@@ -134,7 +134,7 @@ class Nodes:
         protocol: str = "shamir",
         timeout: float = 1.0,
         back: Callable[[int], object] | None = None,
-        tensors: bool = False,
+        backend: str = "numpy",
         **options: Any,
     ) -> None:
         """`back(party)` returns when a party that was lost starts again; by default when another has noticed that it was lost.
@@ -143,7 +143,7 @@ class Nodes:
         """
         self._work, self._parties, self._fate = work, parties, fate
         self._back = self._noticed if back is None else back
-        self._options = Options(protocol=protocol, threshold=threshold, timeout=timeout, tensors=tensors, **options)
+        self._options = Options(protocol=protocol, threshold=threshold, timeout=timeout, backend=backend, **options)
         self._outcome = Outcome(sessions={i: [] for i in range(parties)}, ended={i: [] for i in range(parties)})
         self._running = parties
 

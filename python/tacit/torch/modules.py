@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from tacit.engine.engine import Engine
+from tacit.engine.engine import Engine, Purpose
 from tacit.errors import Unsupported
 from tacit.numbers.arithmetic import Arithmetic
 from tacit.torch.operands import array, plain
@@ -27,7 +27,7 @@ class Session(Protocol):
     def arithmetic(self) -> Arithmetic: ...
 
 
-def share_module(session: Session, module: nn.Module, owner: int = 0) -> nn.Module:
+def share_module(session: Session, module: nn.Module, owner: int) -> nn.Module:
     """`module`, with party `owner`'s parameters as secrets. The other parties' values of them do not matter; shapes do."""
     _check(module)
     a = session.arithmetic
@@ -45,12 +45,17 @@ def share_module(session: Session, module: nn.Module, owner: int = 0) -> nn.Modu
     return module
 
 
-def reveal_module(session: Session, module: nn.Module, to: Sequence[int] | int | None = None) -> nn.Module:
+def reveal_module(
+    session: Session,
+    module: nn.Module,
+    to: Sequence[int] | int | None = None,
+    purpose: Purpose | None = None,
+) -> nn.Module:
     """`module` with plain parameters at the parties `to` (all if None); at the others they stay secret."""
     a = session.arithmetic
     receivers = [to] if isinstance(to, int) else to
     secrets = {name: x for name, x in _tensors(module).items() if is_secret(x)}
-    values = a.reveal([number(x) for x in secrets.values()], receivers)  # type: ignore[arg-type]
+    values = a.reveal([number(x) for x in secrets.values()], receivers, purpose)  # type: ignore[arg-type]
     for (name, x), value in zip(secrets.items(), values, strict=True):
         if value is not None:
             _swap(name, x, plain(value, x.dtype))

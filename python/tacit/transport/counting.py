@@ -16,7 +16,7 @@ from tacit.errors import CheatingDetected, PartyLost, PeerStopped, TooFewLeft
 from tacit.transport.calls import NOTHING, Call, digest, frame, is_call
 from tacit.transport.channel import SLOWEST
 from tacit.transport.cliques import largest, suffices_for_all
-from tacit.transport.views import Viewed
+from tacit.transport.membership import Viewed
 
 PATIENCE = 2.5
 """Times the time-out that the others may take to notice a loss themselves. Who was silent for one may have waited for another."""

@@ -22,10 +22,10 @@ from collections.abc import Iterable, Mapping
 
 from tacit.errors import NAMES, ConfigurationError, PartyLost, named
 from tacit.transport.channel import DEFAULT_TIMEOUT
+from tacit.transport.connection import cut
 from tacit.transport.greeting import Greeter, TurnedAway
 from tacit.transport.handshake import handshake
 from tacit.transport.identity import Identity, fingerprint, pin
-from tacit.transport.link import cut
 from tacit.transport.mending import Line, Mender
 from tacit.transport.meter import Meter
 from tacit.transport.signing import Signatures

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tacit.errors import TacitError
-from tacit.transport.link import Link
+from tacit.transport.connection import Link
 from tacit.transport.wire import Ask, Malformed, Reply, Request, Told
 
 HEARTBEAT = 10.0

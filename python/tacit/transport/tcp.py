@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from tacit.errors import PartyLost, TacitError
 from tacit.transport.channel import DEFAULT_TIMEOUT, LARGEST_FRAME, SLOWEST, Channel, Skip, reason_text
-from tacit.transport.link import Copies, Link, cut
+from tacit.transport.connection import Copies, Link, cut
 from tacit.transport.mending import Line, quiet
 from tacit.transport.meter import Meter
 from tacit.transport.wire import Kind

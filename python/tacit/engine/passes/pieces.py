@@ -43,7 +43,7 @@ def lower(protocol: Protocol, wire: Wire, plan: Plan) -> Task:
 
 def _material(protocol: OpeningProtocol, wire: Wire, kept: Shape, plan: Plan) -> int:
     """Bytes that one row asks for."""
-    asked, sign = Plan(0), plan.joined.get(id(wire))
+    asked, sign = Plan(0), plan.shared_openings.get(id(wire))
     match sign.operation if sign else wire.operation:
         case AtLeast() as operation:
             drop = wire.operation.bits if isinstance(wire.operation, Truncate) else 0
@@ -59,7 +59,7 @@ def _material(protocol: OpeningProtocol, wire: Wire, kept: Shape, plan: Plan) ->
 def _in_pieces(protocol: OpeningProtocol, wire: Wire, flat: Shape, step: int, plan: Plan) -> Task:
     """`step` rows of x at a time, if it has the shape `flat`."""
     (x,) = wire.inputs
-    sign = plan.joined.get(id(wire))
+    sign = plan.shared_openings.get(id(wire))
     made = [wire] if sign is None else [wire, sign]
     whole = _view(protocol, Reshape(flat), x, plan)
     xs: list[Wire] = []

@@ -103,7 +103,7 @@ class Shamir(PolynomialProtocol):
 
     def arranged(self, pending: Sequence[Wire], plan: Plan) -> Sequence[Wire]:
         if self.shares.unverified:
-            plan.fused = fused.found(pending, plan.joined)
+            plan.fused = fused.found(pending, plan.shared_openings)
         return fused.ordered(pending, plan.fused)
 
     def bilinear(self, operation: Bilinear, wire: Wire, plan: Plan) -> Task:
@@ -158,7 +158,7 @@ class Shamir(PolynomialProtocol):
 
     def truncate(self, operation: Truncate, wire: Wire, plan: Plan) -> Task:
         """Off by (K + 1) / 2 units at most, for K sets of keys (`gadgets.truncation`); on average by nothing."""
-        if (sign := plan.joined.get(id(wire))) is not None:
+        if (sign := plan.shared_openings.get(id(wire))) is not None:
             return comparison.lower_both(self, wire, sign, plan)
         (x,) = wire.inputs
         rounded = Rounded(self, wire, plan)

@@ -1,6 +1,6 @@
 """Products of shares, verified in one batch before anything is revealed (Goyal and Song 2020, sections 4 and 5).
 
-For every product z = f(x, y) that was made, and weights r drawn after it:  <r, z> = <u, v>,  u and v local (`Form.tested`).
+For every product z = f(x, y) that was made, and weights r drawn after it:  <r, z> = <u, v>,  u and v local (`Form.freivalds`).
 All of them together are one inner product w = <u, v> of shared vectors; it is made shorter k times at once:
     u = (u_1 ... u_k), v likewise;   F(i) = u_i, G(i) = v_i, of degree k - 1;   h = <F, G>, of degree 2 k - 2, sum_{i<=k} h(i) = w
 h(i) for 2 k - 1 points are reduced (all but one, which the sum gives); at a random point s: u = F(s), v = G(s), w = h(s).
@@ -107,7 +107,7 @@ class Verifier:
         """All u and v, and w."""
         pairs, w = [], 0
         for form, x, y, z in self._products:
-            u, v, part = form.tested(x, y, z, prg)
+            u, v, part = form.freivalds(x, y, z, prg)
             pairs.append((u, v))
             w += part
         return _gathered(pairs), w % P

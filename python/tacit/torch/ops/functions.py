@@ -64,7 +64,7 @@ def sigmoid(a: Arithmetic, x: Number) -> Number:
 @implements(aten.sigmoid_backward.default)
 def sigmoid_backward(a: Arithmetic, grad: Operand, y: Number) -> Number:
     """g y (1 - y)"""
-    y = a.round(y)
+    y = a.rescale(y)
     return mul(a, grad, a.multiply(y, comparison.complement(a, y)))
 
 

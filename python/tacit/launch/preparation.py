@@ -1,4 +1,4 @@
-"""`python -m tacit.launch.maker`: one party's process of a preparation."""
+"""`python -m tacit.launch.preparation`: one party's process of a preparation."""
 
 import sys
 
