@@ -99,6 +99,6 @@ def fraction(name: str, value: float) -> None:
         raise ValueError(f"{name}={value!r}: a number below 1")
 
 
-def whole(name: str, value: Any) -> None:
+def whole(name: str, value: Any, other: str = "") -> None:
     if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name}={value!r}: a whole number of at least 1")
+        raise ValueError(f"{name}={value!r}: {other}a whole number of at least 1")

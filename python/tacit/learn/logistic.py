@@ -60,6 +60,8 @@ class LogisticRegression(Linear):
     """Like scikit-learn's, penalty L2: learns `coef_` (1, columns) for two classes, else (classes, columns); `intercept_`.
 
     y: what `session.labels` gives, one-hots (rows, classes), or 0 and 1 of shape (rows,); `predict` answers in the same way.
+    `session.labels` has their owner check them. Nobody looks at numbers that `session.secret` took: others than 0 and 1 train
+    something else, and classes are not counted.
     Columns of X should have deviations of about 1 (`StandardScaler`); contract: between 2^-6 and 64, coefficients below 2^11.
 
     All of max_iter is run, whatever the data. After 20, coefficients at C = 1 are within 0.005 of scikit-learn's on its data sets

@@ -77,7 +77,7 @@ class Perceptron(Estimator):
         for size in _sizes(hidden_layer_sizes):
             whole("hidden_layer_sizes", size)
         if batch_size != "auto":
-            whole("batch_size", batch_size)
+            whole("batch_size", batch_size, "'auto' or ")
         whole("max_iter", max_iter)
         positive("alpha", alpha, strict=False)
         positive("learning_rate_init", learning_rate_init)
@@ -88,6 +88,8 @@ class Perceptron(Estimator):
         flag("nesterovs_momentum", nesterovs_momentum)
         if isinstance(random_state, bool) or not hasattr(random_state, "__index__"):
             raise Unsupported(f"random_state={random_state!r}: an int, since all parties have to draw alike")
+        if not 0 <= int(random_state) < 1 << 32:
+            raise ValueError(f"random_state={random_state!r}: from 0 to 2^32 - 1")
         self.hidden_layer_sizes, self.activation, self.solver, self.alpha = (
             hidden_layer_sizes,
             activation,
@@ -171,6 +173,8 @@ class MLPClassifier(Perceptron):
     """Like scikit-learn's, with the solvers "adam" and "sgd"; all of max_iter epochs are run.
 
     y: what `session.labels` gives, one-hots (rows, classes), or 0 and 1 of shape (rows,); `predict` answers in the same way.
+    `session.labels` has their owner check them. Nobody looks at numbers that `session.secret` took: others than 0 and 1 train
+    something else, and classes are not counted.
     random_state is public and the same at all parties.
     """
 
@@ -224,7 +228,11 @@ class MLPRegressor(Perceptron):
 
 
 def _sizes(given: int | Sequence[int]) -> list[int]:
-    return [int(given)] if isinstance(given, int | np.integer) else list(given)
+    if isinstance(given, int | np.integer):
+        return [int(given)]
+    if not isinstance(given, Sequence | np.ndarray) or isinstance(given, str):
+        raise ValueError(f"hidden_layer_sizes={given!r}: a whole number, or a list of them")
+    return list(given)
 
 
 def _module(sizes: Sequence[int], activation: str, generator: np.random.RandomState) -> Any:

@@ -24,9 +24,9 @@ UNIT = 28
 class StandardScaler(Estimator):
     """Like scikit-learn's; learns `mean_`, `var_` and `scale_`, each of shape (columns,). The last two are None without with_std.
 
-    For any columns within the contract: means to 2^-20, variances and deviations to 1 part in 2^13 above a deviation of
-    2^-6; below 2^-10 a column counts as constant: its scale_ is 1. `fit` opens X, and takes about 30 rounds; `transform` opens X
-    and truncates the result.
+    For any columns that are within the contract, and no further from their means than that either: means to 2^-20,
+    variances and deviations to 1 part in 2^13 above a deviation of 2^-6; below 2^-10 a column counts as constant: its
+    scale_ is 1. `fit` opens X, and takes about 30 rounds; `transform` opens X and truncates the result.
     """
 
     LEARNED = "mean_"
