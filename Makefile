@@ -5,7 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml pyproject.toml
 
-TESTS = $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not alone" && $(BIN)/python -m pytest -m "alone and not slow"
+# Two tests at a time, each with one thread for PyTorch; then, one by one, those that wait for time-outs.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+TESTS = $(PYTEST) -n 2 --dist worksteal -m "$(1) and not alone" && $(PYTEST) -m "$(1) and alone"
 
 .PHONY: install demo test check check-full fuzz format bench bench-full clean
 
@@ -21,7 +23,7 @@ demo: install
 	$(BIN)/tacit run -n 2 examples/digits_cnn.py
 
 test: install
-	$(TESTS)
+	$(call TESTS,not slow)
 
 check: install
 	cargo fmt --all --check
@@ -31,10 +33,10 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	cargo test --release --quiet -p tacit-core --all-features
-	$(TESTS)
+	$(call TESTS,not slow)
 
 check-full: check
-	$(BIN)/python -m pytest -m slow
+	$(call TESTS,slow)
 	$(MAKE) fuzz
 
 # Hostile bytes for every decoder, for about a minute each: mutations of honest messages, drawn from seeds (stable Rust; hypothesis).

@@ -1,10 +1,10 @@
-"""Marks tests that wait for time-outs as `alone`: other tests beside them would take the processor from them (`make test`)."""
+"""Marks tests: those that wait for time-outs are `alone`, further settings of a test are `slow` (`make test`)."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.helpers.settings import COLLECTED
+from tests.helpers.settings import COLLECTED, thin
 
 ALONE = {"losses", "test_lost_processes.py", "test_processes.py"}
 
@@ -15,3 +15,4 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if ALONE.intersection(Path(item.fspath).parts) or item.get_closest_marker("alone"):
             item.add_marker(pytest.mark.alone)
+    thin(items)

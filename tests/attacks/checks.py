@@ -72,8 +72,8 @@ FAILS_WITHOUT = {
     "protocols.shamir.robust.Corrected.received_input:2": (
         "attacks/test_single_checks.py::test_an_input_of_which_too_few_say_the_same_after_a_loss"
     ),
-    "protocols.plan.received": "attacks/test_corrected.py::test_lies_in_every_opening[empty-4-liars0]",
-    "protocols.plan.received:2": "attacks/test_randomness.py::test_a_number_outside_the_field",
+    "interaction.exchange.received": "attacks/test_corrected.py::test_lies_in_every_opening[empty-4-liars0]",
+    "interaction.exchange.received:2": "attacks/test_randomness.py::test_a_number_outside_the_field",
     "protocols.shamir.resharing._piece": "attacks/test_single_checks.py::test_more_dealers_lie_than_there_are_to_spare",
     "protocols.shamir.resharing._piece:2": "protocols/test_resharing.py::test_a_dealer_that_deals_another_value",
     "protocols.shamir.resharing._judged": "losses/test_faults.py::test_under_shamir_a_wrong_stored_share_ends_the_session",

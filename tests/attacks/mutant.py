@@ -5,6 +5,7 @@ number in that function if there are several. Without it, the statement does not
 """
 
 import ast
+import functools
 import importlib.abc
 import importlib.machinery
 import os
@@ -50,16 +51,20 @@ class Checks(ast.NodeTransformer):
     visit_Raise = visit_Expr = _statement
 
 
+@functools.cache
 def modules():
-    """By name, what takes part in a protocol."""
-    for path in sorted(ROOT.rglob("*.py")):
-        within = path.relative_to(ROOT)
-        if within.parts[0] not in ("testing", "launch"):
-            yield ".".join(within.with_suffix("").parts), ast.parse(path.read_text())
+    """(name, syntax tree) of each module that takes part in a protocol."""
+    paths = ((path, path.relative_to(ROOT)) for path in sorted(ROOT.rglob("*.py")))
+    return [
+        (".".join(within.with_suffix("").parts), ast.parse(path.read_text()))
+        for path, within in paths
+        if within.parts[0] not in ("testing", "launch")
+    ]
 
 
+@functools.cache
 def checks():
-    """All of them."""
+    """The names of all checks."""
     found = []
     for name, tree in modules():
         visitor = Checks(name)

@@ -16,6 +16,7 @@ from tacit.graph.forms import Elementwise, MatMul
 from tacit.graph.maps import Reshape, Sum
 from tacit.graph.operations import AtLeast, Public, Winners
 from tacit.graph.wires import Wire
+from tacit.protocols.base import HELD
 from tacit.protocols.plan import Plan
 from tacit.sessions.options import Options
 from tacit.testing.protocol import draw, linear, product, secret, truncated
@@ -240,19 +241,41 @@ def test_comparisons_take_about_a_portion():
 
 
 def test_checks_between_portions():
-    """Values that were opened are not held until the graph's end. Each array counts for 2^10 elements more than it has."""
+    """Values that were opened are not held until the graph's end.
+
+    What waits is at most `unchecked` and what one portion opens: its elements, and HELD more for each array.
+    """
+    limit = 5000
 
     def work(e, unchecked):
-        e.unchecked, most, settle = unchecked, 0, e._settle
+        e.unchecked, held, opened, settle = unchecked, [], [0], e._settle
+
+        def counted(steps):
+            value = yield from steps
+            opened[-1] += value.size + HELD
+            return value
 
         def watched(prepared):
-            nonlocal most
-            most = max(most, e.protocol.unchecked())
+            held.append(e.protocol.unchecked())
+            opened.append(0)
             settle(prepared)
 
+        for name in ("open", "open_bits"):
+            made = getattr(e.protocol, name)
+            setattr(e.protocol, name, lambda *given, made=made: counted(made(*given)))
         e._settle = watched
         e.force(*layered(e))
-        return most
+        return held, opened[:-1], e.protocol.checks
 
-    few, all = (run(lambda e, n=n: work(e, n))[0] for n in (5000, 1 << 22))
-    assert few < 15_000 < 20_000 < all
+    for (held, opened, _), (all, each, none) in zip(
+        run(lambda e: work(e, limit)), run(lambda e: work(e, 1 << 22)), strict=True
+    ):
+        assert held == waiting(opened, limit) and max(held) <= limit + max(opened)
+        assert all == waiting(each, 1 << 22) and none == 0
+        assert max(all) > 2 * (limit + max(opened)), "or the first would not show that there were checks"
+
+
+def waiting(opened, limit):
+    """What waits for a check after each portion, if there is one whenever that is above the limit."""
+    held = 0
+    return [(held := (0 if held > limit else held) + more) for more in opened]

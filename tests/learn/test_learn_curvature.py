@@ -28,7 +28,7 @@ def test_solve(d, condition, protocol):
         a = s.arithmetic
         # Two parts each, so that they have more bits than one input.
         whole = [a.add(s.secret(np.rint(v * 2**16) / 2**16, owner=0).number, _rest(s, v)) for v in (r, b)]
-        return [s.reveal(SecretArray(a, curvature.solve(a, *whole)))]
+        return [s.reveal(SecretArray(a, curvature.solve(a, *whole, a.public(np.ones(d)))))]
 
     (u,) = together(work, protocol)
     assert np.abs(u - np.linalg.solve(r, b)).max() < 1e-8 * condition + 2e-6
@@ -40,16 +40,36 @@ def _rest(s, v):
     return moments.shifted(rest, -16)
 
 
-def test_a_direction_of_no_curvature_is_left_alone():
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("ratio", [(1.0, 1.0, 1.0), (1.0, 0.25, 1.0), (0.125, 0.5, 1.0), (0.0, 1.0, 1.0)])
+def test_of_all_solutions_the_one_that_is_shortest_in_the_ratio(ratio, protocol):
     r = np.full((3, 3), 0.5)  # of rank 1
+    q = np.array(ratio)
 
     def work(s):
         a = s.arithmetic
-        u = curvature.solve(a, s.secret(r, owner=0).number, s.secret(np.full((3, 1), 0.5), owner=0).number)
+        u = curvature.solve(
+            a, s.secret(r, owner=0).number, s.secret(np.full((3, 1), 0.5), owner=0).number, s.secret(q, owner=0).number
+        )
         return [s.reveal(SecretArray(a, u))]
 
-    (u,) = together(work)
-    np.testing.assert_allclose(u[:, 0], np.full(3, 1 / 3), atol=1e-5)
+    (u,) = together(work, protocol)
+    right = 1 / q**2 / (1 / q**2).sum() if q.all() else np.array([1.0, 0, 0])  # u_1 + u_2 + u_3 = 1
+    np.testing.assert_allclose(u[:, 0], right, atol=5e-5)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("v", [(1.0, 1.0), (0.02, 3.0, 900.0), (0.0, 5.0, 0.3), (0.0, 0.0), (1e-5, 4.0)])
+def test_ratio(v, protocol):
+    """s over the largest s: that of the least v which is not 0."""
+
+    def work(s):
+        a = s.arithmetic
+        found = curvature.powers(a, curvature.room(a, s.secret(np.array(v), owner=0).number))
+        return s.reveal([SecretArray(a, n) for n in (curvature.ratio(a, found.s, found.bits), found.s)])
+
+    ratio, s = together(work, protocol)
+    np.testing.assert_array_equal(ratio, s / (s.max() or 1))
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -1,5 +1,7 @@
 """What all estimators have in common: parameters, refusals, kinds of secrets, plans."""
 
+import re
+
 import numpy as np
 import pytest
 import sklearn.linear_model as sk
@@ -43,6 +45,25 @@ def test_values_that_cannot_be():
         (learn.MLPClassifier, {"activation": "softplus"}),
         (learn.MLPClassifier, {"hidden_layer_sizes": (3, 0)}),
         (learn.MLPClassifier, {"batch_size": 0}),
+        (learn.MLPClassifier, {"batch_size": "full"}),
+        (learn.MLPClassifier, {"hidden_layer_sizes": None}),
+        (learn.MLPClassifier, {"hidden_layer_sizes": "abc"}),
+        (learn.MLPClassifier, {"hidden_layer_sizes": 3.5}),
+        (learn.MLPClassifier, {"random_state": -1}),
+        (learn.MLPClassifier, {"momentum": 1.5}),
+        (learn.MLPClassifier, {"beta_2": 1}),
+        (learn.MLPRegressor, {"epsilon": 0}),
+        (learn.MLPRegressor, {"shuffle": "no"}),
+        (learn.MLPRegressor, {"learning_rate_init": np.inf}),
+        (learn.Ridge, {"alpha": np.inf}),
+        (learn.Ridge, {"alpha": np.nan}),
+        (learn.Ridge, {"alpha": [1.0, 2.0]}),
+        (learn.Ridge, {"fit_intercept": None}),
+        (learn.LinearRegression, {"fit_intercept": "False"}),
+        (learn.LogisticRegression, {"fit_intercept": 1}),
+        (learn.LogisticRegression, {"C": np.nan}),
+        (learn.StandardScaler, {"with_mean": "no"}),
+        (learn.StandardScaler, {"with_std": 0}),
     ):
         with pytest.raises(ValueError, match=next(iter(parameters))):
             kind(**parameters)
@@ -80,6 +101,33 @@ def test_unfitted(kind):
     together(work)
 
 
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_scikit_learn_has_besides_says_why_it_is_not_there(kind):
+    model = kind()
+    for name in ("partial_fit", "rank_", "n_iter_", "feature_names_in_"):
+        assert not hasattr(model, name)
+        with pytest.raises(AttributeError, match=re.escape(f"{kind.__name__}.{name} is not there on secrets: ")):
+            getattr(model, name)
+    with pytest.raises(AttributeError, match="not fitted yet"):
+        _ = model.coef_
+    with pytest.raises(AttributeError, match=r"no attribute 'nonsense'$"):
+        _ = model.nonsense
+
+
+def test_weights_of_rows_are_refused():
+    def work(s):
+        x, y = s.secret(np.eye(4), owner=0), s.secret(np.arange(4) % 2, owner=0)
+        for kind in REFUSED:
+            with pytest.raises(Unsupported, match=r"sample_weight .* repeat"):
+                kind().fit(x, y, sample_weight=np.ones(4))
+        for score in (learn.LinearRegression().fit(x, y).score, learn.r2_score, learn.accuracy_score):
+            with pytest.raises(Unsupported, match=r"sample_weight .* repeat"):
+                score(x if score.__name__ == "score" else y, y, sample_weight=x)
+        return []
+
+    together(work)
+
+
 def test_data_that_do_not_fit():
     def work(s):
         x, y, model = s.secret(np.eye(4), owner=0), s.secret(np.arange(4), owner=0), learn.LinearRegression()
@@ -94,8 +142,15 @@ def test_data_that_do_not_fit():
                 model.fit(*arguments)
         with pytest.raises(tacit.BadInput, match=r"3 columns, but the estimator was fitted on 4"):
             model.fit(x, y).predict(x[:, :3])
-        with pytest.raises(tacit.BadInput, match="one-hots"):
-            learn.LogisticRegression().fit(x, x[:, :1])
+        for kind in (learn.LogisticRegression, learn.MLPClassifier):
+            for labels in (
+                x[:, :1],
+                s.labels(np.zeros(4), 1, owner=1),
+                s.labels(np.zeros((4, 1)), 3, owner=1),
+                s.labels(np.zeros((4, 2)), 3, owner=1),
+            ):
+                with pytest.raises(tacit.BadInput, match=r"two or more.*0 and 1 of shape"):
+                    kind().fit(x, labels)
         return []
 
     together(work)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import sklearn.linear_model as sk
-from learning import PROTOCOLS, data, one_hot, together
+from learning import PROTOCOLS, data, entered, one_hot, together
 
 import tacit
 from tacit.learn import LogisticRegression
@@ -98,6 +98,81 @@ def test_without_penalty():
     X = np.rint(rng.normal(size=(300, 3)) * 2**16) / 2**16
     y = (X @ [1.0, -1, 0.5] + rng.logistic(size=300) > 0.3).astype(int)
     beside(X, y, "clear", 2e-3, penalty=None)
+
+
+def separated(name):
+    """Classes that planes separate, or that are not all there."""
+    rng = np.random.default_rng(3)
+    X = entered(rng.normal(size=(60, 3)))
+    z = X @ [1.0, 2, -1]
+    return {
+        "two": (X, (z > 0.2).astype(int)),
+        "two, far apart": (X[np.abs(z) > 1], (z > 0)[np.abs(z) > 1].astype(int)),
+        "two, in large units": (X * 16, (z > 0.2).astype(int)),
+        "more columns than rows": (entered(rng.normal(size=(12, 20))), rng.integers(0, 2, 12)),
+        "three": (X, np.digitize(z, [-1, 1])),
+        "one": (X, np.zeros(60, int)),
+        "two of three": (X, rng.integers(0, 2, 60)),
+    }[name]
+
+
+SEPARATED = "two", "two, far apart", "two, in large units", "more columns than rows", "three", "one", "two of three"
+
+
+@pytest.mark.parametrize("name", SEPARATED)
+@pytest.mark.parametrize("steps", [20, 100])
+def test_without_penalty_weights_of_separated_classes_stay_in_the_contract(name, steps):
+    """In the clear under the debugging mode, which finds whatever leaves it; and all rows are told apart, as by scikit-learn."""
+    stays(name, steps, "clear")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SEPARATED)
+def test_the_same_under_spdz(name):
+    stays(name, 40, "spdz")
+
+
+def stays(name, steps, protocol, **parameters):
+    X, y = separated(name)
+    classes = 3 if "three" in name else 2
+
+    def work(s):
+        x, t = s.secret(X, owner=0), s.labels(y, classes, owner=1)
+        model = LogisticRegression(**({"penalty": None, "max_iter": steps} | parameters)).fit(x, t)
+        return s.reveal([model.coef_, model.intercept_, model.predict(x)])
+
+    coef, intercept, predicted = together(work, protocol)
+    assert max(np.abs(coef).max(), np.abs(intercept).max()) < 500
+    if "of" not in name:
+        np.testing.assert_array_equal(predicted.argmax(1), y)
+
+
+@pytest.mark.parametrize("name", ["one", "two of three"])
+def test_classes_that_are_not_there(name):
+    """The intercept has no penalty, and keeps its bounds."""
+    stays(name, 100, "clear", penalty="l2")
+
+
+def test_an_infinite_C_is_no_penalty():
+    X, y = separated("two")
+
+    def work(s):
+        x, t = s.secret(X, owner=0), s.secret(y, owner=0)
+        return s.reveal(
+            [LogisticRegression(**p, max_iter=5).fit(x, t).coef_ for p in ({"C": np.inf}, {"penalty": None})]
+        )
+
+    infinite, none = together(work)
+    np.testing.assert_array_equal(infinite, none)
+
+
+def test_a_penalty_that_there_is_no_room_for_is_refused():
+    def work(s):
+        with pytest.raises(tacit.Unsupported, match="C=1e-06: at least"):
+            LogisticRegression(C=1e-6).fit(s.secret(np.eye(4), owner=0), s.secret(np.arange(4) % 2, owner=0))
+        return []
+
+    together(work)
 
 
 @pytest.mark.slow

@@ -82,6 +82,16 @@ def test_r2_of_targets_that_never_change(protocol):
     np.testing.assert_allclose(together(work, protocol), [1, 0, 0.5], atol=1e-4)
 
 
+def test_r2_of_a_column_beside_a_list():
+    y, p = RNG.normal(size=20), RNG.normal(size=20)
+
+    def work(s):
+        y_, p_ = s.secret(y, owner=0), s.secret(p[:, None], owner=0)
+        return s.reveal([r2_score(y_, p_), r2_score(p_, y_)])
+
+    np.testing.assert_allclose(together(work), [sk.r2_score(y, p[:, None]), sk.r2_score(p[:, None], y)], rtol=1e-3)
+
+
 def test_refusals():
     def work(s):
         y = s.secret(np.eye(3), owner=0)

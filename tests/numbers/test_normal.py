@@ -159,9 +159,9 @@ def test_no_quotient_leaves_its_bits():
 def test_quotients_that_are_known_to_fit(protocol):
     x, y = quotients(FORMATS[0])
     fits = np.abs(x) < 2.0**11 * np.abs(y)
-    got, _ = work(normal.divide, x[fits], y[fits], bounded=True, protocol=protocol)
+    got, _ = work(normal.quotient, x[fits], y[fits], protocol=protocol)
     close(got, x[fits] / y[fits])
-    got, _ = work(normal.divide, np.array([3.0, -5.0, 0.0]), np.zeros(3), bounded=True, protocol=protocol)
+    got, _ = work(normal.quotient, np.array([3.0, -5.0, 0.0]), np.zeros(3), protocol=protocol)
     np.testing.assert_allclose(got, 0, atol=2.0**-20)
 
 
@@ -187,10 +187,10 @@ def test_denominators_broadcast_and_are_normalised_once():
     def script(s):
         a, one, other = s.arithmetic, s.secret(x, owner=0).number, s.secret(x + 1, owner=1).number
         divisor = s.secret(y, owner=0).number
-        first = normal.divide(a, one, divisor, bounded=True)
+        first = normal.quotient(a, one, divisor)
         a.engine.force(first.wire)
         before = a.engine.costs.sends
-        both = s.reveal([SecretArray(a, n) for n in (first, normal.divide(a, other, divisor, bounded=True))])
+        both = s.reveal([SecretArray(a, n) for n in (first, normal.quotient(a, other, divisor))])
         compared = [r.shape for r in s.engine.protocol.ledger if r.kind == "comparison"]
         return both, compared, a.engine.costs.sends - before
 
@@ -208,7 +208,7 @@ def test_a_quotient_by_a_root_takes_no_comparison_more():
         a, root = s.arithmetic, normal.sqrt(s.arithmetic, s.secret(v, owner=0).number)
         shifted = a.add_public(a.times(root, 3.0), np.asarray(2.0**-15))
         normal.remember(shifted, root, 3.0, 2.0**-15)
-        got = s.reveal(SecretArray(a, normal.divide(a, s.secret(x, owner=1).number, shifted, bounded=True)))
+        got = s.reveal(SecretArray(a, normal.quotient(a, s.secret(x, owner=1).number, shifted)))
         return got, [r.kind for r in s.engine.protocol.ledger].count("comparison")
 
     got, comparisons = tacit.run(script, 2, backend="numpy")[0]
@@ -234,7 +234,7 @@ COSTS = {
     "reciprocal": (normal.reciprocal, 1, {}, 11, 164),
     "reciprocal of at least 1": (normal.reciprocal, 1, {"least": 1.0}, 11, 101),
     "divide": (normal.divide, 2, {}, 11, 240),
-    "divide bounded": (normal.divide, 2, {"bounded": True}, 11, 178),
+    "quotient": (normal.quotient, 2, {}, 11, 178),
     "sqrt": (normal.sqrt, 1, {}, 12, 130),
     "rsqrt": (normal.rsqrt, 1, {}, 11, 122),
     "log": (normal.log, 1, {}, 10, 112),

@@ -44,6 +44,7 @@ def run(n, work, timeout=20.0, serve=None, cache=1 << 30):
     return results if any(isinstance(r, TacitError) for r in results) else results[:n]
 
 
+@pytest.mark.quick(len(source.CHECKS))
 @pytest.mark.parametrize("n", [2, 3, 5])
 @pytest.mark.parametrize("check", source.CHECKS, ids=lambda check: check.__name__)
 def test_conformance(check, n):

@@ -27,6 +27,7 @@ def two():
     crew.close()
 
 
+@pytest.mark.quick()
 @pytest.mark.parametrize("check", source.CHECKS, ids=lambda check: check.__name__)
 def test_conformance(two, check):
     check(two.run, 2)

@@ -36,6 +36,7 @@ class Listener(Source):
         return []
 
 
+@pytest.mark.quick(len(suite.CHECKS))
 @pytest.mark.parametrize("n", [2, 3])
 @pytest.mark.parametrize("check", suite.CHECKS, ids=lambda check: check.__name__)
 def test_conformance(check, n, tmp_path):

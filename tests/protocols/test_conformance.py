@@ -1,6 +1,7 @@
 """Every protocol passes the one conformance suite."""
 
 import pytest
+from tests.helpers.settings import full
 from tests.preprocessing.lattices import Crew
 
 import tacit
@@ -14,8 +15,9 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("parties", [2, 3, 5])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.quick()
+@pytest.mark.parametrize("parties", full([2, 3, 5], 3))
+@pytest.mark.parametrize("kind", full(KINDS, "spdz", "clear"))
 @pytest.mark.parametrize("check", protocol.CHECKS, ids=lambda check: check.__name__)
 def test_conformance(check, kind, parties):
     def run(n, work):
@@ -44,6 +46,7 @@ PORTIONED = {
 }
 
 
+@pytest.mark.quick(len(protocol.CHECKS))
 @pytest.mark.parametrize("kind", PORTIONED)
 @pytest.mark.parametrize("check", protocol.CHECKS, ids=lambda check: check.__name__)
 def test_conformance_in_portions(check, kind):
@@ -68,6 +71,7 @@ def lasting(request):
     crew.close()
 
 
+@pytest.mark.quick()
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("check", "portions"),
@@ -75,7 +79,7 @@ def lasting(request):
         pytest.param(
             check,
             portions,
-            marks=[pytest.mark.slow] if portions and check is protocol.declared_costs_are_the_metered_ones else [],
+            marks=[pytest.mark.slow] if portions else [],
             id=f"{check.__name__}{'-in_portions' * portions}",
         )
         for check in protocol.CHECKS

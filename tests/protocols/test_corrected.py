@@ -4,6 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from tests.helpers.settings import full
 
 import tacit
 from tacit.errors import CheatingDetected
@@ -20,7 +21,8 @@ def corrected(work, parties, threshold=None, **options):
     return tacit.run(work, parties=parties, threshold=threshold, **options)
 
 
-@pytest.mark.parametrize(("parties", "threshold"), SETTINGS)
+@pytest.mark.quick()
+@pytest.mark.parametrize(("parties", "threshold"), full(SETTINGS))
 @pytest.mark.parametrize("check", protocol.CHECKS, ids=lambda check: check.__name__)
 def test_conformance(check, parties, threshold):
     check(lambda n, work: corrected(lambda s: work(s.engine), n, threshold), parties)

@@ -25,6 +25,7 @@ def extracted(work, parties, threshold, name="shamir", **options):
     )
 
 
+@pytest.mark.quick(len(protocol.CHECKS))
 @pytest.mark.parametrize(("name", "parties", "threshold"), SETTINGS)
 @pytest.mark.parametrize("check", protocol.CHECKS, ids=lambda check: check.__name__)
 def test_conformance(check, name, parties, threshold):

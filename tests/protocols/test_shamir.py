@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.helpers.settings import full
 
 import tacit
 from tacit import field
@@ -37,7 +38,8 @@ def shamir(work, parties, threshold, **options):
     return tacit.run(work, parties=parties, timeout=20, protocol="shamir", threshold=threshold, **options)
 
 
-@pytest.mark.parametrize(("parties", "threshold"), SETTINGS)
+@pytest.mark.quick()
+@pytest.mark.parametrize(("parties", "threshold"), full(SETTINGS))
 @pytest.mark.parametrize("check", protocol.CHECKS, ids=lambda check: check.__name__)
 def test_conformance(check, parties, threshold):
     check(lambda n, work: shamir(lambda s: work(s.engine), n, threshold), parties)

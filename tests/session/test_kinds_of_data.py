@@ -1,6 +1,9 @@
 """What parties hand in, and what they get back, in all the kinds that NumPy, torch and CSV have."""
 
+import datetime
 import tracemalloc
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -29,6 +32,70 @@ def test_masked_arrays_are_refused_where_something_is_masked():
     with pytest.raises(tacit.BadInput, match="1 of 3 elements are masked"):
         run(work(-999.0))
     assert run(work(7.0)).tolist() == [1.0, -999.0, 3.0]
+
+
+MIXED = {
+    "booleans and floats": (np.array([[True, 0.5], [False, 2]], object), [[1.0, 0.5], [0.0, 2.0]]),
+    "NumPy's": (np.array([np.bool_(True), np.float32(0.5), np.int8(-3)], object), [1.0, 0.5, -3.0]),
+    "decimals and fractions": ([Decimal("1.5"), Fraction(1, 4), 7], [1.5, 0.25, 7.0]),
+    "booleans": ([True, False], [1.0, 0.0]),
+    "bytes of numbers": (np.array([1, 200], np.uint8), [1.0, 200.0]),
+    "long doubles": (np.array([1.5], np.longdouble), [1.5]),
+}
+
+
+@pytest.mark.parametrize("name", MIXED)
+def test_real_numbers_of_whatever_kind(name):
+    """Columns of booleans beside those of floats are an array of objects, as pandas gives it."""
+    data, right = MIXED[name]
+    assert run(lambda s: s.reveal(s.secret(data, owner=0))).tolist() == right
+
+
+NO_NUMBERS = {
+    "dates": (np.array(["2020-01-01"], "M8[D]"), "dates.*days since"),
+    "spans": (np.array([5], "m8[s]"), "spans of time.*divide"),
+    "records": (np.array([(1, 2.0)], [("a", "i4"), ("b", "f8")]), "records.*columns"),
+    "text": (np.array(["1.5"]), "text.*np.unique"),
+    "text among numbers": (np.array([[1.0, 2.0], [3.0, "4"]], object), r"objects.*type str, at \(1, 1\)"),
+    "dates among numbers": (np.array([1.0, datetime.date(2020, 1, 1)], object), r"objects.*type date, at \(1,\)"),
+    "missing": (np.array([1.0, None], object), r"missing values.*type NoneType, at \(1,\)"),
+    "missing decimals": ([Decimal("NaN")], "not finite"),
+    "too large": ([1, 10**400], "no float holds"),
+    "above 2^53": (np.array([2**53 + 1]), "below 4096"),
+    "above 2^63": (np.array([2**64 - 1], np.uint64), "below 4096"),
+    "a mapping": ({"a": [1.0]}, "type dict"),
+    "too small": (np.array([1e-6, -7e-6]), "nearer to 0.*scale"),
+}
+
+
+@pytest.mark.parametrize("name", NO_NUMBERS)
+def test_what_is_no_number_or_would_not_be_the_same_is_refused(name):
+    data, message = NO_NUMBERS[name]
+    for entered in (data, lambda: data):
+        with pytest.raises(tacit.TacitError, match=message):
+            run(lambda s, d=entered: s.reveal(s.secret(d, owner=0)))
+
+
+def test_what_is_small_in_its_format():
+    """Zeros are zeros; numbers that a format rounds to nothing else are refused, in any format."""
+    assert run(lambda s: s.reveal(s.secret(np.zeros(2), owner=0))).tolist() == [0.0, 0.0]
+    assert run(lambda s: s.reveal(s.secret(np.array([1e-9, 1.0]), owner=0))).tolist() == [0.0, 1.0]
+    with pytest.raises(tacit.BadInput, match=r"2\^-0.*fraction bits"):
+        run(lambda s: s.reveal(s.secret(np.array([0.3, -0.2]), owner=0, format=tacit.Format(0, 8))))
+
+
+def test_frames():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"a": [True, False], "b": [0.5, 2.0], "c": pd.array([1, 2], dtype="Int64")})
+    assert run(lambda s: s.reveal(s.secret(frame, owner=0))).tolist() == [[1.0, 0.5, 1.0], [0.0, 2.0, 2.0]]
+    for column, message in (
+        (pd.array([1, None], dtype="Int64"), "not finite|missing"),
+        (pd.array([True, None], dtype="boolean"), "missing"),
+        (pd.Categorical(["x", "y"]), "type str"),
+        (pd.to_datetime(["2020-01-01", "2020-01-02"]), "type Timestamp"),
+    ):
+        with pytest.raises(tacit.BadInput, match=message):
+            run(lambda s, c=column: s.reveal(s.secret(frame.assign(c=c), owner=0)))
 
 
 def test_labels_take_memory_for_their_one_hots_alone():

@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import lr_scheduler
 
 import tacit
-from tacit.errors import Unsupported
+from tacit.errors import OutOfRange, Unsupported
 
 X, Y = draw((12, 3), (12, 2))
 BASE = nn.Sequential(nn.Linear(3, 4), nn.Softplus(), nn.Linear(4, 2))
@@ -178,6 +178,54 @@ def test_no_value_leaves_its_bits():
         return 0
 
     together(work, 2, "clear", debug=True)
+
+
+COARSE = tacit.Format(8, 18)
+
+
+@pytest.mark.parametrize("protocol", ["clear", "spdz"])
+@pytest.mark.parametrize("each", [False, True])
+def test_steps_that_no_parameter_can_show_are_refused(each, protocol):
+    """2^-28 times the largest gradient, 2^18, is below half a unit of the last place, 2^-9."""
+
+    def work(s):
+        p = s.secret(torch.ones(3), owner=0).requires_grad_()
+        optimiser = torch.optim.SGD([p], lr=2.0**-28, foreach=each)
+        (p * s.secret(torch.full((3,), 1000.0), owner=1)).sum().backward()
+        with pytest.raises(OutOfRange, match="more fraction bits"):
+            optimiser.step()
+
+    tacit.run(work, 2, protocol=protocol, format=COARSE)
+
+
+def test_a_schedule_may_end_near_nothing():
+    def work(s):
+        p = s.secret(torch.ones(3), owner=0).requires_grad_()
+        optimiser = torch.optim.SGD([p], lr=0.5)
+        for lr in (0.0, 0.5, 2.0**-30):
+            optimiser.param_groups[0]["lr"] = lr
+            p.grad = s.secret(torch.ones(3), owner=1)
+            optimiser.step()
+        return s.reveal(p)
+
+    torch.testing.assert_close(tacit.run(work, 2, protocol="clear", format=COARSE)[0].detach(), torch.full((3,), 0.5))
+
+
+def test_small_steps_are_right_on_average():
+    """A tenth of a unit: up or down at random, but for `clear`, which rounds to the nearest unit."""
+    count, steps, unit = 2000, 20, 2.0**-8
+
+    def work(s):
+        p = s.secret(torch.zeros(count), owner=0).requires_grad_()
+        optimiser = torch.optim.SGD([p], lr=0.1)
+        for _ in range(steps):
+            p.grad = s.secret(torch.full((count,), unit), owner=1)
+            optimiser.step()
+        return s.reveal(p)
+
+    moved = {p: tacit.run(work, 2, protocol=p, format=COARSE)[0].detach() for p in ("clear", "spdz")}
+    assert not moved["clear"].any()
+    assert abs(moved["spdz"].mean() / (-0.1 * unit * steps) - 1) < 0.1  # 6 standard deviations
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ def untouched(n: int, **options: object) -> list[Channel]:
     return [transport.Tampered(channel, lambda peer, k, data, label: data) for channel in network(n, **options)]  # type: ignore[arg-type]
 
 
+@pytest.mark.quick(len(transport.CHECKS))
 @pytest.mark.parametrize("make", [network, tls, emulated, untouched], ids=lambda make: make.__name__)
 @pytest.mark.parametrize("check", transport.CHECKS, ids=lambda check: check.__name__)
 def test_conformance(check: transport.Check, make: transport.Maker) -> None:

@@ -14,7 +14,8 @@ import numpy as np
 
 from tacit.field import CAPACITY
 from tacit.learn.moments import at_scale, log2, product, shifted
-from tacit.numbers import comparison
+from tacit.learn.nullspace import UNIT, shortest
+from tacit.numbers import comparison, selection
 from tacit.numbers.arithmetic import Arithmetic, Number
 from tacit.numbers.selection import bounded
 
@@ -22,8 +23,8 @@ DEPTH = 16
 """log2 of the largest element of R^-1."""
 SMALLEST = -10
 """log2 of the standard deviation below which a column counts as constant."""
-UNIT = 28
-"""Fraction bits of matrices whose entries are at most 1: a product of two has twice as many, and fits."""
+SOLUTION = 22
+"""Fraction bits of what `solve` finds."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,12 @@ class Powers:
 
     s: Number
     inverse: Number
-    alive: Number
-    """[v >= 4^SMALLEST]"""
+    bits: Number
+    """[v >= 4^k] for k from SMALLEST on, along the first axis"""
+
+    def alive(self, a: Arithmetic) -> Number:
+        """[v >= 4^SMALLEST]"""
+        return a.reshape(a.slice(self.bits, 0, 0, 1), self.s.shape)
 
 
 def powers(a: Arithmetic, v: Number, dead: float = 0.0) -> Powers:
@@ -43,7 +48,17 @@ def powers(a: Arithmetic, v: Number, dead: float = 0.0) -> Powers:
     bits = comparison.at_least(a, v, [4.0**k for k in levels], exact=True)
     s = a.lookup(bits, [dead, *(2.0 ** -(k + 1) for k in levels)], max(top, 1))
     inverse = a.lookup(bits, [1 / dead if dead else 0.0, *(2.0 ** (k + 1) for k in levels)], -SMALLEST - 1)
-    return Powers(s, inverse, a.reshape(a.slice(bits, 0, 0, 1), v.shape))
+    return Powers(s, inverse, bits)
+
+
+def ratio(a: Arithmetic, s: Number, bits: Number) -> Number:
+    """s over the largest s, for s (d,) and bits (levels, d) of `powers`: exact. One comparison for each level."""
+    alive = a.slice(bits, 0, 0, 1)
+    below = a.add(a.expand(alive, bits.shape), bits, -1)  # [4^SMALLEST <= v < 4^k], of which the least v decides
+    reached = selection.compare(a, selection.count(a, below, 1), "<", 1)
+    levels = range(SMALLEST, SMALLEST + bits.shape[0])
+    least = a.lookup(reached, [0.0, *(2.0 ** (k + 1) for k in levels)], -SMALLEST - 1)
+    return a.multiply(s, least, "balance", bits=s.scale + least.scale + 1)
 
 
 def room(a: Arithmetic, v: Number) -> Number:
@@ -65,6 +80,8 @@ class Balanced:
     matrix: Number
     s: Number
     inverse: Number
+    bits: Number
+    """As of `Powers`, of the diagonal."""
 
 
 def balanced(a: Arithmetic, h: Number) -> Balanced:
@@ -73,7 +90,7 @@ def balanced(a: Arithmetic, h: Number) -> Balanced:
     found = powers(a, diagonal(a, h))
     s = found.s
     left, right = a.reshape(s, (*s.shape, 1)), a.reshape(s, (*s.shape[:-1], 1, s.shape[-1]))
-    return Balanced(scaled(a, h, left, right), s, found.inverse)
+    return Balanced(scaled(a, h, left, right), s, found.inverse, found.bits)
 
 
 def diagonal(a: Arithmetic, h: Number) -> Number:
@@ -83,8 +100,16 @@ def diagonal(a: Arithmetic, h: Number) -> Number:
     return a.slice(flat, len(flat.shape) - 1, 0, d * d, d + 1)
 
 
-def inverse(a: Arithmetic, r: Number) -> Number:
-    """P, symmetric and below 1, with R^-1 ~ 2^DEPTH P: about 2 (DEPTH + log2 d) rounds. r has the shape (..., d, d)."""
+@dataclass(frozen=True)
+class Inverse:
+    """P, symmetric and below 1, with R^-1 ~ 2^DEPTH P, and the last power of E that it was made of."""
+
+    values: Number
+    power: Number
+
+
+def inverse(a: Arithmetic, r: Number) -> Inverse:
+    """About 2 (DEPTH + log2 d) rounds. r has the shape (..., d, d)."""
     d = r.shape[-1]
     eye = np.eye(d)
     small = at_scale(a, shifted(r, -log2(d)), UNIT)
@@ -98,20 +123,23 @@ def inverse(a: Arithmetic, r: Number) -> Number:
         found = at_scale(a, shifted(total, -1), UNIT)
         found = bounded(found, UNIT + 1)
     assert found is not None
-    return found
+    return Inverse(found, power)
 
 
-def solve(a: Arithmetic, r: Number, b: Number, steps: int = 3) -> Number:
-    """u with R u = b, for R = X^T X and b = X^T y of columns that are no longer than 1: one inverse, `steps` products with it.
+def solve(a: Arithmetic, r: Number, b: Number, ratio: Number, steps: int = 3) -> Number:
+    """u with R u = b, and of all such u the one whose `ratio` u is shortest; ratio (d,) in [0, 1].
 
-    Then |R u| <= 1, and |P b| < 2^-7 since sqrt(c) P(c) is below that for every curvature c.
+    For R = X^T X and b = X^T y of columns that are no longer than 1: one inverse, `steps` products with it. Then |R u| <= 1, and
+    |P b| < 2^-7 since sqrt(c) P(c) is below that for every curvature c.
     """
-    p, exact = inverse(a, r), at_scale(a, r, 34)
+    found, exact = inverse(a, r), at_scale(a, r, 34)
     u: Number | None = None
-    for _ in range(steps):
+    for step in range(steps):
+        if u is not None and step == steps - 1:  # what this does to R u, the last step mends
+            u = shortest(a, u, found.power, ratio)
         rest = b if u is None else a.add(b, product(a, exact, u, 1, "residual"), -1)
-        more = product(a, p, bounded(at_scale(a, rest, 34), 35), -5, "correction")
-        more = at_scale(a, shifted(more, DEPTH), 22)
+        more = product(a, found.values, bounded(at_scale(a, rest, 34), 35), -5, "correction")
+        more = at_scale(a, shifted(more, DEPTH), SOLUTION)
         u = more if u is None else a.add(u, more)
     assert u is not None
     return u

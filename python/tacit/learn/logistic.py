@@ -4,7 +4,9 @@
     w_k -= step H_k^-1 g_k;   then the mean over classes is taken off, which no loss notices
 Two classes have one column and step 1: Newton's own method. For more, the Hessian is below 2 diag(H_k) (its off-diagonal p_j p_k
 are a graph's Laplacian), so that every step below 1 goes down near the optimum. H_k is made anew in steps 0, 1, 2, 4, 8, ...,
-and inverted as in `curvature`; an error of it changes how fast this goes, not where to.
+and inverted as in `curvature`; an error of it changes how fast this goes, not where to. So that no step is too long, H_k is made
+too large: p (1 - p) + 2^-13 stands for p (1 - p). Where a plane separates classes, p (1 - p) vanishes, and without that term a
+step would divide what probabilities are off by (2^-12), by what curvatures are off by.
 """
 
 import math
@@ -17,11 +19,12 @@ from numpy.typing import NDArray
 from tacit.errors import Unsupported
 from tacit.field import CAPACITY
 from tacit.learn import targets
-from tacit.learn.curvature import DEPTH, UNIT, balanced, inverse
-from tacit.learn.estimator import ALONE, STOPPING, choice, positive, whole
+from tacit.learn.curvature import DEPTH, balanced, inverse
+from tacit.learn.estimator import ALONE, STOPPING, WEIGHTS, choice, flag, positive, unweighted, whole
 from tacit.learn.linear import Linear, affine
 from tacit.learn.metrics import accuracy_score
 from tacit.learn.moments import at_scale, centred, cross, log2, product, shifted
+from tacit.learn.nullspace import UNIT
 from tacit.learn.secrets import kind, same_rows, table
 from tacit.numbers.arithmetic import Arithmetic, Number
 from tacit.numbers.selection import bounded
@@ -41,6 +44,15 @@ LARGEST_C = 1000.0
 LARGEST_OF_MANY = 100.0
 """The same for more than two classes, whose steps run away sooner: for C = 100 weights are found to 1 in 20."""
 
+UNPENALIZED = (math.inf,)
+"""C that say what penalty=None says."""
+LEAST = -13
+"""log2 of the least p (1 - p) that Hessians are made of."""
+MOST_STEPS = 1000
+"""Without a penalty. What probabilities are off by, 2^-12, may move a weight by 2^-12 / 2^LEAST in each."""
+LARGEST_PENALTY = 2.0**11
+"""Of a row: what a Hessian's diagonal has room for."""
+
 Vector = NDArray[np.float64]
 
 
@@ -48,13 +60,19 @@ class LogisticRegression(Linear):
     """Like scikit-learn's, penalty L2: learns `coef_` (1, columns) for two classes, else (classes, columns); `intercept_`.
 
     y: what `session.labels` gives, one-hots (rows, classes), or 0 and 1 of shape (rows,); `predict` answers in the same way.
+    `session.labels` has their owner check them. Nobody looks at numbers that `session.secret` took: others than 0 and 1 train
+    something else, and classes are not counted.
     Columns of X should have deviations of about 1 (`StandardScaler`); contract: between 2^-6 and 64, coefficients below 2^11.
 
     All of max_iter is run, whatever the data. After 20, coefficients at C = 1 are within 0.005 of scikit-learn's on its data sets
     iris, wine, breast cancer and digits; a larger C or data that a plane separates need more. Probabilities are right to about
     2^-12: weights of classes that a plane separates (iris: 1 and 2) to 1 in 100 for C = 10, to 1 in 12 for C = 1000, whatever
-    max_iter; a larger C is refused, and with more than two classes one above 100. Without a penalty such weights have no limit:
-    they leave the contract, and `reveal` says so.
+    max_iter; a larger C is refused, and with more than two classes one above 100.
+
+    Without a penalty (None, or C = inf) such weights have no limit. As in scikit-learn they grow with max_iter, and tell the rows
+    apart: to a distance (X coef + intercept) of about 20 from the plane, where probabilities are 0 and 1; from there on by at
+    most about 2 a step, each times its column's deviation. max_iter is at most 1000 then. A class of which there are no rows has
+    an intercept of about -8, where scikit-learn refuses to fit; labels are secret, and so is what is missing among them.
     A step takes 13 rounds for two classes, 26 for more; each new Hessian about 55, and per class 8 bytes (rows) (columns) and
     32 bytes (columns)^2 (16 + log2 columns).
     """
@@ -65,7 +83,7 @@ class LogisticRegression(Linear):
         "l1_ratio": "an L1 penalty is not there: use C",
         "dual": ALONE,
         "intercept_scaling": "the intercept has no penalty",
-        "class_weight": "who holds the labels can repeat rows before they enter",
+        "class_weight": WEIGHTS,
         "random_state": "nothing here is random",
         "multi_class": "two classes are binary, more are multinomial",
         "verbose": "use session.report()",
@@ -86,19 +104,29 @@ class LogisticRegression(Linear):
         if penalty in ("l1", "elasticnet"):
             raise Unsupported(f"penalty={penalty!r} is not there on secrets: use 'l2' or None")
         choice("penalty", penalty, ("l2", None))
-        positive("C", C)
-        if penalty is not None and C > LARGEST_C:
+        if C not in UNPENALIZED:
+            positive("C", C)
+        flag("fit_intercept", fit_intercept)
+        unpenalized = penalty is None or C in UNPENALIZED
+        if not unpenalized and C > LARGEST_C:
             raise Unsupported(
                 f"C={C!r}: a penalty under 1 / {LARGEST_C:g} is below what probabilities resolve here: weights of classes that "
                 "a plane separates would run away: take a smaller C, or penalty=None where no plane separates them"
             )
         whole("max_iter", max_iter)
+        if unpenalized and max_iter > MOST_STEPS:
+            raise Unsupported(
+                f"max_iter={max_iter!r} without a penalty: weights of classes that a plane separates grow with every step: take "
+                f"at most {MOST_STEPS}, or a penalty"
+            )
         self.penalty, self.C, self.fit_intercept, self.max_iter = penalty, C, fit_intercept, max_iter
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: None = None) -> Self:
+        unweighted(sample_weight)
         of = kind(X)
         a, x, given = of.arithmetic, table(X, of), targets.read(y, of)
-        if self.penalty is not None and given.classes > 2 and self.C > LARGEST_OF_MANY:
+        unpenalized = self.penalty is None or self.C in UNPENALIZED
+        if not unpenalized and given.classes > 2 and self.C > LARGEST_OF_MANY:
             raise Unsupported(
                 f"C={self.C!r} of {given.classes} classes: steps may run away where planes separate them: take C of at most "
                 f"{LARGEST_OF_MANY:g}, or penalty=None where no plane separates them"
@@ -106,7 +134,9 @@ class LogisticRegression(Linear):
         target = given.columns(a)
         same_rows(x, target)
         n, d = x.shape
-        inverse_C = 0.0 if self.penalty is None else 2.0 ** -log2(n) / self.C
+        inverse_C = 0.0 if unpenalized else 2.0 ** -log2(n) / self.C
+        if inverse_C >= LARGEST_PENALTY:
+            raise Unsupported(f"C={self.C!r}: at least {2.0 ** -log2(n) / LARGEST_PENALTY:g} for {n} rows")
         ridge = np.full(d, inverse_C)
         found = None
         if self.fit_intercept:
@@ -136,9 +166,9 @@ class LogisticRegression(Linear):
         out, of = self._decide(X), kind(X)
         return targets.write(targets.decided(of.arithmetic, out), self._form, of)
 
-    def score(self, X: Any, y: Any) -> Any:
+    def score(self, X: Any, y: Any, sample_weight: None = None) -> Any:
         """The accuracy of the predictions."""
-        return accuracy_score(y, self.predict(X))
+        return accuracy_score(y, self.predict(X), sample_weight=sample_weight)
 
 
 def _descend(a: Arithmetic, x: Number, target: Number, ridge: Vector, steps: int) -> Number:
@@ -148,14 +178,14 @@ def _descend(a: Arithmetic, x: Number, target: Number, ridge: Vector, steps: int
     coarse = at_scale(a, x, COARSE)
     w = _weights(a, a.public(np.zeros((d, classes))))
     p = a.lift(a.public(np.full((n, classes), even)), PROBABILITY)
-    h = cross(a, coarse, coarse, "hessian")
-    h = shifted(a.reshape(h, (1, d, d)), math.frexp(even * (1 - even))[1])
-    metric = _Metric.of(a, h, ridge)
+    gram = a.reshape(cross(a, coarse, coarse, "hessian"), (1, d, d))
+    metric = _Metric.of(a, shifted(gram, math.frexp(even * (1 - even))[1]), ridge)
     for step in range(steps):
         if step:
             p = at_scale(a, targets.link(a, affine(a, x, w)), PROBABILITY)
             if step & (step - 1) == 0:
-                metric = _Metric.of(a, _hessians(a, coarse, p), ridge)
+                h = _hessians(a, coarse, p)
+                metric = _Metric.of(a, bounded(a.add(h, shifted(gram, LEAST)), h.bits), ridge)
         error = a.add(p, target, -1, "error")
         gradient = a.add(cross(a, x, error, "gradient"), a.times_public(w, ridge[:, None]))
         down = metric.solve(a, gradient)
@@ -182,7 +212,7 @@ class _Metric:
     @classmethod
     def of(cls, a: Arithmetic, h: Number, ridge: Vector) -> "_Metric":
         found = balanced(a, bounded(a.add_public(h, np.diag(ridge)), h.bits))
-        return cls(found.s, inverse(a, found.matrix))
+        return cls(found.s, inverse(a, found.matrix).values)
 
     def solve(self, a: Arithmetic, gradient: Number) -> Number:
         """H^-1 g for g (d, classes), below 2^integer."""

@@ -15,7 +15,7 @@ import numpy as np
 from tacit.errors import Unsupported
 from tacit.field import CAPACITY
 from tacit.learn import targets
-from tacit.learn.estimator import STOPPING, Estimator, choice, positive, whole
+from tacit.learn.estimator import STOPPING, Estimator, choice, flag, fraction, positive, unweighted, whole
 from tacit.learn.metrics import accuracy_score, r2_score
 from tacit.learn.moments import at_scale
 from tacit.learn.secrets import Kind, column, kind, number, same_rows, table
@@ -77,12 +77,19 @@ class Perceptron(Estimator):
         for size in _sizes(hidden_layer_sizes):
             whole("hidden_layer_sizes", size)
         if batch_size != "auto":
-            whole("batch_size", batch_size)
+            whole("batch_size", batch_size, "'auto' or ")
         whole("max_iter", max_iter)
         positive("alpha", alpha, strict=False)
         positive("learning_rate_init", learning_rate_init)
+        positive("epsilon", epsilon)
+        for name, value in (("momentum", momentum), ("beta_1", beta_1), ("beta_2", beta_2)):
+            fraction(name, value)
+        flag("shuffle", shuffle)
+        flag("nesterovs_momentum", nesterovs_momentum)
         if isinstance(random_state, bool) or not hasattr(random_state, "__index__"):
             raise Unsupported(f"random_state={random_state!r}: an int, since all parties have to draw alike")
+        if not 0 <= int(random_state) < 1 << 32:
+            raise ValueError(f"random_state={random_state!r}: from 0 to 2^32 - 1")
         self.hidden_layer_sizes, self.activation, self.solver, self.alpha = (
             hidden_layer_sizes,
             activation,
@@ -108,10 +115,11 @@ class Perceptron(Estimator):
         module = _module(sizes, self.activation, generator)
         secret_torch.share_module(_Party(a.engine.protocol.me, a), module, 0)
         rows = min(200, n) if self.batch_size == "auto" else min(int(self.batch_size), n)
-        optimiser = self._optimiser(module, rows)
+        optimiser = self._optimiser(module)
         finest = CAPACITY - a.format.bits - MARGIN
         for chosen in self._batches(n, rows, generator):
             optimiser.zero_grad()
+            optimiser.param_groups[0]["weight_decay"] = self.alpha / len(chosen)
             z = module(secret_torch.wrap(a, a.gather(x, 0, chosen)))
             error = a.add(self._link(a, secret_torch.number(z)), a.gather(target, 0, chosen), -1, "loss")
             error = at_scale(a, a.times(error, 1 / len(chosen)), finest)
@@ -124,12 +132,12 @@ class Perceptron(Estimator):
         self.intercepts_ = [of.wrap(secret_torch.number(layer.bias)) for layer in layers]
         return self
 
-    def _optimiser(self, module: Any, rows: int) -> Any:
-        """The penalty alpha |w|^2 / (2 rows) is on weights only."""
+    def _optimiser(self, module: Any) -> Any:
+        """The penalty alpha |w|^2 / (2 rows of the batch) is on weights only, which are the first group."""
         import torch
 
         groups: list[dict[str, Any]] = [
-            {"params": [p for p in module.parameters() if p.dim() == 2], "weight_decay": self.alpha / rows},
+            {"params": [p for p in module.parameters() if p.dim() == 2]},
             {"params": [p for p in module.parameters() if p.dim() == 1]},
         ]
         if self.solver == "adam":
@@ -165,10 +173,13 @@ class MLPClassifier(Perceptron):
     """Like scikit-learn's, with the solvers "adam" and "sgd"; all of max_iter epochs are run.
 
     y: what `session.labels` gives, one-hots (rows, classes), or 0 and 1 of shape (rows,); `predict` answers in the same way.
+    `session.labels` has their owner check them. Nobody looks at numbers that `session.secret` took: others than 0 and 1 train
+    something else, and classes are not counted.
     random_state is public and the same at all parties.
     """
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: None = None) -> Self:
+        unweighted(sample_weight)
         of = kind(X)
         given = targets.read(y, of)
         self._form, self.classes_ = given.form, np.arange(given.classes)
@@ -184,9 +195,9 @@ class MLPClassifier(Perceptron):
         out, of = self._output(X), kind(X)
         return targets.write(targets.decided(of.arithmetic, out), self._form, of)
 
-    def score(self, X: Any, y: Any) -> Any:
+    def score(self, X: Any, y: Any, sample_weight: None = None) -> Any:
         """The accuracy of the predictions."""
-        return accuracy_score(y, self.predict(X))
+        return accuracy_score(y, self.predict(X), sample_weight=sample_weight)
 
     def _link(self, a: Arithmetic, z: Number) -> Number:
         return targets.link(a, z)
@@ -197,26 +208,31 @@ class MLPRegressor(Perceptron):
 
     REFUSED: ClassVar[dict[str, str]] = {**Perceptron.REFUSED, "loss": "it is the squared error"}
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: None = None) -> Self:
+        unweighted(sample_weight)
         of = kind(X)
         target = number(y, of, "y")
-        self._flat = len(target.shape) == 1
+        self._flat = len(target.shape) == 1 or target.shape[1:] == (1,)  # as in scikit-learn
         return self._train(of, table(X, of), column(of.arithmetic, target))
 
     def predict(self, X: Any) -> Any:
         out, of = self._output(X), kind(X)
         return of.wrap(of.arithmetic.reshape(out, out.shape[:1]) if self._flat else out)
 
-    def score(self, X: Any, y: Any) -> Any:
+    def score(self, X: Any, y: Any, sample_weight: None = None) -> Any:
         """R^2 of the predictions."""
-        return r2_score(y, self.predict(X))
+        return r2_score(y, self.predict(X), sample_weight=sample_weight)
 
     def _link(self, a: Arithmetic, z: Number) -> Number:
         return z
 
 
 def _sizes(given: int | Sequence[int]) -> list[int]:
-    return [int(given)] if isinstance(given, int | np.integer) else list(given)
+    if isinstance(given, int | np.integer):
+        return [int(given)]
+    if not isinstance(given, Sequence | np.ndarray) or isinstance(given, str):
+        raise ValueError(f"hidden_layer_sizes={given!r}: a whole number, or a list of them")
+    return list(given)
 
 
 def _module(sizes: Sequence[int], activation: str, generator: np.random.RandomState) -> Any:

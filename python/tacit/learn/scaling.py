@@ -10,7 +10,7 @@ import numpy as np
 
 from tacit.field import CAPACITY
 from tacit.learn import curvature
-from tacit.learn.estimator import Estimator
+from tacit.learn.estimator import Estimator, flag, unweighted
 from tacit.learn.moments import at_scale, centred, less, share, squares
 from tacit.learn.secrets import Kind, kind, number, table
 from tacit.numbers.arithmetic import Arithmetic, Number
@@ -24,9 +24,9 @@ UNIT = 28
 class StandardScaler(Estimator):
     """Like scikit-learn's; learns `mean_`, `var_` and `scale_`, each of shape (columns,). The last two are None without with_std.
 
-    For any columns within the contract: means to 2^-20, variances and deviations to 1 part in 2^13 above a deviation of
-    2^-6; below 2^-10 a column counts as constant: its scale_ is 1. `fit` opens X, and takes about 30 rounds; `transform` opens X
-    and truncates the result.
+    For any columns that are within the contract, and no further from their means than that either: means to 2^-20,
+    variances and deviations to 1 part in 2^13 above a deviation of 2^-6; below 2^-10 a column counts as constant: its
+    scale_ is 1. `fit` opens X, and takes about 30 rounds; `transform` opens X and truncates the result.
     """
 
     LEARNED = "mean_"
@@ -37,9 +37,12 @@ class StandardScaler(Estimator):
 
     def __init__(self, *, with_mean: bool = True, with_std: bool = True, **others: Any) -> None:
         self._refuse(others)
+        flag("with_mean", with_mean)
+        flag("with_std", with_std)
         self.with_mean, self.with_std = with_mean, with_std
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, sample_weight: None = None) -> Self:
+        unweighted(sample_weight)
         of = kind(X)
         self._fit(of, table(X, of))
         return self
@@ -52,8 +55,9 @@ class StandardScaler(Estimator):
             x = less(a, x, at_scale(a, self._row(of, "mean_"), x.scale))
         return of.wrap(self._transformed(a, x))
 
-    def fit_transform(self, X: Any, y: Any = None) -> Any:
+    def fit_transform(self, X: Any, y: Any = None, sample_weight: None = None) -> Any:
         """As fit and transform, with X less its means computed once."""
+        unweighted(sample_weight)
         of = kind(X)
         x = table(X, of)
         middle = self._fit(of, x)
@@ -72,7 +76,8 @@ class StandardScaler(Estimator):
         a, (n, d) = of.arithmetic, x.shape
         found = centred(a, x)
         middle = found.values
-        self.n_features_in_, self.mean_ = d, of.wrap(a.reshape(a.add(found.mean, found.rest), (d,)))
+        self.n_features_in_, self.n_samples_seen_ = d, n
+        self.mean_ = of.wrap(a.reshape(a.add(found.mean, found.rest), (d,)))
         self.var_ = self.scale_ = None
         if self.with_std:
             v = curvature.room(a, squares(a, middle, "variance"))
@@ -82,7 +87,7 @@ class StandardScaler(Estimator):
             self.var_ = of.wrap(_back(a, _back(a, unit, power.inverse, 1), power.inverse, 2))
             # The deviation of a constant column: sqrt(1/4) / s = 1.
             unit = bounded(
-                a.add(unit, a.times(a.add_public(a.negate(power.alive), np.asarray(1.0)), 0.25)), unit.scale + 1
+                a.add(unit, a.times(a.add_public(a.negate(power.alive(a)), np.asarray(1.0)), 0.25)), unit.scale + 1
             )
             root = at_scale(a, rsqrt(a, unit, least=0.24), UNIT)
             deviation = a.multiply(root, at_scale(a, unit, UNIT), "scale", bits=2 * UNIT + 1)

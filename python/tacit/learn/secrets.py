@@ -54,7 +54,9 @@ def table(x: Any, of: Kind, columns: int | None = None, what: str = "X") -> Numb
     """`x` of shape (rows, columns), in the format."""
     found = number(x, of, what)
     if len(found.shape) != 2 or 0 in found.shape:
-        raise BadInput(f"{what} has the shape {found.shape}: a table of rows and columns is needed")
+        raise BadInput(
+            f"{what} has the shape {found.shape}: a table of rows and columns is needed (of one column: reshape(-1, 1))"
+        )
     if columns is not None and found.shape[1] != columns:
         raise BadInput(f"{what} has {found.shape[1]} columns, but the estimator was fitted on {columns}")
     return _narrow(of.arithmetic, found)

@@ -47,7 +47,9 @@ def read(y: Any, of: Kind, what: str = "y") -> Labels:
         from tacit.torch.labels import one_hot
 
         if (rows := one_hot(of.arithmetic, found)) is not None:
-            return Labels(Form.INDICES, rows)
+            if len(rows.shape) == 2 and rows.shape[1] > 1:
+                return Labels(Form.INDICES, rows)
+            found = rows
     if len(found.shape) == 1:
         return Labels(Form.BITS, found)
     if len(found.shape) == 2 and found.shape[1] > 1:

@@ -1,9 +1,11 @@
 """Data of a party on its way in: loaded at its owner, checked there, announced to the others by shape alone."""
 
+import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,15 @@ LONGEST = 4096
 MOST_AXES = 16
 LARGEST = 1 << 31
 """Elements of one input."""
+OTHERS = {
+    "U": ("text", "convert it to floats, or number its categories by np.unique(x, return_inverse=True)"),
+    "S": ("bytes", "convert it to floats"),
+    "c": ("complex numbers", "take its real and imaginary parts"),
+    "M": ("dates", "take the days since one of them, or whatever else is meant, as floats"),
+    "m": ("spans of time", "divide it by one of them: x / np.timedelta64(1, 's')"),
+    "V": ("records", "stack its fields as columns"),
+}
+"""What is no number, by NumPy's kind, and what to do instead."""
 
 
 def load(data: Any, what: str) -> Array:
@@ -74,13 +85,11 @@ def _as_array(data: Any, what: str) -> NDArray[Any]:
 
 
 def _checked(array: NDArray[Any], what: str) -> Array:
+    if array.dtype.kind == "O":
+        array = _numbers(array, what)
     if array.dtype.kind not in "biuf":
-        kind = {"O": "objects (or missing values)", "U": "text", "S": "bytes", "c": "complex numbers"}
-        raise bad(
-            what,
-            f"it holds {kind.get(array.dtype.kind, 'something else')}, not real numbers; convert it to floats",
-            f" (it is {array.dtype})",
-        )
+        kind, instead = OTHERS.get(array.dtype.kind, ("something else", "convert it to floats"))
+        raise bad(what, f"it holds {kind}, not real numbers; {instead}", f" (it is {array.dtype})")
     values = np.ascontiguousarray(array, np.float64)
     if array.ndim == 0:
         values = values.reshape(())
@@ -95,6 +104,33 @@ def _checked(array: NDArray[Any], what: str) -> Array:
     return values
 
 
+def _numbers(array: NDArray[Any], what: str) -> NDArray[Any]:
+    """An array of objects that are all real numbers, as floats: what pandas makes of columns of booleans and of floats."""
+    types = {type(x) for x in array.flat}
+    others = [t for t in types if not issubclass(t, Real | Decimal | np.bool_)]
+    if not others:
+        with contextlib.suppress(OverflowError):
+            return array.astype(np.float64)
+        raise bad(what, "it holds whole numbers that no float holds; scale it")
+    first = next(i for i, x in np.ndenumerate(array) if type(x) in others)
+    raise bad(
+        what,
+        "it holds objects (or missing values), not real numbers; convert it to floats, a sparse matrix by .toarray()",
+        f" (the first is of type {type(array[first]).__name__}, at {first})",
+    )
+
+
+def resolved(values: Array, format: Format, what: str) -> None:
+    """Refuses what would enter as nothing but zeros and is not."""
+    if values.any() and not np.rint(np.ldexp(values, format.fraction)).any():
+        raise bad(
+            what,
+            f"all of its numbers are nearer to 0 than half a unit of their format's last place, 2^-{format.fraction}, and would "
+            "enter as zeros: scale the data, or declare a format with more fraction bits",
+            f" (the largest is {np.abs(values).max():g})",
+        )
+
+
 def one_hot(values: Array, classes: int, what: str) -> Array:
     """Class numbers as rows of zeros with a one."""
     wrong = np.argwhere(~np.isin(values, np.arange(classes)))
@@ -102,7 +138,8 @@ def one_hot(values: Array, classes: int, what: str) -> Array:
         first = tuple(int(i) for i in wrong[0])
         raise bad(
             what,
-            f"labels are whole numbers from 0 to {classes - 1}, and some are not",
+            f"labels are whole numbers from 0 to {classes - 1}, and some are not; np.unique(labels, return_inverse=True) numbers "
+            "others",
             f" ({len(wrong)} of {values.size}; the first is {values[first]:g} at {first})",
         )
     rows = np.zeros((*values.shape, classes))
@@ -117,7 +154,7 @@ def bad(what: str, public: str, private: str = "") -> BadInput:
     return error
 
 
-@contextmanager
+@contextlib.contextmanager
 def held_back(format: Format, what: str) -> Iterator[None]:
     """Keep an error from the others: they learn only that there is a value that the format does not hold."""
     try:

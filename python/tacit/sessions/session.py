@@ -160,7 +160,8 @@ class Session:
         """Data of party `owner`: an array, or a function that is called at the owner alone. Others may pass None.
 
         The others learn the shape (unless all give it) and nothing else; they wait one time-out for the owner to load it.
-        Refused at the owner: what is not a finite number or does not fit the format.
+        Refused at the owner: what is not a finite number or does not fit the format, and what the format would round to
+        nothing but zeros. Numbers are rounded to its last place, 2^-16 unless another is declared.
         """
         return self._wrap(self._enter(data, owner, shape, format, name or "data"))
 
@@ -535,6 +536,8 @@ class Session:
             values, declared = one_hot, (*declared, classes)
         if self.engine.dry:
             values = np.zeros(declared) if owner == self.me else None
+        elif values is not None:
+            entry.resolved(values, format or self.options.format, what)
         with entry.held_back(format or self.options.format, what):
             return self.arithmetic.input(owner, values, declared, format, short)
 

@@ -7,13 +7,14 @@ def mul(a, x, y): ...            # Numbers where secret, plain tensors and Pytho
 def t(shape): return Permuted((1, 0))
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from tacit.errors import Unsupported
+from tacit.errors import OutOfRange, Unsupported
 from tacit.numbers.arithmetic import Arithmetic, Number
 from tacit.torch import refusals
 from tacit.torch.table import TABLE, Handler
@@ -247,6 +248,8 @@ def written(rule: Rule, functional: Any) -> Handler:
             values = [call.read(x) for x in others]
             named = {k: call.read(v) for k, v in kwargs.items()}
             call.result(functional, args)
+            if "alpha" in named:
+                _moving(func, cell, values[0], named["alpha"])
             if call.integral and not torch.can_cast(call.dtype, target.dtype):
                 raise Unsupported(f"{func} would write {call.dtype} into a secret tensor of {target.dtype}")
             new = call.run(rule, functional, [old, *values], named)
@@ -256,6 +259,22 @@ def written(rule: Rule, functional: Any) -> Handler:
         return target
 
     return handler
+
+
+def _moving(func: Any, cell: Cell, step: Any, factor: float) -> None:
+    """Refuse steps, as of an optimizer, none of which a place can show: |factor step| is below half a unit of its last place.
+
+    Not where larger steps were made before, as when a schedule ends near 0.
+    """
+    if cell.moved or not factor or not isinstance(step, Number) or cell.home is None:
+        return
+    reach = abs(factor) * math.ldexp(1.0, step.bits - step.scale)
+    if reach < math.ldexp(0.5, -cell.home):
+        raise OutOfRange(
+            f"{func} with a factor of {abs(factor):g}: steps below {reach:.3g} would never move a place whose unit is "
+            f"2^-{cell.home}. Take a larger learning rate, or declare a format with more fraction bits"
+        )
+    cell.moved = True
 
 
 def put(func: Any, target: SecretTensor, new: Value, loose: bool = False) -> None:

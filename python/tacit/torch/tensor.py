@@ -28,15 +28,18 @@ _keys = itertools.count()  # only tells cells apart; unlike id(), never used aga
 
 
 class Cell:
-    """A mutable place. `home`, the scale that it keeps, makes steps of training repeat exactly."""
+    """A mutable place. `home`, the scale that it keeps, makes steps of training repeat exactly.
 
-    __slots__ = ("_key", "_loose", "_value", "_views", "arithmetic", "home", "name", "version")
+    `moved`: some step that was added to it could be seen at that scale.
+    """
+
+    __slots__ = ("_key", "_loose", "_value", "_views", "arithmetic", "home", "moved", "name", "version")
 
     def __init__(self, arithmetic: Arithmetic, value: Value, name: str = "") -> None:
         self.arithmetic, self.name, self.version = arithmetic, name, 0
         self.home = self._home_of(value) if isinstance(value, Number) else None
         self._value = value
-        self._loose = False
+        self._loose = self.moved = False
         self._key = next(_keys)
         self._views: dict[tuple[Step, ...], Number] = {}
 

@@ -33,6 +33,8 @@ OCTAVES = 3.5
 OCTAVES_OF_ROOTS = 4.0
 PRECISE = 14
 """Significant bits, at least, of what is looked up."""
+MANTISSA = 16
+"""Above every m of 1/|x| = A m."""
 LN2 = float(Decimal(2).ln())
 MARGIN = 2.0**-11
 """A result that comes this near to the largest number, relatively, is set to the largest."""
@@ -128,41 +130,98 @@ def reciprocal(a: Arithmetic, x: Number, least: float | None = None) -> Number:
     return _saturated(a, product, normal, fitting, "reciprocal")
 
 
-def divide(a: Arithmetic, x: Number, y: Number, least: float | None = None, bounded: bool = False) -> Number:
+def divide(a: Arithmetic, x: Number, y: Number, least: float | None = None) -> Number:
     """x / y, with broadcasting; where it does not fit, the format's largest number with its sign; 0 / 0 = 0.
 
-    y is normalised in its own shape, once for all quotients. `least`: a positive number that y is known not to be below.
-    `bounded`: the quotient is known to fit; it is 0 for y = 0. Else two exact comparisons more, in the shape of the quotient.
+    y is normalised in its own shape, once for all quotients; two exact comparisons are made in the shape of the quotient.
+    `least`: a positive number that y is known not to be below.
     """
     shape, integer = np.broadcast_shapes(x.shape, y.shape), a.format.integer
     extra = max(0, CLOSE - integer)
     finest = (
         LARGE - extra - max(x.bits - x.scale, y.bits - y.scale + integer)
     )  # so that x and 2^integer y can be compared
-    y = _narrow(a, y, WIDEST) if bounded else a.truncate(y, y.scale - finest)
+    y = a.truncate(y, y.scale - finest)
     inverse = _inverse(a, y, least)
-    fits = LARGE - integer - inverse.scale if bounded else min(LARGE - integer - inverse.scale, finest)
-    x = a.expand(a.truncate(x, x.scale - fits), shape)
-    if x.scale < (
-        enough := a.format.fraction - FINE - inverse.scale
-    ):  # that of the quotient would not show the largest number
-        x = a.lift(x, min(enough, fits))
-    outside: Number | None = None
-    factor = inverse.lookup(a, bounded)
-    if not bounded:
-        above, below = _sides(a, x, a.expand(y, shape), extra)
-        # Where the quotient fits, they differ by the sign of y; where it does not, both or none of them are, by the sign of x.
-        x = a.multiply(x, a.combine([(1.0, above), (-1.0, below)], 0.0, 0, 1, "divide"), "divide", bits=x.bits)
-        outside = a.combine([(1.0, above), (1.0, below)], -1.0, 0, 1, "divide")
-        if len(set(inverse.normal.signs)) > 1:
-            outside = a.multiply(outside, inverse.normal.lookup(a, lambda v, s: s, 0), "divide", bits=1)
-    bits = max(1, min(x.bits + factor.bits, x.scale + factor.scale + integer))
-    scaled = a.multiply(x, factor, "divide", bits=bits)
-    scaled = a.truncate(scaled, scaled.scale - (LARGE - integer - FINE))
-    quotient = a.multiply(scaled, inverse.m, "divide", bits=scaled.scale + FINE + integer)
-    if outside is None:
-        return quotient
-    return a.combine([(1.0, quotient), (_largest(a), outside)], 0.0, quotient.scale, quotient.bits, "divide")
+    fits = min(LARGE - integer - inverse.scale, finest)
+    x = _numerator(a, a.expand(x, shape), inverse.scale, fits)
+    above, below = _sides(a, x, a.expand(y, shape), extra)
+    # Where the quotient fits, they differ by the sign of y; where it does not, both or none of them are, by the sign of x.
+    x = a.multiply(x, a.combine([(1.0, above), (-1.0, below)], 0.0, 0, 1, "divide"), "divide", bits=x.bits)
+    outside = a.combine([(1.0, above), (1.0, below)], -1.0, 0, 1, "divide")
+    if len(set(inverse.normal.signs)) > 1:
+        outside = a.multiply(outside, inverse.normal.lookup(a, lambda v, s: s, 0), "divide", bits=1)
+    found = _by_mantissa(a, _by_power(a, x, inverse.lookup(a, False)), inverse)
+    return a.combine([(1.0, found), (_largest(a), outside)], 0.0, found.scale, found.bits, "divide")
+
+
+def quotient(a: Arithmetic, x: Number, y: Number, factor: float = 1.0) -> Number:
+    """factor x / y, with broadcasting, for a public factor: known to be below 2^(integer + 1) in magnitude; 0 where y is 0.
+
+        factor = r 2^e, 2 <= |r| < 4:     x 2^e, which is x at another scale, is divided by y, and r comes last
+    So the quotient that is taken is in the format if the result is. Where |y| is large, 1/|y| = A m has many places after the
+    point, and x needs few; where |y| is small, it is the other way round. If the field does not hold all places of both, the
+    intervals of y are taken in two bands:
+        x A = (x 2^e at a coarser scale) (A where it is small) + (x 2^e) (A where it is large, rounded)
+    """
+    r, x = a.apart(a.expand(x, np.broadcast_shapes(x.shape, y.shape)), factor)
+    inverse, products = _inverse(a, _narrow(a, y, WIDEST), None), LARGE - a.format.integer
+    parts = [
+        _by_power(a, _numerator(a, x, band.scale, products - band.scale), band.lookup(a, True))
+        for band in _bands(inverse, x.scale, products, a.format.fraction)
+    ]
+    scale = max(p.scale for p in parts)
+    total = parts[0]
+    if len(parts) > 1:
+        total = a.combine([(1.0, p) for p in parts], 0.0, scale, scale + a.format.integer, "divide")
+    found = _by_mantissa(a, total, inverse)
+    return found if r == 1 else a.times(found, r, "divide")
+
+
+def _bands(inverse: Inverse, finest: int, products: int, fraction: int) -> list[Inverse]:
+    """The inverse in one band of intervals, or in two, so that a unit of x matters least in any of them.
+
+    finest: the scale of x. products: that of x A, for which x is truncated. One band if it is not, or if a unit of it is at most
+    one of the format in the quotient.
+    """
+    values = sorted({v for v in inverse.values if v})
+
+    def off(scale: int, largest: float) -> float:
+        return math.ldexp(largest * MANTISSA, scale - products) if finest > products - scale else 0.0
+
+    def enough(least: float) -> int:
+        return min(inverse.scale, _precise(least))
+
+    whole = off(inverse.scale, values[-1])
+    if whole <= math.ldexp(1.0, -fraction):
+        return [inverse]
+    cuts = [(max(off(inverse.scale, v), off(enough(cut), values[-1])), cut) for v, cut in itertools.pairwise(values)]
+    error, cut = min(cuts, default=(whole, 0.0))
+    if error >= whole:
+        return [inverse]
+    return [
+        replace(inverse, values=tuple(v if v < cut else 0.0 for v in inverse.values)),
+        replace(inverse, values=tuple(v if v >= cut else 0.0 for v in inverse.values), scale=enough(cut)),
+    ]
+
+
+def _numerator(a: Arithmetic, x: Number, scale: int, fits: int) -> Number:
+    """x at scale `fits` at most, and at one at which its product with A, of this scale, shows the largest number."""
+    x = a.truncate(x, x.scale - fits)
+    enough = a.format.fraction - FINE - scale
+    return a.lift(x, min(enough, fits)) if x.scale < enough else x
+
+
+def _by_power(a: Arithmetic, x: Number, factor: Number) -> Number:
+    """x A, in the contract since x A m is."""
+    bits = max(1, min(x.bits + factor.bits, x.scale + factor.scale + a.format.integer))
+    return a.multiply(x, factor, "divide", bits=bits)
+
+
+def _by_mantissa(a: Arithmetic, scaled: Number, inverse: Inverse) -> Number:
+    """x A m"""
+    scaled = a.truncate(scaled, scaled.scale - (LARGE - a.format.integer - FINE))
+    return a.multiply(scaled, inverse.m, "divide", bits=max(1, scaled.scale + FINE + a.format.integer))
 
 
 def _sides(a: Arithmetic, x: Number, y: Number, extra: int) -> tuple[Number, Number]:
@@ -186,8 +245,13 @@ def _inverse(a: Arithmetic, y: Number, least: float | None) -> Inverse:
     tops = [root.factor * math.sqrt(normal.magnitude(v)) if v else math.inf for v in normal.factors]
     addend = 2 * root.addend  # beside the middle of an interval: a half of its top
     values = tuple(1 / (top + addend) for top in tops)
-    scale = PRECISE - math.frexp(min(v for v in values if v))[1]
+    scale = _precise(min(v for v in values if v))
     return Inverse(normal, values, scale, _opened(a, normal, _rsqrt, "rsqrt"))
+
+
+def _precise(least: float) -> int:
+    """The scale at which a number of this size has PRECISE bits."""
+    return PRECISE - math.frexp(least)[1]
 
 
 def _reciprocals(a: Arithmetic, normal: Normal) -> Inverse:
@@ -238,7 +302,7 @@ def rsqrt(a: Arithmetic, x: Number, least: float | None = None, factor: float = 
     normal, integer = _unsigned(a, x, OCTAVES_OF_ROOTS, least), a.format.integer
     fitting = _fitting(normal, -2 * integer)
     values = {v: factor / math.sqrt(normal.magnitude(v)) for v in fitting}
-    scale = min(PRECISE - math.frexp(min(values.values(), default=1.0))[1], LARGE - FINE - integer)
+    scale = min(_precise(min(values.values(), default=1.0)), LARGE - FINE - integer)
     looked_up = normal.lookup(a, lambda v, s: values.get(v, 0.0), scale)
     m = _opened(a, normal, _rsqrt, "rsqrt")
     product = a.multiply(looked_up, m, "rsqrt", bits=scale + FINE + integer)

@@ -12,11 +12,12 @@ from tacit import field as fp
 from tacit.errors import Unsupported
 from tacit.field import CAPACITY
 from tacit.numbers import comparison
-from tacit.numbers.arithmetic import Arithmetic, Number
+from tacit.numbers.arithmetic import Arithmetic, Number, Product
 from tacit.numbers.functions import normal, splines
 from tacit.numbers.standard import spread, sum_of_squares, variance
 from tacit.torch.operands import Operand, array, axes, scalar, shape_of
 from tacit.torch.ops.arithmetic import add, mul, times
+from tacit.torch.ops.comparison import in_backward
 from tacit.torch.ops.reductions import mean, total
 from tacit.torch.rules import floating, implements
 
@@ -28,54 +29,68 @@ Dims = Sequence[int] | int | None
 
 
 @implements(aten.div.Tensor, aten.div.Scalar, integers=floating)
-def div(a: Arithmetic, x: Operand, y: Operand, bounded: bool = False) -> Number:
+def div(a: Arithmetic, x: Operand, y: Operand) -> Number:
     if not isinstance(y, Number):
         assert isinstance(x, Number)
         return _by_public(a, x, y)
+    y = _denominator(a, y)
     if not isinstance(x, Number):
         if scalar(x) == 1 and np.broadcast_shapes(shape_of(x), y.shape) == y.shape:
             return normal.reciprocal(a, y)
         x = a.constant(array(x))
-    return normal.divide(a, x, y, bounded=bounded)
+    return normal.divide(a, x, y)
 
 
-def _by_public(a: Arithmetic, x: Number, y: torch.Tensor | float) -> Number:
+def _denominator(a: Arithmetic, y: Number) -> Number:
+    """y in all the bits that it has, where torch's gradients divide by multiples, and products, of numbers in the contract."""
+    made = y.wire.origin[1] if y.wire.pending and y.wire.origin else None
+    if isinstance(made, Product) and made.form.elementwise and in_backward():
+        return replace(y, bits=max(y.bits, min(made.x.bits + made.y.bits, CAPACITY)))
+    return a.grown(y)
+
+
+def _by_public(a: Arithmetic, x: Number, y: torch.Tensor | float, factor: float = 1.0) -> Number:
+    """factor x / y"""
     divisor = array(y)
     if not divisor.all():
         raise Unsupported(f"aten.div of a secret tensor by a public operand of shape {divisor.shape} that holds a zero")
     value = scalar(y)
     if value is None:
-        return times(a, x, torch.from_numpy(1 / divisor), "div")
-    quotient = times(a, a.expand(x, np.broadcast_shapes(x.shape, divisor.shape)), 1 / value, "div")
-    normal.remember(quotient, x, 1 / value)
+        return times(a, x, torch.from_numpy(factor / divisor), "div")
+    quotient = times(a, a.expand(x, np.broadcast_shapes(x.shape, divisor.shape)), factor / value, "div")
+    normal.remember(quotient, x, factor / value)
     return quotient
 
 
 @implements(aten.reciprocal.default, integers=floating)
 def reciprocal(a: Arithmetic, x: Number) -> Number:
-    return normal.reciprocal(a, x)
+    return normal.reciprocal(a, _denominator(a, x))
 
 
 @implements(aten.addcdiv.default)
 def addcdiv(a: Arithmetic, x: Operand, y: Operand, z: Operand, *, value: float = 1) -> Number:
-    """x + value y / z, for a quotient that fits the format, as an optimizer's does; 0 where z is 0.
-
-    The quotient is taken first: value y would lose the last digits of a small gradient.
-    """
-    return add(a, x, mul(a, div(a, y, z, bounded=True), value), name="addcdiv")
+    """x + value y / z, whatever y / z alone is; 0 for value y / z where a secret z is 0."""
+    if isinstance(z, Number):
+        step: Operand = normal.quotient(a, y if isinstance(y, Number) else a.constant(array(y)), a.grown(z), value)
+    else:
+        step = _by_public(a, y, z, value) if isinstance(y, Number) else value * torch.as_tensor(y) / z
+    return add(a, x, step, name="addcdiv")
 
 
 @implements(aten.addcmul.default)
 def addcmul(a: Arithmetic, x: Operand, y: Operand, z: Operand, *, value: float = 1) -> Number:
-    """x + value y z. A square, as of a gradient of 1e-4, keeps what the field can hold of it."""
-    if not (isinstance(y, Number) and isinstance(z, Number) and y.wire is z.wire and y.scale == z.scale):
-        return add(a, x, mul(a, _multiple(a, y, value), z), name="addcmul")
-    squares = sum_of_squares(a, a.times(y, math.sqrt(abs(value))), (), a.format.integer)
-    return add(a, x, squares, 1 if value > 0 else -1, "addcmul")
-
-
-def _multiple(a: Arithmetic, x: Operand, factor: float) -> Operand:
-    return times(a, x, factor) if isinstance(x, Number) else x * factor
+    """x + value y z, whatever y z or value y alone is. A square, as of a gradient of 1e-4, keeps what the field holds of it."""
+    if not isinstance(z, Number):
+        return add(a, x, mul(a, y, value * torch.as_tensor(z)), name="addcmul")
+    if not isinstance(y, Number):
+        return add(a, x, mul(a, value * torch.as_tensor(y), z), name="addcmul")
+    if y.wire is z.wire and y.scale == z.scale:
+        squares = sum_of_squares(a, a.times(y, math.sqrt(abs(value))), (), a.format.integer)
+        return add(a, x, squares, 1 if value > 0 else -1, "addcmul")
+    if abs(value) <= 1:
+        return add(a, x, mul(a, times(a, y, value), z), name="addcmul")
+    r, y = a.apart(y, value)
+    return add(a, x, times(a, a.multiply(y, z), r), name="addcmul")
 
 
 # Roots and logarithms.

@@ -58,8 +58,14 @@ def vector_product(a: Arithmetic, x: Operand, y: Operand) -> Number:
 @implements(aten.addmm.default, aten.baddbmm.default)
 def addmm(a: Arithmetic, bias: Operand, x: Operand, y: Operand, beta: float = 1, alpha: float = 1) -> Operand:
     if isinstance(x, Number) or isinstance(y, Number):
-        secret = matmul(a, x, y, again=True)  # a layer with a bias: its operands come back in the backward pass
-        product: Operand = secret if alpha == 1 else times(a, secret, alpha)
+        # A layer with a bias: its operands come back in the backward pass.
+        r = 1.0
+        if isinstance(x, Number):
+            r, x = a.apart(x, alpha)
+        elif isinstance(y, Number):
+            r, y = a.apart(y, alpha)
+        secret = matmul(a, x, y, again=True)
+        product: Operand = secret if r == 1 else times(a, secret, r)
     else:
         assert isinstance(x, torch.Tensor) and isinstance(y, torch.Tensor)
         product = alpha * (x @ y)
