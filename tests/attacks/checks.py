@@ -14,9 +14,9 @@ FAILS_WITHOUT = {
     "preprocessing.lattice.alpha.check": (
         "attacks/test_mac_keys.py::test_a_mac_key_that_is_not_one_number[one slot is another]"
     ),
-    "preprocessing.lattice.batch.Batch._prove": "attacks/test_preparation.py::test_the_square_of_another_number[0]",
+    "preprocessing.lattice.batch.Batch._prove": "attacks/test_private_numbers.py::test_the_square_of_another_number[0]",
     "preprocessing.lattice.batch.Batch._prove:2": (
-        "attacks/test_preparation.py::test_numbers_out_of_range_are_found[wrong counts]"
+        "attacks/test_private_numbers.py::test_numbers_out_of_range_are_found[wrong counts]"
     ),
     "preprocessing.lattice.jobs.Bits._signed": "attacks/test_single_checks.py::test_sums_of_shares_that_are_no_squares",
     "preprocessing.lattice.link.Link.exchange": "attacks/test_single_checks.py::test_a_shorter_message_is_named_so",
@@ -24,10 +24,10 @@ FAILS_WITHOUT = {
     "preprocessing.lattice.link.Link._canonical": "attacks/test_single_checks.py::test_a_share_outside_the_field",
     "preprocessing.lattice.maker.Maker.alive": "attacks/test_single_checks.py::test_a_source_that_was_burned_makes_nothing",
     "preprocessing.lattice.sigmas._settle": (
-        "attacks/test_preparation.py::test_whoever_opens_another_sigma_than_it_fixed_is_named[1]"
+        "attacks/test_sigmas.py::test_whoever_opens_another_sigma_than_it_fixed_is_named[1]"
     ),
     "preprocessing.lattice.sigmas._settle:2": (
-        "attacks/test_preparation.py::test_a_bet_on_a_square_is_lost_even_if_it_is_right"
+        "attacks/test_private_numbers.py::test_a_bet_on_a_square_is_lost_even_if_it_is_right"
     ),
     "preprocessing.lattice.source.LatticeSource._first": (
         "attacks/test_preparation.py::test_lies_are_found_and_the_liar_is_named[an error in one product]"
@@ -36,7 +36,7 @@ FAILS_WITHOUT = {
         "attacks/test_single_checks.py::test_a_wrong_product_that_was_not_foreseen"
     ),
     "preprocessing.lattice.source.LatticeSource._settle": (
-        "attacks/test_preparation.py::test_what_is_made_ahead_is_checked_when_it_is_asked_for_and_not_before"
+        "attacks/test_sigmas.py::test_what_is_made_ahead_is_checked_when_it_is_asked_for_and_not_before"
     ),
     "preprocessing.store.StoreSource._alive": "preprocessing/test_store.py::test_burning_destroys_what_was_begun",
     "engine.recovery.Recovery._through": "losses/test_door.py::test_at_the_end_of_a_step_another_is_awaited",

@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -46,7 +47,6 @@ def main() -> int:
         _kept(shown.state_dict() if hasattr(shown, "state_dict") else shown, outcome.revealed)
         return shown
 
-    Endpoint.channel, Session.reveal = attacked, noted  # type: ignore
     computing = Computing(outcome, order.lie)
     script = child.script()
 
@@ -63,6 +63,8 @@ def main() -> int:
             outcome.save(Path(order.outcome))
 
     with contextlib.ExitStack() as stack:
+        stack.enter_context(mock.patch.object(Endpoint, "channel", attacked))
+        stack.enter_context(mock.patch.object(Session, "reveal", noted))
         for step in cheating.steps().values():
             stack.enter_context(cheating.replaced(step, None, computing.of(step.name)))
         return child.guarded(run)
