@@ -22,6 +22,8 @@ from tacit.errors import ConfigurationError
 from tacit.transport.identity import fingerprint, load_certificate, pin
 
 LONGEST_NAME = 64
+DIGITS = 5
+"""A port has so many at most."""
 KEYS = {"name", "address", "certificate", "fingerprint"}
 
 
@@ -59,7 +61,7 @@ def load_parties(path: Path) -> Parties:
         found = tomllib.loads(path.read_text())
     except OSError as error:
         raise ConfigurationError(f"cannot read the list of parties {path}: {error.strerror or error}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path} is not TOML: {error}") from None
     if unknown := set(found) - {"protocol", "threshold", "party", "dealer"}:
         raise ConfigurationError(f"{path}: {sorted(unknown)[0]!r} means nothing here; see `tacit run --help`")
@@ -106,6 +108,7 @@ def _member(found: Any, where: str, folder: Path, *, addressed: bool) -> Member:
 def parse_address(text: str, where: str) -> tuple[str, int]:
     """host:port, [v6]:port."""
     host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 1 << 16:
+    number = int(port) if port.isascii() and port.isdigit() and len(port) <= DIGITS else 0
+    if not host or not 0 < number < 1 << 16:
         raise ConfigurationError(f"{where}: {text!r} is no address; write host:port, such as bank.example:7000")
-    return host.removeprefix("[").removesuffix("]"), int(port)
+    return host.removeprefix("[").removesuffix("]"), number

@@ -160,7 +160,7 @@ def load_certificate(path: str | os.PathLike[str]) -> bytes:
     """The DER bytes of the first certificate in a PEM file."""
     try:
         text = Path(path).read_text()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # no text, or a path that is none
         raise ConfigurationError(f"cannot read the certificate {os.fspath(path)}: {error}") from None
     begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
     start, stop = text.find(begin), text.find(end)
