@@ -4,6 +4,8 @@ Party 0 lies, and may have opened what the protocol opens. What it guesses is pa
 """
 
 import contextlib
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +15,9 @@ from tacit import field
 from tacit.errors import CheatingDetected, PeerStopped, TacitError
 from tacit.graph.forms import Conv2d, Conv2dInput, Conv2dWeight, MatMul
 from tacit.preprocessing.lattice.forms import Layouts, Way
+from tacit.testing import cheating
 from tacit.testing.protocol import product, secret
+from tests.attacks import bets
 from tests.attacks.keys import LIAR
 from tests.attacks.packing import Planter
 
@@ -100,3 +104,38 @@ def test_a_guess_does_not_matter_in_what_is_made_ahead(name, monkeypatch):
     for guess in (lambda x: x, wrong):
         liar, honest = outcomes(*FORMS[name], True, guess, ahead=True)
         assert honest is CheatingDetected and liar in (CheatingDetected, PeerStopped)
+
+
+def slow(step):
+    """Preprocessing by lattices takes seconds; one of each kind is quick enough."""
+    return [pytest.mark.slow] if "attice" in step and step != bets.MULTIPLY else []
+
+
+steps = pytest.mark.parametrize("step", [pytest.param(step, marks=slow(step)) for step in bets.BETS])
+
+
+@steps
+def test_right_and_wrong_guesses_fail_alike(step):
+    """In every step in which a guess of another party's numbers could decide anything; with two values of these."""
+    bet, (one, other) = bets.BETS[step], bets.SECRETS
+    (kinds,) = {tuple(bets.ends(bet, y, guess).items()) for y in (one, other) for guess in (one, other)}
+    assert dict(kinds).keys() == set(range(bet.parties)) - {bets.LIAR}
+    assert "CheatingDetected" in dict(kinds).values() and all(isinstance(kind, str) for _, kind in kinds)
+
+
+@steps
+def test_a_guess_would_decide_if_nobody_looked(step):
+    """So that these are bets: the right guess undoes the error."""
+    bet, (one, other) = bets.BETS[step], bets.SECRETS
+    honest = bets.ends(replace(bet, lies={}), one, one)[bets.VICTIM]
+    assert bets.ends(bet, one, one, checked=False)[bets.VICTIM] == honest
+    assert bets.ends(bet, one, other, checked=False)[bets.VICTIM] != honest
+
+
+def test_every_step_has_a_bet_or_a_reason_why_there_is_none():
+    steps = set(cheating.steps())
+    assert set(bets.BETS) | set(bets.TESTED) | set(bets.NOTHING) == steps
+    assert not (set(bets.BETS) | set(bets.TESTED)) & set(bets.NOTHING)
+    for test in bets.TESTED.values():
+        path, _, name = test.partition("::")
+        assert f"def {name}" in (Path(__file__).parents[1] / path).read_text(), test

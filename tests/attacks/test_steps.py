@@ -1,7 +1,7 @@
 """Every step of a party's computing, done otherwise: the others stop, or get the right result, alike for all secrets.
 
 The list of steps comes from the code (`tacit.testing.cheating`): a new function that sends something has to be marked as a step,
-and a new step is attacked here, or a test fails.
+and a new step is attacked here, or a test fails. Bets that protocols multiply by a secret: `bets.py`.
 """
 
 import ast
@@ -17,6 +17,7 @@ import tacit
 from tacit.testing import cheating
 from tacit.testing.lies import STEP_LIES, Computing, Lie
 from tacit.testing.lies import Outcome as Told
+from tests.attacks.bets import both
 from tests.helpers.parties import attacked
 
 LIAR = 1
@@ -156,10 +157,13 @@ def long(name):
     return [pytest.mark.slow] if "attice" in name else []
 
 
-@pytest.mark.parametrize("what", STEP_LIES)
-@pytest.mark.parametrize(
+steps = pytest.mark.parametrize(
     "name", [pytest.param(n, marks=long(n)) for n in sorted(cheating.steps()) if n not in ELSEWHERE]
 )
+
+
+@pytest.mark.parametrize("what", STEP_LIES)
+@steps
 def test_a_known_error_in_every_step(name, what):
     """It is found, or changes nothing; and which of the two does not depend on a secret."""
     setting = where(name)
@@ -168,3 +172,16 @@ def test_a_known_error_in_every_step(name, what):
         return Computing(Told(), Lie("step", name, 0, what, seed=3)).of(name)
 
     assert ends(name, setting, lie(), SECRETS["one"]) == ends(name, setting, lie(), SECRETS["another"])
+
+
+@steps
+def test_a_guess_in_every_step(name):
+    """A number that it takes is one more, and one that it gives is less by what it thinks a secret is: alike, right or wrong."""
+    setting, (secret, other) = where(name), SECRETS.values()
+
+    def lie(guess):
+        by = (1, -round(guess[0, 0] * 2**16))
+        lies = (Computing(Told(), Lie("step", name, 0, what, seed=3), k) for what, k in zip(STEP_LIES, by, strict=True))
+        return both(*(told.of(name) for told in lies))
+
+    assert ends(name, setting, lie(secret), secret) == ends(name, setting, lie(other), secret)

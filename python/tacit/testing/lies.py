@@ -138,12 +138,12 @@ class Lying(Around):
 # Lies about steps.
 
 
-def _more(value: Any, rng: random.Random) -> Any:
-    """The same with one number, drawn at random, one more; the same if it has no numbers."""
+def _more(value: Any, rng: random.Random, by: int = 1) -> Any:
+    """The same with one number, drawn at random, more by `by`; the same if it has no numbers."""
     places = list(_numbers(value))
     if not places:
         return value
-    return _altered(value, places[rng.randrange(len(places))], rng)
+    return _altered(value, places[rng.randrange(len(places))], rng, by)
 
 
 def _numbers(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -159,18 +159,18 @@ def _numbers(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
             yield from _numbers(v, (*path, k))
 
 
-def _altered(value: Any, path: Sequence[Any], rng: random.Random) -> Any:
+def _altered(value: Any, path: Sequence[Any], rng: random.Random, by: int) -> Any:
     if path:
         head, *rest = path
         if isinstance(value, dict):
-            return {**value, head: _altered(value[head], rest, rng)}
-        parts = [_altered(v, rest, rng) if i == head else v for i, v in enumerate(value)]
+            return {**value, head: _altered(value[head], rest, rng, by)}
+        parts = [_altered(v, rest, rng, by) if i == head else v for i, v in enumerate(value)]
         return parts if isinstance(value, list) else tuple(parts)
     if isinstance(value, np.ndarray):
         changed = value.copy()
         flat = changed.reshape(-1)
         at = rng.randrange(flat.size)
-        flat[at] = (int(flat[at]) + 1) % P
+        flat[at] = (int(flat[at]) + by) % P
         return changed
     (changed_bytes,) = _bit(bytearray(value), rng)
     return bytes(changed_bytes)
@@ -180,10 +180,10 @@ STEP_LIES = ("a number that it takes is one more", "a number that it gives is on
 
 
 class Computing:
-    """Counts the calls of every step, and alters one of them."""
+    """Counts the calls of every step, and alters one of them: a number becomes more by `by`, in the field."""
 
-    def __init__(self, outcome: Outcome, lie: Lie | None) -> None:
-        self._outcome, self._lie = outcome, lie
+    def __init__(self, outcome: Outcome, lie: Lie | None, by: int = 1) -> None:
+        self._outcome, self._lie, self._by = outcome, lie, by
 
     def of(self, name: str) -> cheating.Lie:
         def call(honest: Callable[..., Any], *given: Any, **named: Any) -> Any:
@@ -195,21 +195,21 @@ class Computing:
             self._outcome.lied_at = time.time()
             rng = random.Random(lie.seed)
             if lie.what == STEP_LIES[0]:
-                return honest(*_more(given, rng), **named)
+                return honest(*_more(given, rng, self._by), **named)
             made = honest(*given, **named)
-            return _sent(made, rng) if isinstance(made, Generator) else _more(made, rng)
+            return _sent(made, rng, self._by) if isinstance(made, Generator) else _more(made, rng, self._by)
 
         return call
 
 
-def _sent(rounds: Generator[Any, Any, Any], rng: random.Random) -> Generator[Any, Any, Any]:
+def _sent(rounds: Generator[Any, Any, Any], rng: random.Random, by: int) -> Generator[Any, Any, Any]:
     """The rounds, of which the first that sends anything sends something else to everybody."""
     try:
         wanted, lied = next(rounds), False
         while True:
             if not lied and any(_numbers(list(wanted.out.values()))):
                 first = next(iter(wanted.out.values()))
-                changed = _more(list(first), rng)
+                changed = _more(list(first), rng, by)
                 same = {i for i, parts in wanted.out.items() if parts is first or _alike(parts, first)}
                 for i, parts in list(wanted.out.items()):
                     wanted.out[i] = changed if i in same else parts
