@@ -6,7 +6,9 @@ the protocol, and says so in CHANGELOG.md.
 
 import hashlib
 import json
+import tempfile
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
@@ -14,9 +16,12 @@ from tacit import _core, field
 from tacit.engine.history import Admission, Entry
 from tacit.field import P
 from tacit.interaction.rounds import HEADER
+from tacit.numbers.saving import _part
+from tacit.preprocessing import vault
 from tacit.protocols.gadgets.truncation import Rounding, result
 from tacit.protocols.shamir.randomness import hyper_invertible
 from tacit.protocols.shamir.shares import Group, Shares, hashed
+from tacit.sessions import saved
 from tacit.transport.calls import Call
 from tacit.transport.wire import Answer, Introduction, Kind, Verdict, header
 
@@ -143,6 +148,77 @@ def encodings():
     return {name: data.hex() for name, data in made.items()}
 
 
+KEY = bytes(range(100, 132))
+"""The user's, that stores and files of saved shares are sealed with."""
+MATERIAL = [(b"mask", b"a piece of material"), (b"product", b"another")]
+SHARE = {
+    **{"tacit share": 1, "origin": "0123/4", "party": 1, "parties": 2, "needed": 2, "signers": "", "signer": ""},
+    **{"kind": "array", "shape": [2], "scale": 16, "bits": 28},
+    **{"values": bytes(range(16)), "blind": bytes(8), "tags": bytes(range(1, 25)), "key": bytes([7] + 7 * [0])},
+}
+
+
+def drawing(*numbers):
+    """In place of the operating system's random numbers."""
+    return mock.patch("secrets.token_bytes", side_effect=numbers)
+
+
+def store():
+    """A party's material on its disk: the head and its pieces."""
+    with tempfile.TemporaryDirectory() as folder, drawing(bytes(range(32)), bytes(range(32, 64))):
+        with vault.Writer(Path(folder), KEY) as writer:
+            for kind, piece in MATERIAL:
+                writer.write(kind, piece)
+            sizes = {"me": 1, "parties": 2, "summands": 1, "lists": 3, "late": True}
+            writer.seal(version="0.1.0", id=SESSION[:16], key=5, binary_key=9, binary=True, **sizes)
+        return {name: (Path(folder) / name).read_bytes().hex() for name in (vault.HEAD, vault.MATERIAL)}
+
+
+def shares():
+    """A sealed file of saved shares, and what a share says."""
+    part = _part(SHARE)
+    with drawing(bytes(range(64, 96))):
+        sealed = saved.sealed(b"a file of saved shares", KEY)
+    return {"sealed": sealed.hex(), "what": part.what(), "words": [words(w) for w in part.words()]}
+
+
+OPERANDS = [[1, 2, P - 1, 1 << 60, 0], [3, P - 5, 7, 11, 1 << 40], [P - 1, 0, 1, 2, 3]]
+"""Encrypted; multiplied; added."""
+
+
+def preparing():
+    """Two parties: messages of a preparation, and what party 0 opens of answers to its numbers, and to its MAC key."""
+    e, f, r = (np.array(v, np.uint64) for v in OPERANDS)
+    parties = [_core.LatticeParty(SESSION, i, 2, bytes([i + 1]) * 32) for i in range(2)]
+    made = {"keys": parties[1].hello()}
+    for i, party in enumerate(parties):
+        party.meet(1 - i, octets(parties[1 - i].hello()))
+    few, whole = (parties[0].elementwise(n) for n in (e.size, parties[0].slots))
+    made["ciphertexts"] = parties[0].encrypt([few, whole], [e, np.full(parties[0].slots, 77, np.uint64)])
+    encrypted, alpha = parties[1].accept(0, [few, whole], octets(made["ciphertexts"]))
+    made["products"] = parties[1].respond(0, few, encrypted, f, r)
+    made["MACs"] = parties[1].scale(0, parties[1].multiplier(alpha), f, r)
+    opened = {
+        "products": parties[0].open(few, e.size, octets(made["products"])),
+        "MACs": parties[0].open_scaled(e.size, octets(made["MACs"])),
+    }
+    return parties, made, opened
+
+
+def octets(data):
+    return np.frombuffer(data, np.uint8)
+
+
+def lattice():
+    """Each message's length, beginning and hash: it has many kilobytes."""
+    _, made, opened = preparing()
+    messages = {
+        name: {"bytes": len(data), "begins": data[:32].hex(), "sha256": hashlib.sha256(data).hexdigest()}
+        for name, data in made.items()
+    }
+    return {"messages": messages, "opened": {name: words(v) for name, v in opened.items()}}
+
+
 def answers():
     made = {
         "fields": fields(),
@@ -150,6 +226,9 @@ def answers():
         "sharing": sharing(),
         "truncations": truncations(),
         "encodings": encodings(),
+        "store": store(),
+        "shares": shares(),
+        "lattice": lattice(),
     }
     return json.loads(json.dumps(made))
 
