@@ -39,10 +39,17 @@ check-full: check
 	$(call TESTS,slow)
 	$(MAKE) fuzz
 
-# Hostile bytes for every decoder, for about a minute each: mutations of honest messages, drawn from seeds (stable Rust; hypothesis).
+# Hostile bytes for every decoder, a minute each, guided by what the code does with them: atheris, and libFuzzer on stable Rust.
+FUZZ := crates/tacit-core/fuzz
+
 fuzz: install
-	TACIT_EXAMPLES=6000 $(BIN)/python -m pytest tests/hostile
-	TACIT_EXAMPLES=900 cargo test --release -p tacit-core --test hostile
+	$(BIN)/python -m pip install --quiet ".[fuzz]"
+	$(BIN)/python -m tests.hostile.fuzz
+	for target in lattice code; do \
+		mkdir -p target/fuzz/$$target && \
+		(cd $(FUZZ) && cargo run --release --quiet --bin $$target -- -max_total_time=60 -timeout=60 \
+			-artifact_prefix=../../../target/fuzz/ ../../../target/fuzz/$$target corpus/$$target) || exit 1; \
+	done
 
 format: install
 	cargo fmt --all

@@ -1,6 +1,6 @@
 //! Bytes of a peer that are not what an honest one sends: refused or, where nothing tells them from others, taken; never a panic.
 //!
-//! Mutations of honest messages, and noise, drawn from a seed. `TACIT_EXAMPLES` says how many for each decoder (`make fuzz`).
+//! Mutations of honest messages, and noise, drawn from a seed: a few for each decoder. `make fuzz` follows coverage (`fuzz/`).
 
 use tacit_core::lattice::{Layout, Party};
 use tacit_core::{code, P};
@@ -43,9 +43,7 @@ impl Draw {
     }
 }
 
-fn examples() -> usize {
-    std::env::var("TACIT_EXAMPLES").ok().and_then(|n| n.parse().ok()).unwrap_or(6)
-}
+const EXAMPLES: usize = 6;
 
 fn party(me: u32) -> Party {
     Party::new(b"session", me, 2, [me as u8 + 1; 32]).unwrap()
@@ -55,7 +53,7 @@ fn party(me: u32) -> Party {
 fn keys() {
     let (mut a, b) = (party(0), party(1));
     let mut draw = Draw(1);
-    for _ in 0..examples() {
+    for _ in 0..EXAMPLES {
         assert!(a.meet(1, &draw.altered(b.hello())).is_err());
     }
     a.meet(1, b.hello()).unwrap(); // what was refused leaves no trace
@@ -70,12 +68,12 @@ fn ciphertexts_and_answers() {
     let layout = Layout::Slots(100);
     let sent = a.encrypt(&[(&layout, &[7; 100])]).unwrap();
     let mut draw = Draw(2);
-    for _ in 0..examples() {
+    for _ in 0..EXAMPLES {
         assert!(b.accept(0, &[&layout], &draw.altered(&sent)).is_err());
     }
     let encrypted = b.accept(0, &[&layout], &sent).unwrap().swap_remove(0);
     let answer = b.respond(0, &layout, &encrypted, &[3; 100], &[1; 100]).unwrap();
-    for _ in 0..10 * examples() {
+    for _ in 0..10 * EXAMPLES {
         // An answer is proved by nothing: the sacrifice tests what comes of it.
         if let Ok(numbers) = a.open(&layout, &draw.altered(&answer)) {
             assert!(numbers.len() == 100 && numbers.iter().all(|&v| v < P));
@@ -89,7 +87,7 @@ fn ciphertexts_and_answers() {
 #[test]
 fn words_of_a_code() {
     let mut draw = Draw(3);
-    for _ in 0..1000 * examples() {
+    for _ in 0..1000 * EXAMPLES {
         let (n, degree, most) = (draw.below(12), draw.below(14), draw.below(14));
         let range = [4, 16, 1 << 20, P + 1][draw.below(4)];
         let mut some = |n: usize| (0..n).map(|_| draw.next() % range).collect::<Vec<_>>();
