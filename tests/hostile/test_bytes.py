@@ -74,6 +74,7 @@ def test_what_is_right_is_taken(name):
         decode(sample)
 
 
+@pytest.mark.quick()
 @pytest.mark.parametrize("name", DECODERS)
 def test_what_fuzzing_has_kept(name):
     for data in fuzz.kept(name):

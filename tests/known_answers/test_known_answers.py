@@ -159,6 +159,7 @@ def prepared():
     return cases.preparing()
 
 
+@pytest.mark.quick()
 @pytest.mark.parametrize("why", EDITED["messages"])
 @pytest.mark.parametrize("kind", ["keys", "ciphertexts", "products", "MACs"])
 def test_messages_of_a_preparation_that_have_to_be_refused(kind, why, prepared):
@@ -178,6 +179,7 @@ def test_messages_of_a_preparation_that_have_to_be_refused(kind, why, prepared):
         decode[kind]()
 
 
+@pytest.mark.quick()
 @pytest.mark.parametrize("why", EDITED["store"])
 def test_stores_that_have_to_be_refused(why, tmp_path):
     for name in ("head", "material"):
@@ -199,6 +201,7 @@ def test_the_store_itself_is_read(tmp_path):
         Reader(tmp_path, cases.KEY[::-1])
 
 
+@pytest.mark.quick()
 @pytest.mark.parametrize("why", EDITED["sealed shares"])
 def test_sealed_shares_that_have_to_be_refused(why):
     sealed = bytes.fromhex(KNOWN["shares"]["sealed"])
@@ -207,6 +210,7 @@ def test_sealed_shares_that_have_to_be_refused(why):
         saved.opened(edited(sealed, EDITED["sealed shares"][why]), cases.KEY)
 
 
+@pytest.mark.quick()
 @pytest.mark.parametrize("why", EDITED["share"])
 def test_shares_that_have_to_be_refused(why):
     share = {**cases.SHARE, **EDITED["share"][why]}
