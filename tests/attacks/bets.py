@@ -449,8 +449,8 @@ NOTHING = {
     "engine.engine.Engine._agree": PUBLIC,
     "engine.recovery.Recovery._claims": PUBLIC,
     "engine.recovery.Recovery._through": PUBLIC,
-    "engine.returns.Return._turn": PUBLIC,
-    "engine.returns.Visit._talk": PUBLIC,
+    "engine.rejoin.Return._turn": PUBLIC,
+    "engine.rejoin.Visit._talk": PUBLIC,
     "sessions.data.announced": PUBLIC,
     "sessions.preparing._fill": PUBLIC,
     "sessions.public.told": PUBLIC,
@@ -488,6 +488,6 @@ def ends(bet, y, guess, checked=True):
         for place, name, instead in () if checked else bet.unchecked:
             stack.enter_context(mock.patch.object(place, name, instead))
         calls = [stack.enter_context(cheating.replaced(step, LIAR, lie(game))) for step, lie in bet.lies.items()]
-        tacit.run(body, parties=bet.parties, tensors=False, timeout=60, **bet.options)
+        tacit.run(body, parties=bet.parties, backend="numpy", timeout=60, **bet.options)
     assert all(calls), "the cheater did not come to cheat"
     return {i: end for i, end in sorted(found.items()) if i != LIAR}

@@ -11,7 +11,7 @@ import numpy as np
 from tacit.correlations.masks import Mask
 from tacit.correlations.requests import MaskRequest, ProductRequest, TruncationRequest, pack
 from tacit.engine.history import Admission, Entry
-from tacit.engine.returns import unpacked
+from tacit.engine.rejoin import unpacked
 from tacit.errors import TacitError
 from tacit.graph.forms import Elementwise
 from tacit.interaction.exchange import received
