@@ -49,13 +49,14 @@ class Game:
     armed: bool = False
     """True once it cheats, where material is made for several steps."""
     wires: dict = field(default_factory=dict)
+    protocol: object = None
     out: np.ndarray | None = None
     """The cheater's share of a product that is being made."""
     counts: dict = field(default_factory=dict)
 
     def mask(self):
         """The mask under which party 0's numbers were opened."""
-        return fp.sub(self.guess, self.wires["b"].plain.public())
+        return fp.sub(self.guess, self.protocol.open_values.plain(self.wires["b"]).public())
 
     def share(self):
         """Party 0's, of t = 1: on the line through its number and the cheater's share."""
@@ -86,7 +87,7 @@ class Bet:
 def inputs(e, game):
     a, b = secret(e, A, LIAR), secret(e, game.y, VICTIM)
     if e.protocol.me == LIAR:
-        game.wires.update(a=a, b=b)
+        game.protocol, game.wires = e.protocol, {"a": a, "b": b}
     return a, b
 
 
@@ -104,7 +105,7 @@ def truncated_product(e, game):
     """Its first factor, in units that roundings do not change."""
     a, b = secret(e, A << np.uint64(20), LIAR), secret(e, game.y, VICTIM)
     if e.protocol.me == LIAR:
-        game.wires.update(a=a, b=b)
+        game.protocol, game.wires = e.protocol, {"a": a, "b": b}
     (z,) = e.reveal([product(e, Elementwise(), truncated(e, product(e, Elementwise(), a, a), BITS), b)])
     return [(fp.to_signed(fp.mul(z, _core.inverse(game.y))) + 8) // 16]
 
