@@ -142,6 +142,7 @@ def decoded(name, data):
     assert most < ROOM + TIMES * len(data), (name, data[:80], most)
 
 
+@pytest.mark.quick()
 @pytest.mark.parametrize("name", DECODERS)
 def test_what_is_right_is_taken(name):
     decode, samples = DECODERS[name]
@@ -149,6 +150,7 @@ def test_what_is_right_is_taken(name):
         decode(sample)
 
 
+@pytest.mark.quick()
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", DECODERS)
 def test_hostile_bytes(name):
