@@ -34,6 +34,7 @@ def test_linear_regression():
     assert figure(out, "largest difference:") < 0.2  # 60 steps of 200
 
 
+@pytest.mark.slow
 def test_breast_cancer():
     out = tacit("run", "-n", 2, "--dealer", EXAMPLES / "breast_cancer.py")
     private, clear = figure(out, "accuracy on patients it has not seen:"), figure(out, "by scikit-learn, in the clear:")
