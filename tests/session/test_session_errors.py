@@ -236,10 +236,10 @@ def test_a_magnitude_that_leaves_its_contract_is_named_in_debug_mode():
 @pytest.mark.parametrize(
     "enter",
     [
-        lambda s: s.secret(np.zeros(2), owner=0),
-        lambda s: s.labels([0, 1], num_classes=2, owner=1),
-        lambda s: s.public(1.0, owner=0),
-        lambda s: s.share(None, owner=0),
+        lambda party: party.secret(np.zeros(2)),
+        lambda party: party.labels([0, 1], num_classes=2),
+        lambda party: party.public(1.0),
+        lambda party: party.share(None),
     ],
     ids=["secret", "labels", "public", "share"],
 )
