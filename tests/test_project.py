@@ -34,6 +34,7 @@ def test_ci_runs_the_readmes_test_command():
     assert re.search(r"run: make check$", read(".github/workflows/ci.yml"), re.MULTILINE)
 
 
+@pytest.mark.quick()
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
@@ -46,6 +47,7 @@ def test_the_glossary_names_files_that_exist():
     assert names and not [name for name in names if not (ROOT / "python" / "tacit" / name).exists()]
 
 
+@pytest.mark.quick()
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_tests_that_pages_name_exist(page):
     if str(page.relative_to(ROOT)) in SKETCHES:

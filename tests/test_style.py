@@ -18,6 +18,7 @@ def docstrings(tree):
             yield node.lineno, node.value.value
 
 
+@pytest.mark.quick()
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCES)))
 def test_docstrings_begin_with_their_subject(path):
     found = [

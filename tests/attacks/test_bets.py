@@ -86,6 +86,7 @@ def wrong(x):
     return field.add(x, np.ones_like(x))
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("left", [True, False])
 @pytest.mark.parametrize("name", FORMS)
 def test_a_guess_of_what_was_opened_does_not_matter(name, left, monkeypatch):
@@ -97,6 +98,7 @@ def test_a_guess_of_what_was_opened_does_not_matter(name, left, monkeypatch):
         assert honest is CheatingDetected and liar in (CheatingDetected, PeerStopped)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("name", ["matrix", "gradient of filters"])
 def test_a_guess_does_not_matter_in_what_is_made_ahead(name, monkeypatch):
     cheapest = Layouts.cheapest

@@ -31,6 +31,7 @@ def test_no_check_is_overlooked():
     assert len(made) - len(both) == len(mutant.checks())
 
 
+@pytest.mark.quick()
 @pytest.mark.parametrize("test", sorted(set(FAILS_WITHOUT.values())))
 def test_the_test_exists(test):
     path, _, name = test.partition("::")

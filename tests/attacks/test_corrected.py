@@ -228,6 +228,7 @@ def test_what_liars_see_is_uniform(monkeypatch):
     assert 0.3 < (masked < P // 2).mean() < 0.7
 
 
+@pytest.mark.slow
 def test_a_liar_and_a_loss(monkeypatch):
     """Five parties: one lies all the time, another is lost at some moment."""
     original = CorrectedShares.open
@@ -296,6 +297,7 @@ def test_too_few_are_left():
     assert all(isinstance(e, TooFewLeft) for e in outcome.errors.values())
 
 
+@pytest.mark.slow
 def test_nothing_is_opened_twice_under_one_mask(monkeypatch):
     """What a repeated step opens of the same values is masked anew; what an ended one opened serves on."""
     opened = []
@@ -321,6 +323,7 @@ def test_nothing_is_opened_twice_under_one_mask(monkeypatch):
     assert len(set(masked)) == len(masked)
 
 
+@pytest.mark.slow
 def test_what_an_undone_step_opened_is_forgotten():
     """A value of an earlier step, opened for the first time in one that is done again: not all parties know what was opened."""
 

@@ -48,6 +48,7 @@ def heard(**options):
     return found
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("subset", SUBSETS, ids=lambda s: "to " + ",".join(map(str, s)))
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_another_message_to_some_receivers(setting, subset):
@@ -67,6 +68,7 @@ def test_another_message_to_some_receivers(setting, subset):
         right_or_stopped(outcome)
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_messages_of_an_earlier_session(setting):
     """Each kind of message as it was in another session of the same script: its keys, coins and masks are not this one's."""

@@ -56,6 +56,7 @@ def shorter(payload):
 CHANGES = [first_bit, last_byte, shorter]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES, ids=lambda c: c.__name__)
 @pytest.mark.parametrize("parties", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_every_third_round(parties, change):

@@ -33,6 +33,7 @@ def nothing_wrong(outcome, parties, attacker):
     return results, errors
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(
     ("parties", "options", "alteration"),
     [

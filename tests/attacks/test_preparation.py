@@ -26,6 +26,7 @@ QUICKLY = (
 )
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("lie", [pytest.param(k, marks=[] if k in QUICKLY else [pytest.mark.slow]) for k in LIES])
 def test_lies_are_found_and_the_liar_is_named(lie):
     """Nothing was given out yet: all keys are opened, and the liar is found by repeating what it did."""

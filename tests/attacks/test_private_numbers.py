@@ -38,6 +38,7 @@ SQUARES = {
 }
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("lie", SQUARES)
 def test_lies_about_squares(lie):
     crew, (liar, alter) = Crew(2, budget=1 << 17), SQUARES[lie]

@@ -38,6 +38,7 @@ SETTINGS = [(3, 1), (4, 1)]
 """As few parties as a threshold takes (whose honest shares are always of degree t), and one more."""
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(
     ("alteration", "parties"),
     [

@@ -143,6 +143,13 @@ each(
     gradient=False,
 )
 
+row("a clamp that never clamps", lambda x: F.gelu(x.clamp(-1e6, 1e5)).abs(), SMALL, absolute=2.0**-11, gradient=False)
+row(
+    "a clamp that always clamps",
+    lambda x: torch.sigmoid(x.clamp(min=1e6)) + (x.clamp(max=-1e6) > 0),
+    SMALL,
+    gradient=False,
+)
 row("hardswish", F.hardswish, ALMOST, kinks=True)
 row("softplus, beta 10", lambda x: F.softplus(x, beta=10), ALMOST)
 row("softplus, beta 1000", lambda x: F.softplus(x, beta=1000), ALMOST)

@@ -2,6 +2,7 @@
 
 import pytest
 from domain import TABLE, WITHIN
+from tests.helpers.settings import full
 
 import tacit
 from tacit.torch import table
@@ -9,8 +10,8 @@ from tacit.torch import table
 SETTINGS = {
     "clear": {"protocol": "clear", "parties": 1},
     "spdz": {"protocol": "spdz", "parties": 2},
+    "shamir": {"protocol": "shamir", "parties": 3, "threshold": 1},
 }
-SLOW = {"shamir": {"protocol": "shamir", "parties": 3, "threshold": 1}}
 
 
 def flat(x):
@@ -37,8 +38,9 @@ def near(got, right, within, absolute):
     )
 
 
+@pytest.mark.quick()
 @pytest.mark.parametrize("name", TABLE)
-@pytest.mark.parametrize("setting", [*SETTINGS, *(pytest.param(s, marks=pytest.mark.slow) for s in SLOW)])
+@pytest.mark.parametrize("setting", full(SETTINGS, "clear"))
 def test_at_the_edges(setting, name):
     row = TABLE[name]
 
@@ -46,7 +48,7 @@ def test_at_the_edges(setting, name):
         made = [s.secret(x.numpy(), owner=i % s.parties).requires_grad_(row.gradient) for i, x in enumerate(row.inputs)]
         return [s.reveal(x) if s.is_secret(x) else x for x in outcome(row, made)]
 
-    got = tacit.run(work, **{**SETTINGS, **SLOW}[setting], backend="torch")[0]
+    got = tacit.run(work, **SETTINGS[setting], backend="torch")[0]
     plain = [x.clone().requires_grad_(row.gradient) for x in row.inputs]
     right = outcome(row, plain)
     assert len(got) == len(right)

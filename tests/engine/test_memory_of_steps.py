@@ -5,6 +5,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from tests.helpers.settings import full
 
 import tacit
 from tacit.preprocessing import dealer
@@ -19,7 +20,7 @@ KINDS = {
 STEPS = 16
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", full(KINDS, "clear", "dealer"))
 def test_steps_leave_nothing_behind(kind, monkeypatch):
     """When nothing waits for a check and the bounded ledgers are full; a step that is kept would be tens of kilobytes."""
     monkeypatch.setattr(protocols, "REMEMBERED", 8)

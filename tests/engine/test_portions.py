@@ -95,6 +95,7 @@ def close(found, right):
     np.testing.assert_array_equal(exact, right[2])
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_more_is_held_than_a_portion(kind):
     def work(e):

@@ -27,12 +27,14 @@ def test_hello():
     assert tacit("run", "-n", 2, "--dealer", EXAMPLES / "hello.py").count("the product is 42") == 2
 
 
+@pytest.mark.slow
 def test_linear_regression():
     out = tacit("run", "-n", 3, "--dealer", EXAMPLES / "linear_regression.py", "--steps", 60)
     assert abs(figure(out, "share of the variance explained:") - 0.517) < 0.01
     assert figure(out, "largest difference:") < 0.2  # 60 steps of 200
 
 
+@pytest.mark.slow
 def test_breast_cancer():
     out = tacit("run", "-n", 2, "--dealer", EXAMPLES / "breast_cancer.py")
     private, clear = figure(out, "accuracy on patients it has not seen:"), figure(out, "by scikit-learn, in the clear:")
@@ -40,6 +42,7 @@ def test_breast_cancer():
     assert abs(private - clear) < 0.8  # one patient of 143
 
 
+@pytest.mark.slow
 def test_digits_cnn():
     out = tacit("run", "-n", 2, "--dealer", EXAMPLES / "digits_cnn.py", "--epochs", 2)
     private, clear = figure(out, "accuracy of the private model:"), figure(out, "of the same run in the clear:")
@@ -67,6 +70,7 @@ def little_mnist(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_mnist_cnn(little_mnist):
     out = tacit(
         "run", "-n", 2, "--dealer", EXAMPLES / "mnist_cnn.py", "--data", little_mnist, "--steps", 2, "--test", 40
@@ -74,6 +78,7 @@ def test_mnist_cnn(little_mnist):
     assert abs(figure(out, "accuracy of the private model:") - figure(out, "of the same run in the clear:")) <= 5
 
 
+@pytest.mark.slow
 def test_mnist_without_data(tmp_path):
     command = [sys.executable, "-m", "tacit.cli", "run", "-n", "2", "--dealer", str(EXAMPLES / "mnist_cnn.py")]
     done = subprocess.run([*command, "--data", str(tmp_path)], capture_output=True, text=True, timeout=60)
@@ -82,12 +87,14 @@ def test_mnist_without_data(tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_plan_of_an_example():
     out = tacit("plan", EXAMPLES / "digits_cnn.py", "--epochs", 1)
     assert "Conv2dWeight" in out
     assert "rounds" in out
 
 
+@pytest.mark.slow
 def test_sensor_network():
     """Seven nodes, of which two are lost: as good as the same training in the clear."""
     example = EXAMPLES / "sensor_network.py"

@@ -1,7 +1,8 @@
 """Which settings of a test `make test` runs, and which only `make check-full`.
 
-A test with many settings runs in a few of them: FEW, or as many as `@pytest.mark.quick(n)` says (`quick()`: all). They are chosen
-so that as many values of its parameters occur as can be. The others are `slow`. Settings that `full` marks are never chosen.
+A test with many settings runs in a few of them: FEW (one, if it is `alone`), or as many as `@pytest.mark.quick(n)` says
+(`quick()`: all). They are chosen so that as many values of its parameters occur as can be. The others are `slow`. Settings that
+`full` marks are never chosen.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,7 +12,7 @@ import pytest
 
 COLLECTED: pytest.StashKey[list[pytest.Item]] = pytest.StashKey()
 """All tests that were collected, before any were deselected by their marks."""
-FEW = 3
+FEW = 2
 PREFERRED = "spdz"
 """Of settings that are as good, one with this word is chosen: the default protocol."""
 
@@ -48,7 +49,8 @@ def thin(items: Iterable[pytest.Item]) -> None:
             tests.setdefault(item.nodeid.partition("[")[0], []).append(item)
     for settings in tests.values():
         quick = settings[0].get_closest_marker("quick")
-        most = FEW if quick is None else next(iter(quick.args), len(settings))
+        few = 1 if settings[0].get_closest_marker("alone") else FEW
+        most = few if quick is None else next(iter(quick.args), len(settings))
         for item in _left_out(settings, most):
             item.add_marker(pytest.mark.slow)
 

@@ -67,6 +67,7 @@ def hostile(name):
     return st.one_of(ways)
 
 
+@pytest.mark.quick()
 @pytest.mark.parametrize("name", DECODERS)
 def test_what_is_right_is_taken(name):
     decode, samples = DECODERS[name]
@@ -81,6 +82,7 @@ def test_what_fuzzing_has_kept(name):
         decoded(name, data)
 
 
+@pytest.mark.quick()
 @pytest.mark.parametrize("name", DECODERS)
 def test_hostile_bytes(name):
     @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))

@@ -482,6 +482,7 @@ REFUSALS: list[tuple[type[Exception], Callable[[], object]]] = [
 ]
 
 
+@pytest.mark.quick()
 @pytest.mark.parametrize("at", range(len(REFUSALS)))
 def test_refusals(at: int) -> None:
     error, call = REFUSALS[at]

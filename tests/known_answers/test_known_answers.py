@@ -233,6 +233,7 @@ DECODERS = {
 }
 
 
+@pytest.mark.quick()
 @pytest.mark.parametrize(("kind", "why"), [(kind, why) for kind, ways in REFUSED.items() for why in ways])
 def test_what_has_to_be_refused(kind, why):
     """Negative transcripts: what an honest party never sends."""

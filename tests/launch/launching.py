@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 TACIT = [sys.executable, "-m", "tacit.cli"]
 
 
-def command(*arguments: object, cwd: Path | None = None, timeout: float = 30) -> subprocess.CompletedProcess[str]:
+def command(*arguments: object, cwd: Path | None = None, timeout: float = 110) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*TACIT, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False
     )
@@ -30,7 +31,7 @@ def started(*arguments: object, cwd: Path | None = None, **environment: object) 
     )
 
 
-def ended(process: subprocess.Popen[str], timeout: float = 20) -> tuple[int, str, str]:
+def ended(process: subprocess.Popen[str], timeout: float = 110) -> tuple[int, str, str]:
     try:
         out, err = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
@@ -45,8 +46,12 @@ def script(folder: Path, text: str, name: str = "script.py") -> Path:
     return path
 
 
-def wait_for(path: Path, seconds: float = 10) -> None:
+def wait_for(path: Path, seconds: float = 60) -> None:
+    wait_until(path.exists, f"{path} did not appear", seconds)
+
+
+def wait_until(condition: Callable[[], bool], otherwise: str, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
-    while not path.exists():
-        assert time.monotonic() < end, f"{path} did not appear"
+    while not condition():
+        assert time.monotonic() < end, otherwise
         time.sleep(0.02)

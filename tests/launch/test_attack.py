@@ -1,5 +1,6 @@
 """`tacit attack`: a script that is run with a party that lies."""
 
+import pytest
 from tests.launch.launching import command, script
 
 PRODUCT = """
@@ -9,6 +10,7 @@ with tacit.session(backend="numpy") as session:
 """
 
 
+@pytest.mark.slow
 def test_lies_are_noticed_or_change_nothing(tmp_path):
     done = command("attack", "-n", 2, "--dealer", "--runs", 3, "--seed", 5, script(tmp_path, PRODUCT), timeout=110)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -54,6 +56,7 @@ def test_an_honest_party_that_is_blamed_is_told(tmp_path):
     assert judged(said, honest, liar=2).named
 
 
+@pytest.mark.slow
 def test_a_script_that_fails_is_not_attacked(tmp_path):
     done = command(
         "attack", "-n", 2, "--dealer", "--runs", 1, script(tmp_path, "raise ValueError('no data')"), timeout=60

@@ -84,10 +84,10 @@ def test_parties_of_a_file_are_called_by_their_names(tmp_path):
         for i, name in PEOPLE.items()
     ]
     for i in PEOPLE:
-        wait_for(tmp_path / f"{i}.there", 30)
+        wait_for(tmp_path / f"{i}.there")
     os.killpg(members[1].pid, signal.SIGKILL)
     ended(members[1])
-    _, out, err = ended(members[0], 60)
+    _, out, err = ended(members[0])
     assert "caught 1 lost clinic (party 1)" in out
     assert "tacit: lost clinic (party 1)" in err
     assert "version of Python': bank (party 0) has '0.5', clinic (party 1) has '1.5'" in err
@@ -106,7 +106,7 @@ def test_versions_that_differ_are_told_and_end_nothing(caplog):
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
+            thread.join(60)
     assert "NumPy" in channels[1].remark and "1.26" in channels[1].remark and "torch" not in channels[1].remark
     assert caplog.text.count("may differ") == 3
 

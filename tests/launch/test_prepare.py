@@ -46,6 +46,7 @@ def test_prepared_and_run_here(place):
     assert "was used by a run before" in second.stderr
 
 
+@pytest.mark.slow
 def test_two_hosts(place):
     for name in ("ann", "bob"):
         make_identity(name).save(place / f"{name}.pem", place / f"{name}.key")

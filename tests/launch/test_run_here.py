@@ -3,11 +3,10 @@
 import os
 import re
 import signal
-import time
 from pathlib import Path
 
 import pytest
-from launching import command, ended, script, started, wait_for
+from launching import command, ended, script, started, wait_for, wait_until
 
 HELLO = Path(__file__).parents[2] / "examples" / "hello.py"
 EXCHANGE = """
@@ -15,6 +14,11 @@ with tacit.session() as s:
     x = s.secret(2.0, owner=0)
     {body}
 """
+SLEEP = """import time
+    with open(f"{sys.argv[1]}/new{s.me}", "w") as file:
+        file.write(str(os.getpid()))
+    os.replace(file.name, f"{sys.argv[1]}/{s.me}")
+    time.sleep(600)"""
 
 
 def test_hello():
@@ -125,7 +129,7 @@ def test_a_party_that_fails_before_its_session_stops_the_run(tmp_path):
     path = script(
         tmp_path, "if os.environ['TACIT_CONTEXT'].endswith('0.json'): import not_there\n" + EXCHANGE.format(body="")
     )
-    done = command("run", "-n", 2, "--dealer", path, timeout=50)  # the others would wait for it for 60 s
+    done = command("run", "-n", 2, "--dealer", "--wait", 600, path)
     assert done.returncode == 1 and "not_there" in done.stderr
 
 
@@ -133,14 +137,13 @@ def test_a_party_that_fails_before_its_session_stops_the_run(tmp_path):
 def test_a_signal_ends_all(tmp_path, number, code):
     path = script(
         tmp_path,
-        EXCHANGE.format(body="open(f'{sys.argv[1]}/{s.me}', 'w').write(str(os.getpid())); time.sleep(60)"),
+        EXCHANGE.format(body=SLEEP),
     )
     process = started("run", "-n", 2, "--dealer", path, tmp_path)
     for i in range(2):
         wait_for(tmp_path / str(i))
-    time.sleep(0.1)
     process.send_signal(number)
-    returned, _, err = ended(process, 10)
+    returned, _, err = ended(process)
     assert returned == code and "Traceback" not in err
     _gone(tmp_path)
 
@@ -148,12 +151,11 @@ def test_a_signal_ends_all(tmp_path, number, code):
 def test_the_parties_end_when_the_launcher_is_killed(tmp_path):
     path = script(
         tmp_path,
-        EXCHANGE.format(body="open(f'{sys.argv[1]}/{s.me}', 'w').write(str(os.getpid())); time.sleep(60)"),
+        EXCHANGE.format(body=SLEEP),
     )
     process = started("run", "-n", 2, "--dealer", path, tmp_path, TMPDIR=tmp_path)
     for i in range(2):
         wait_for(tmp_path / str(i))
-    time.sleep(0.1)
     process.kill()
     process.wait()
     process.communicate()
@@ -176,12 +178,9 @@ def test_a_syntax_error_shows_no_internals(tmp_path):
 
 def _gone(folder: Path) -> None:
     """The parties that wrote their process ids are no more."""
-    end = time.monotonic() + 5
     for i in range(2):
         pid = int((folder / str(i)).read_text())
-        while _lives(pid):
-            assert time.monotonic() < end, f"party {i} is still there"
-            time.sleep(0.05)
+        wait_until(lambda pid=pid: not _lives(pid), f"party {i} is still there")
 
 
 def _lives(pid: int) -> bool:

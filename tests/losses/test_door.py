@@ -54,7 +54,7 @@ def lied(lie, peers, parties=4, first=lambda session, enough: None):
     def fate(me, life):
         return at(60, "die") if (me, life) == (LOST, 0) else None
 
-    return Nodes(work, parties, 1, fate, timeout=2.0).run()
+    return Nodes(work, parties, 1, fate, timeout=20.0).run()
 
 
 def no_honest_party_is_named(outcome, honest):

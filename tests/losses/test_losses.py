@@ -213,11 +213,11 @@ class Parted(Failing):
         super().__init__(channel, fate)
         self._others = others
 
-    def _round(self, out, expect, frames, where, timeout):
+    def _round(self, asked):
         self.rounds += 1
         if self.rounds > 20:
-            out = {peer: pieces for peer, pieces in out.items() if peer not in self._others}
-        self._inner._round(out, expect, frames, where, timeout)
+            asked = replace(asked, out={peer: v for peer, v in asked.out.items() if peer not in self._others})
+        self._inner._round(asked)
 
 
 def test_a_network_that_falls_apart(monkeypatch):

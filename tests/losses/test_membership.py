@@ -134,11 +134,11 @@ class Cut(Around):
         super().__init__(channel)
         self._others, self._first, self._rounds = others, first, 0
 
-    def _round(self, out, expect, frames, where, timeout):
+    def _round(self, asked):
         self._rounds += 1
         if self._rounds > self._first:
-            out = {p: v for p, v in out.items() if p not in self._others}
-        self._inner._round(out, expect, frames, where, timeout)
+            asked = replace(asked, out={p: v for p, v in asked.out.items() if p not in self._others})
+        self._inner._round(asked)
 
 
 def cut(monkeypatch, parties, threshold, broken, **options):
@@ -240,16 +240,17 @@ def two_minds(n, t, liar, sides, intact):
         def part(self, peers):
             self.peers = tuple(p for p in self.peers if p not in peers)
 
-        def _round(self, out, expect, frames, where, timeout):
+        def _round(self, asked):
             self.rounds += 1
             gone = self.away if self.rounds > 1 or self.here in (liar, other) else set()
-            if self.here in (liar, other) and (lost := sorted(gone & set(self.peers) & {*out, *expect})):
-                raise PartyLost(lost[0], "a lie", where)
+            if self.here in (liar, other) and (lost := sorted(gone & set(self.peers) & {*asked.out, *asked.expect})):
+                raise PartyLost(lost[0], "a lie", asked.where)
             names = seen[self.here]
             came = {}
             try:
-                sending = {names[p]: v for p, v in out.items() if p not in gone}
-                self._inner._round(sending, {names[p]: limit for p, limit in expect.items()}, came, where, timeout)
+                sending = {names[p]: v for p, v in asked.out.items() if p not in gone}
+                expect = {names[p]: limit for p, limit in asked.expect.items()}
+                self._inner._round(replace(asked, out=sending, expect=expect, came=came))
             except PartyLost as error:
                 back = {c: p for p, c in names.items()}
                 raise PartyLost(back[int(error.party)], error.why, error.operation, error.silent) from None
@@ -257,7 +258,7 @@ def two_minds(n, t, liar, sides, intact):
                 back = {c: p for p, c in names.items()}
                 raise PeerStopped(back[int(error.party)], error.message) from None
             finally:
-                frames.update({p: came[c] for p, c in names.items() if c in came})
+                asked.came.update({p: came[c] for p, c in names.items() if c in came})
 
     outcome = {}
     options = Options(protocol="shamir", threshold=t, timeout=1.0, backend="numpy")

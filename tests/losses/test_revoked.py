@@ -88,7 +88,7 @@ def test_it_does_not_come_back(lost):
                 return False
             return again
 
-    outcome = Tried(script, 5, 1, fate, timeout=2.0).run()
+    outcome = Tried(script, 5, 1, fate, timeout=20.0).run()
     assert isinstance(outcome.errors[2], ConfigurationError) and "knows no party 2" in str(outcome.errors[2])
     assert outcome.results == dict.fromkeys([0, 1, 3, 4], (0, 1, 3, 4))
 

@@ -10,14 +10,15 @@ import pytest
 from tacit.errors import PartyLost, TacitError
 from tacit.testing.nodes import Failing
 from tacit.transport.counting import PATIENCE, Count
-from tacit.transport.endpoint import Endpoint, listen
+from tacit.transport.endpoint import Endpoint
 from tacit.transport.identity import make_identity
+from tacit.transport.listening import listen
 from tacit.transport.membership import Viewed
 from tests.losses.failing import RIGHT, at, compute, run
 
-RATE = 100_000
+RATE = 50_000
 FRAME = 400_000
-"""Four seconds, for a patience of two and a half."""
+"""Eight seconds, for a patience of five."""
 
 
 def slow(address):
@@ -84,7 +85,7 @@ def test_who_is_sending_a_long_frame_is_not_lost():
         )
         for i in range(3)
     ]
-    channels = together(*(lambda e=e: e.channel("online", range(3), timeout=1.0, within=60) for e in ends))
+    channels = together(*(lambda e=e: e.channel("online", range(3), timeout=2.0, within=60) for e in ends))
 
     def party(i):
         channel = Viewed(channels[i], b"session", ends[i].signatures)

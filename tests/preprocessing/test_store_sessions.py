@@ -79,6 +79,7 @@ def regression(session):
     return session.reveal(w, to=1)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("kind", [DealerSource, LikeLattice])
 def test_a_cnn(kind, tmp_path):
     fill(tmp_path, listed(tmp_path, cnn, kind.binary, backend="torch"), kind=kind)

@@ -5,15 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tacit.errors import CheatingDetected
+from tacit.errors import CheatingDetected, TacitError
 from tacit.interaction.checks import Checks
 
 
 class Watched(Checks):
     """Tells when somebody has come to wait."""
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, timeout=60.0):
+        super().__init__(timeout)
         self.waiting = threading.Event()
 
     def _wait(self, what):
@@ -52,14 +52,14 @@ def test_another_thread_waits_for_the_verdict(kind, fails):
 
 
 def test_nothing_is_opened_in_the_middle_of_a_check():
-    checks = Checks()
+    checks = Checks(60.0)
     with pytest.raises(AssertionError, match="in the middle"), checks.check():
         checks.opening()
 
 
 @pytest.mark.parametrize("error", [CheatingDetected, KeyboardInterrupt, GeneratorExit])
 def test_a_check_that_broke_off_is_the_last_one(error):
-    checks = Checks()
+    checks = Checks(60.0)
     with pytest.raises(error), checks.check():
         raise error()
     for again in (checks.opening, lambda: checks.check().__enter__()):
@@ -77,3 +77,12 @@ def test_whoever_waits_for_a_check_is_freed_when_the_session_ends():
         checks.end()
         with pytest.raises(CheatingDetected):
             future.result(10)
+
+
+def test_a_check_that_does_not_end_ends_everything():
+    checks = Watched(timeout=0.0)
+    with pytest.raises(CheatingDetected, match="destroyed"), checks.check():
+        with ThreadPoolExecutor(1) as pool, pytest.raises(TacitError, match="another thread of this party"):
+            pool.submit(checks.opening).result(10)
+        with checks.check():
+            raise AssertionError("it began another check")

@@ -79,7 +79,7 @@ def lasting(request):
         pytest.param(
             check,
             portions,
-            marks=[pytest.mark.slow] if portions else [],
+            marks=[pytest.mark.slow] if portions or check is protocol.declared_costs_are_the_metered_ones else [],
             id=f"{check.__name__}{'-in_portions' * portions}",
         )
         for check in protocol.CHECKS

@@ -183,6 +183,7 @@ def test_costs_of_a_check():
     assert extracted(work, 4, 1) == [[3, 0, 0]] * 4
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(("parties", "threshold"), [(16, 7), (20, 6)])
 def test_many_parties_train_a_linear_model(parties, threshold):
     """Products, truncations, a comparison and reveals, where the number of sets asks for extraction."""

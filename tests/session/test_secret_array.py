@@ -60,6 +60,7 @@ def results():
     return tacit.run(script, 2, backend="numpy")
 
 
+@pytest.mark.quick()
 @pytest.mark.parametrize("index", range(len(OPERATIONS)), ids=list(OPERATIONS))
 def test_operations_are_those_of_numpy(results, index):
     expected = list(OPERATIONS.values())[index](X, Y)

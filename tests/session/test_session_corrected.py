@@ -105,6 +105,7 @@ def test_too_few_parties_are_refused(parties, threshold):
         corrected(lambda s: None, parties, threshold=threshold)
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(

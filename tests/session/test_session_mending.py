@@ -38,6 +38,7 @@ def right() -> np.ndarray:
     return x
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(("protocol", "parties"), [("spdz", 2), ("shamir", 3), ("shamir-corrected", 4)])
 def test_lines_that_are_reset_change_nothing(protocol: str, parties: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(parties)

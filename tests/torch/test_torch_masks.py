@@ -55,6 +55,7 @@ def test_softmax(compared, way, value):
         assert not got[hidden.expand(got.shape)].any()
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("value", VALUES)
 def test_what_is_made_of_masked_scores(compared, value):
     def made(x):

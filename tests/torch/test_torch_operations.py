@@ -140,6 +140,7 @@ def with_gradients(function, tensors):
     return [y.detach(), *(t.grad for t in tensors)]
 
 
+@pytest.mark.quick()
 @pytest.mark.parametrize("name", CASES)
 def test_equals_torch(name):
     function, shapes = CASES[name]

@@ -170,6 +170,7 @@ def test_a_step_takes_one_comparison_a_parameter():
     assert sorted(shape[1:] for shape in together(work, 2, "spdz")) == [(2,), (2,), (2, 3), (2, 3)]
 
 
+@pytest.mark.slow
 def test_no_value_leaves_its_bits():
     def work(s):
         for make in OPTIMISERS.values():

@@ -83,6 +83,7 @@ RANDOM = {
 }
 
 
+@pytest.mark.quick()
 @pytest.mark.parametrize("name", RANDOM)
 def test_random_numbers_like_a_secret_are_not_public(name):
     def work(s):
@@ -94,6 +95,7 @@ def test_random_numbers_like_a_secret_are_not_public(name):
     together(work, 1)
 
 
+@pytest.mark.quick()
 @pytest.mark.parametrize("name", SHOWING)
 def test_nothing_shows_a_value(name):
     def work(s):
@@ -105,6 +107,7 @@ def test_nothing_shows_a_value(name):
     together(work, 1)
 
 
+@pytest.mark.quick()
 @pytest.mark.parametrize("name", NAMED)
 def test_refusals_name_the_operation(name):
     def work(s):

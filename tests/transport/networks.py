@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
+import ssl
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from tacit.transport import Endpoint, Identity, listen, make_identity
+import pytest
+
+from tacit.transport import Endpoint, Identity, listen, make_identity, mending, tcp
+from tacit.transport import connection as links
 from tacit.transport.tcp import TcpChannel
 
 
@@ -58,6 +64,46 @@ def tls(n: int, *, timeout: float = 60.0, names: Mapping[int, str] | None = None
         if isinstance(channel, Exception):
             raise channel
     return channels
+
+
+def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
+    """Wait for it."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.002)
+
+
+class Clock:
+    """The clock of connections: the real time, put forward by a test."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self._ahead = 0.0
+        for module in (tcp, links, mending):
+            patch.setattr(module, "time", self)
+        patch.setattr(tcp, "LATE", math.inf)
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._ahead
+
+    def forward(self, seconds: float, *channels: TcpChannel) -> None:
+        """`channels` look at it at once."""
+        self._ahead += seconds
+        for channel in channels:
+            channel.wake()
+
+
+def connection(channel: TcpChannel, peer: int) -> ssl.SSLSocket:
+    """The connection to `peer` that the channel has now."""
+    sock = channel._links[peer].sock
+    assert sock is not None
+    return sock
+
+
+def place(end: Endpoint) -> tuple[str, int]:
+    """Where it listens."""
+    assert end.address is not None
+    return end.address
 
 
 class Breaking:

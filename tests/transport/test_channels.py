@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from networks import tls
 
@@ -10,12 +12,12 @@ from tacit.transport import Channel, network
 from tacit.transport.emulated import Emulated
 
 
-def emulated(n: int, **options: object) -> list[Channel]:
-    return [Emulated(channel, 1e-4, 1e9) for channel in network(n, **options)]  # type: ignore[arg-type]
+def emulated(n: int, **options: Any) -> list[Channel]:
+    return [Emulated(channel, 1e-4, 1e9) for channel in network(n, **options)]
 
 
-def untouched(n: int, **options: object) -> list[Channel]:
-    return [transport.Tampered(channel, lambda peer, k, data, label: data) for channel in network(n, **options)]  # type: ignore[arg-type]
+def untouched(n: int, **options: Any) -> list[Channel]:
+    return [transport.Tampered(channel, lambda peer, k, data, label: data) for channel in network(n, **options)]
 
 
 @pytest.mark.quick(len(transport.CHECKS))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tacit.correlations.requests import Material, Request
 from tacit.interaction.checks import Checks
+from tacit.transport.channel import DEFAULT_TIMEOUT
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,10 +39,13 @@ class Source(ABC):
     opened. And they may be of any masks. Else `request` takes a product only if both its masks, or one if it is elementwise, are
     `unopened` and of the same list: for it, a value is opened once more under such a mask."""
 
+    timeout: float = DEFAULT_TIMEOUT
+    """Seconds; the session's, where several threads use the key."""
+
     @functools.cached_property
     def order(self) -> Checks:
         """The order of all that is opened and checked under the key."""
-        return Checks()
+        return Checks(self.timeout)
 
     @abstractmethod
     def request(self, requests: Sequence[Request]) -> Ticket:

@@ -82,7 +82,7 @@ class Revealed:
 
 @dataclass(frozen=True)
 class Purpose:
-    """What a script says of a reveal."""
+    """The purpose of a reveal, as the script states it."""
 
     name: str | None = None
     why: str | None = None

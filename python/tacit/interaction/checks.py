@@ -13,13 +13,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tacit.errors import CheatingDetected
+from tacit.errors import CheatingDetected, TacitError
+
+LONGEST = 12
+"""Times the time-out that a check may take: six rounds of a few hundred bytes, each of which a peer can hold for two of them."""
 
 
 class Checks:
-    """A party's, for all of its threads."""
+    """A party's, for all of its threads. `timeout`: that of their channels, in seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, timeout: float) -> None:
+        self._patience = LONGEST * timeout
         self._changed = threading.Condition()
         self._inside: int | None = None  # the thread that checks
         self._over = False
@@ -54,6 +58,12 @@ class Checks:
     def _wait(self, what: str) -> None:
         if self._inside == threading.get_ident() and not self._over:
             raise AssertionError(f"{what} in the middle of a check")
-        self._changed.wait_for(lambda: self._inside is None or self._over)
+        if not self._changed.wait_for(lambda: self._inside is None or self._over, self._patience):
+            self._over = True
+            self._changed.notify_all()
+            raise TacitError(
+                f"{what}, but a check in another thread of this party has not ended for {self._patience:g} s. Nothing was opened "
+                "meanwhile, and nothing will be: start a new session"
+            )
         if self._over:
             raise CheatingDetected("the keys of this session were destroyed: start a new one")

@@ -11,8 +11,8 @@ from tacit.launch.parties import Parties, load_parties, parse_address
 from tacit.launch.processes import Group
 from tacit.sessions.context import Context
 from tacit.sessions.protocols import protocol_kind
-from tacit.transport.endpoint import listen
 from tacit.transport.identity import fingerprint, load_certificate
+from tacit.transport.listening import listen
 
 DEALER = -1
 

@@ -12,8 +12,8 @@ from tacit.errors import named
 from tacit.launch.processes import Group
 from tacit.sessions.context import VARIABLE, Context
 from tacit.sessions.protocols import protocol_kind
-from tacit.transport.endpoint import listen
 from tacit.transport.identity import make_identity
+from tacit.transport.listening import listen
 
 HOST = "127.0.0.1"
 

@@ -14,7 +14,7 @@ from typing import IO, BinaryIO, Self
 
 from tacit.launch.child import FOLLOWED, LIFELINE, TERMINATED, TOO_FEW
 
-FOLLOW = 2.5
+FOLLOW = 5.0
 """Seconds that the others have, after one failed, to notice it by themselves and say so."""
 GRACE = 3.0
 """Seconds between asking a process to end and ending it."""
@@ -185,7 +185,8 @@ class Group:
                 child.process.wait(max(0.01, end - time.monotonic()))
             except subprocess.TimeoutExpired:
                 child.signal(signal.SIGKILL)
-                child.process.wait()
+                with contextlib.suppress(subprocess.TimeoutExpired):  # one that the system holds ends when it lets go
+                    child.process.wait(GRACE)
         for child in self._children:
             child.finish()
 

@@ -51,7 +51,7 @@ LEAST = -13
 MOST_STEPS = 1000
 """Without a penalty. What probabilities are off by, 2^-12, may move a weight by 2^-12 / 2^LEAST in each."""
 LARGEST_PENALTY = 2.0**11
-"""Of a row: what a Hessian's diagonal has room for."""
+"""The largest penalty of a row that a Hessian's diagonal has room for."""
 
 Vector = NDArray[np.float64]
 

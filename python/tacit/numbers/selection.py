@@ -201,10 +201,12 @@ def _wide_as(x: Number, *parts: Number) -> Number:
 def clamp(a: Arithmetic, x: Number, low: float | None, high: float | None, exact: bool = True) -> Number:
     """The nearest to x in [low, high]; either end may be open. Both ends are compared at once.
 
-    Not `exact`: within 2^-RESOLUTION of an end it may be either. The result has the bits of the ends.
+    Not `exact`: within 2^-RESOLUTION of an end it may be either. The result has the bits of the ends. An end that no number of
+    so many bits passes is open; another that is beyond the format takes the result out of the contract.
     """
-    low = None if low is None or low == -math.inf else low
-    high = None if high is None or high == math.inf else high
+    reach = math.ldexp(1.0, x.bits - x.scale)
+    low = None if low is None or low <= -reach else low
+    high = None if high is None or high >= reach else high
     if low is None and high is None:
         return x
     ends = [e for e in (low, high) if e is not None]
@@ -219,6 +221,8 @@ def clamp(a: Arithmetic, x: Number, low: float | None, high: float | None, exact
     scale = max(inside.scale, outside.scale)
     bits = max(n.bits + scale - n.scale for n in (inside, outside))  # one of them is 0
     out = a.combine([(1.0, inside), (1.0, outside)], 0.0, scale, bits, "clamp")
+    if max(map(abs, ends)) >= 2.0**a.format.integer:
+        out = replace(out, coarsest=min(a.format.fraction, out.scale) if out.coarsest is None else out.coarsest)
     return bounded(out, min(out.bits, outside.bits + out.scale - scale)) if len(ends) == 2 else out
 
 

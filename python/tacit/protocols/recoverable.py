@@ -21,7 +21,7 @@ class Recoverable(Protocol):
 
     @abstractmethod
     def mark(self) -> Any:
-        """What `back` takes to undo all that was recorded since."""
+        """A mark with which `back` undoes all that was recorded since."""
 
     @abstractmethod
     def back(self, mark: Any) -> None: ...

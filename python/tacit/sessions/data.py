@@ -32,7 +32,7 @@ OTHERS = {
     "m": ("spans of time", "divide it by one of them: x / np.timedelta64(1, 's')"),
     "V": ("records", "stack its fields as columns"),
 }
-"""What is no number, by NumPy's kind, and what to do instead."""
+"""Kinds of NumPy that are no numbers, and what to use instead."""
 
 
 def load(data: Any, what: str) -> Array:

@@ -18,15 +18,15 @@ from tacit.engine.engine import Engine, Purpose, Revealed
 from tacit.engine.history import History
 from tacit.engine.rejoin import Door, Return
 from tacit.errors import NAMES, BadInput, CheatingDetected, ConfigurationError, PartyLost, named, reason
-from tacit.graph.maps import Shape
 from tacit.numbers import saving, selection
 from tacit.numbers.arithmetic import Arithmetic, Number
 from tacit.numbers.array import SecretArray
 from tacit.numbers.format import Format
 from tacit.protocols.recoverable import Recoverable
-from tacit.sessions import data as entry
 from tacit.sessions import loops, public
 from tacit.sessions import saved as saved_files
+from tacit.sessions.data import Array, shape_of
+from tacit.sessions.entry import DataEntry, Owned
 from tacit.sessions.options import MEGABYTE, Options
 from tacit.sessions.protocols import Setting, checked_backend, checked_policy, hub_of, protocol_kind
 from tacit.sessions.saved import Key
@@ -35,8 +35,6 @@ from tacit.transport.membership import Viewed
 from tacit.transport.meter import Meter
 from tacit.transport.signing import Signatures
 
-Owned = Mapping[int, Any]
-"""Data by its owner's index."""
 FLOAT = 24
 """Significant bits of a float32."""
 
@@ -87,6 +85,7 @@ class Session:
         self.generator = np.random.default_rng(options.seed)
         """Public randomness, the same at all parties as long as all draw from it alike."""
         self.arithmetic = Arithmetic(self.engine, options.format, self.generator)
+        self._entry = DataEntry(self.arithmetic, channel, parties)
         self.meter = Meter() if channel is None else channel.meter
         self.material = material
         self.backend = checked_backend(options.backend)
@@ -140,7 +139,7 @@ class Session:
         TooFewLeft
             If the others are too few to go on.
         """
-        self._member(party, "party")
+        self._entry.member(party, "party")
         if self.engine.recovery is None:
             raise ConfigurationError(f"protocol {self.protocol} cannot go on without all of its parties; shamir can")
         if party == self.me:
@@ -163,7 +162,7 @@ class Session:
         Refused at the owner: what is not a finite number or does not fit the format, and what the format would round to
         nothing but zeros. Numbers are rounded to its last place, 2^-16 unless another is declared.
         """
-        return self._wrap(self._enter(data, owner, shape, format, name or "data"))
+        return self._wrap(self._entry.enter(data, owner, shape, format, name or "data"))
 
     def labels(
         self,
@@ -181,7 +180,7 @@ class Session:
         num_classes = operator.index(num_classes)  # y.max() + 1 is NumPy's, and goes on the wire
         if num_classes < 1:
             raise ValueError(f"num_classes={num_classes}: there has to be one at least")
-        one_hot = self._enter(data, owner, shape, Format(0, 1), name or "labels", num_classes)
+        one_hot = self._entry.enter(data, owner, shape, Format(0, 1), name or "labels", num_classes)
         if self.backend == "numpy":
             return SecretArray(self.arithmetic, one_hot)
         import torch
@@ -200,20 +199,12 @@ class Session:
         name: str = "table",
     ) -> Any:
         """One secret table from several owners: `columns` {owner: data} side by side, or `rows` below each other."""
-        parts, axis = self._parts(columns, rows)
-        numbers = []
-        for owner in sorted(parts):
-            given = None if shapes is None else shapes.get(owner)
-            kind = "columns" if axis else "rows"
-            number = self._enter(parts[owner], owner, given, format, f"{kind} of {name}")
-            numbers.append((owner, self._column(number) if axis else number))
-        self._fit_together(numbers, axis, name)
-        return self._wrap(self.arithmetic.concat([n for _, n in numbers], axis))
+        return self._wrap(self._entry.table(columns, rows, shapes, format, name))
 
     def random(self, shape: int | Sequence[int] = (), low: float = 0.0, high: float = 1.0) -> Any:
         """Secret numbers that no party knows, uniform in [low, high)."""
         sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-        return self._wrap(self.arithmetic.uniform(low, high, entry.shape_of(sizes, "the shape of random numbers")))
+        return self._wrap(self.arithmetic.uniform(low, high, shape_of(sizes, "the shape of random numbers")))
 
     def public(self, x: Any, owner: int | None = None) -> Any:
         """Party `owner`'s public numbers, the same at all parties: for constants that each would compute a little differently.
@@ -235,7 +226,7 @@ class Session:
         CheatingDetected
             Not all parties were told the same.
         """
-        owner = self._member(owner, "owner")
+        owner = self._entry.member(owner, "owner")
         what = f"public numbers of party {owner} at {where()}"
         if self.engine.dry or owner == self.me:
             x = x() if callable(x) and not hasattr(x, "__array__") else x
@@ -265,7 +256,7 @@ class Session:
         """A torch module whose parameters are secret; they start as those of `owner`'s module."""
         from tacit import torch as secret_torch
 
-        return secret_torch.share_module(self, module, self._member(owner, "owner"))
+        return secret_torch.share_module(self, module, self._entry.member(owner, "owner"))
 
     def reveal(
         self, x: Any, to: int | Sequence[int] | None = None, *, name: str | None = None, why: str | None = None
@@ -479,7 +470,7 @@ class Session:
 
         return secret_torch.wrap(self.arithmetic, number)
 
-    def _plain(self, x: Any, values: entry.Array) -> Any:
+    def _plain(self, x: Any, values: Array) -> Any:
         if isinstance(x, SecretArray):
             return float(values) if values.ndim == 0 else values
         import torch
@@ -514,83 +505,6 @@ class Session:
         torch = sys.modules.get("torch")
         return torch is not None and isinstance(x, torch.nn.Module)
 
-    def _enter(
-        self,
-        data: Any,
-        owner: int | None,
-        shape: Sequence[int] | None,
-        format: Format | None,
-        name: str,
-        classes: int | None = None,
-    ) -> Number:
-        """`classes`: the data are class numbers, and their one-hots enter."""
-        owner = self._member(owner, "owner")
-        short = f"{name} of party {owner}"
-        what = f"{short} at {where()}"
-        declared = None if shape is None else entry.shape_of(tuple(shape), f"the declared shape of {what}")
-        values = self._own(data, what, declared) if owner == self.me and not self.engine.dry else None
-        one_hot = None if values is None or classes is None else entry.one_hot(values, classes, what)
-        if declared is None:
-            declared = self._agree_shape(data, what, owner, values)
-        if classes is not None:
-            values, declared = one_hot, (*declared, classes)
-        if self.engine.dry:
-            values = np.zeros(declared) if owner == self.me else None
-        elif values is not None:
-            entry.resolved(values, format or self.options.format, what)
-        with entry.held_back(format or self.options.format, what):
-            return self.arithmetic.input(owner, values, declared, format, short)
-
-    def _own(self, data: Any, what: str, declared: Shape | None) -> entry.Array:
-        values = entry.load(data, what)
-        if declared is not None and values.shape != declared:
-            raise entry.bad(what, f"its shape is not {declared}, which was declared", f" (it is {values.shape})")
-        entry.shape_of(values.shape, f"the shape of {what}")
-        return values
-
-    def _agree_shape(self, data: Any, what: str, owner: int, values: entry.Array | None) -> Shape:
-        if (channel := self._channel) is not None:
-
-            def announced() -> Shape:
-                if owner not in self._protocol.members:
-                    raise PartyLost(owner, "its data are lost with it", what)
-                return entry.announced(channel, what, owner, None if values is None else values.shape)
-
-            return self.engine.together(announced, "shape")
-        if callable(data) or data is None:
-            raise BadInput(f"{what}: a plan loads no data, so it has to be told the shape; pass shape=(rows, columns)")
-        return tuple(int(n) for n in np.shape(data))
-
-    def _parts(self, columns: Owned | None, rows: Owned | None) -> tuple[Owned, int]:
-        if (columns is None) == (rows is None):
-            raise ValueError("a table takes either columns= or rows=, each {owner: data}")
-        parts = columns if columns is not None else rows
-        if not parts:
-            raise ValueError("a table needs at least one owner")
-        return parts, int(columns is not None)
-
-    def _column(self, number: Number) -> Number:
-        """A list of values is one column."""
-        return self.arithmetic.reshape(number, (*number.shape, 1)) if len(number.shape) == 1 else number
-
-    def _fit_together(self, parts: Sequence[tuple[int, Number]], axis: int, name: str) -> None:
-        for owner, part in parts:
-            if len(part.shape) < 1 + axis:
-                raise BadInput(f"{name}: the part of party {owner} has the shape {part.shape}, which is no table")
-        first, other = parts[0], "columns" if axis == 0 else "rows"
-        for owner, part in parts[1:]:
-            if _without(part.shape, axis) != _without(first[1].shape, axis):
-                raise BadInput(
-                    f"{name}: the parts of party {first[0]} and party {owner} do not fit together: their shapes are "
-                    f"{first[1].shape} and {part.shape}, and they need the same number of {other}"
-                )
-
-    def _member(self, index: Any, what: str) -> int:
-        if not isinstance(index, int | np.integer) or not 0 <= index < self.parties:
-            missing = f"say whose it is by {what}=; " if index is None else ""
-            raise ValueError(f"{what}={index!r}: {missing}the parties are numbered 0 to {self.parties - 1}")
-        return int(index)
-
     def _receivers(self, to: int | Sequence[int] | None) -> list[int] | None:
         if to is None:
             return None
@@ -598,9 +512,5 @@ class Session:
         if not receivers:
             raise ValueError("to=[]: nobody would see it; leave to= out to reveal to all")
         for index in receivers:
-            self._member(index, "to")
+            self._entry.member(index, "to")
         return sorted({int(i) for i in receivers})
-
-
-def _without(shape: Shape, axis: int) -> Shape:
-    return shape[:axis] + shape[axis + 1 :]

@@ -7,7 +7,7 @@ import dataclasses
 import json
 import random
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 
 from tacit.field import P
 from tacit.testing import cheating
-from tacit.transport.channel import Around, Channel, as_bytes
+from tacit.transport.channel import Around, Channel, Round, as_bytes
 
 
 @dataclass(frozen=True)
@@ -111,16 +111,9 @@ class Lying(Around):
         super().__init__(channel)
         self._outcome, self._lie = outcome, lie
 
-    def _round(
-        self,
-        out: Mapping[int, Sequence[memoryview]],
-        expect: Mapping[int, int],
-        frames: dict[int, bytearray],
-        where: str,
-        timeout: float,
-    ) -> None:
-        sent = dict(out)
-        for peer, pieces in out.items():
+    def _round(self, asked: Round) -> None:
+        sent, where = dict(asked.out), asked.where
+        for peer, pieces in asked.out.items():
             number = self._outcome.messages.get(where, 0)
             self._outcome.messages[where] = number + 1
             lie = self._lie
@@ -128,11 +121,11 @@ class Lying(Around):
                 self._outcome.lied_at = time.time()
                 altered = MESSAGE_LIES[lie.what](bytearray().join(pieces), random.Random(lie.seed))
                 for frame in altered[:-1]:
-                    self._inner._round({peer: [memoryview(frame)]}, {}, {}, where, timeout)
+                    self._inner._round(dataclasses.replace(asked, out={peer: [memoryview(frame)]}, expect={}))
                 sent[peer] = [memoryview(altered[-1])] if altered else []
                 if not altered:
                     del sent[peer]
-        self._inner._round(sent, expect, frames, where, timeout)
+        self._inner._round(dataclasses.replace(asked, out=sent))
 
 
 # Lies about steps.

@@ -7,7 +7,7 @@ A party that was lost starts again after a while, its script from the beginning,
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,9 @@ from tacit.sessions.options import Options
 from tacit.sessions.remote import joined
 from tacit.sessions.session import Session
 from tacit.testing.virtual import VirtualChannel, innermost, sleep
-from tacit.transport.channel import Around, Channel
-from tacit.transport.endpoint import listen
+from tacit.transport.channel import Around, Channel, Round
 from tacit.transport.identity import make_identity
+from tacit.transport.listening import listen
 from tacit.transport.membership import Viewed
 
 HOST = "127.0.0.1"
@@ -49,15 +49,8 @@ class Failing(Around):
         super().__init__(channel)
         self._fate, self._over, self.rounds, self._gone = fate, over, 0, False
 
-    def _round(
-        self,
-        out: Mapping[int, Sequence[memoryview]],
-        expect: Mapping[int, int],
-        frames: dict[int, bytearray],
-        where: str,
-        timeout: float,
-    ) -> None:
-        fate = None if self._gone else self._fate(self.rounds, where)
+    def _round(self, asked: Round) -> None:
+        fate = None if self._gone else self._fate(self.rounds, asked.where)
         self.rounds += 1
         if fate == "die":
             self._inner.close()
@@ -70,7 +63,7 @@ class Failing(Around):
             raise Vanished(fate)
         if fate is not None:
             sleep(self, fate)
-        self._inner._round(out, expect, frames, where, timeout)
+        self._inner._round(asked)
 
     def stop(self, message: str) -> None:
         if not self._gone:
@@ -88,20 +81,13 @@ class Shuffled(Failing):
         super().__init__(channel, lambda round, where: None)
         self._rng, self._latest = np.random.default_rng(seed), latest
 
-    def _round(
-        self,
-        out: Mapping[int, Sequence[memoryview]],
-        expect: Mapping[int, int],
-        frames: dict[int, bytearray],
-        where: str,
-        timeout: float,
-    ) -> None:
-        for peer in self._order(out):
+    def _round(self, asked: Round) -> None:
+        for peer in self._order(asked.out):
             self._late()
-            self._inner._round({peer: out[peer]}, {}, frames, where, timeout)
-        for peer in self._order(expect):
+            self._inner._round(replace(asked, out={peer: asked.out[peer]}, expect={}))
+        for peer in self._order(asked.expect):
             self._late()
-            self._inner._round({}, {peer: expect[peer]}, frames, where, timeout)
+            self._inner._round(replace(asked, out={}, expect={peer: asked.expect[peer]}))
 
     def _late(self) -> None:
         if self._rng.random() < 0.1:

@@ -14,17 +14,18 @@ import array
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from tacit.errors import Mismatch, PartyLost, PeerStopped, TacitError
-from tacit.transport.channel import Around, Channel, Skip
+from tacit.transport.channel import Around, Channel, Round, Skip
 from tacit.transport.handshake import handshake
 from tacit.transport.meter import HEADER_SIZE, Totals
 
 LARGE = 64 << 20
-SOON = 0.4
+SOON = 1.0
 """The time-out of channels in checks that wait for it."""
-SLACK = 5.0
+SLACK = 30.0
 """How much later than its time-out a wait may end on a busy machine."""
 
 
@@ -343,7 +344,7 @@ def a_silent_peer_is_named_in_time(make: Maker) -> None:
 
 @_check
 def everybody_ends_when_one_dies(make: Maker) -> None:
-    channels = make(4, timeout=5.0)
+    channels = make(4, timeout=600.0)
 
     def work(channel: Channel) -> None:
         for k in range(100):
@@ -356,9 +357,7 @@ def everybody_ends_when_one_dies(make: Maker) -> None:
                 channel.stop(str(error))
                 raise
 
-    start = time.monotonic()
-    *errors, _ = run(channels, work)
-    assert time.monotonic() - start < 5.0 + SLACK
+    *errors, _ = run(channels, work, limit=60.0)
     assert all(isinstance(e, PartyLost | PeerStopped) for e in errors)
     assert any(isinstance(e, PartyLost) and e.party == 3 for e in errors)
     assert all(e.party == 3 or "party 3" in e.message for e in errors)
@@ -432,21 +431,14 @@ class Tampered(Around):
         super().__init__(channel)
         self._tamper, self._count = tamper, 0
 
-    def _round(
-        self,
-        out: Mapping[int, Sequence[memoryview]],
-        expect: Mapping[int, int],
-        frames: dict[int, bytearray],
-        where: str,
-        timeout: float,
-    ) -> None:
+    def _round(self, asked: Round) -> None:
         last: dict[int, list[memoryview]] = {}
-        for peer, pieces in out.items():
-            changed = self._tamper(peer, self._count, bytearray().join(pieces), where)
+        for peer, pieces in asked.out.items():
+            changed = self._tamper(peer, self._count, bytearray().join(pieces), asked.where)
             several = [changed] if isinstance(changed, bytes | bytearray) else list(changed or [])
             for frame in several[:-1]:
-                self._inner._round({peer: [memoryview(frame)]}, {}, {}, where, timeout)
+                self._inner._round(replace(asked, out={peer: [memoryview(frame)]}, expect={}))
             if several:
                 last[peer] = [memoryview(several[-1])]
         self._count += 1
-        self._inner._round(last, expect, frames, where, timeout)
+        self._inner._round(replace(asked, out=last))

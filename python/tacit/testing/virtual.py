@@ -12,6 +12,9 @@ from typing import Any
 from tacit.transport import memory
 from tacit.transport.channel import DEFAULT_TIMEOUT, Channel
 
+LONGEST = 600.0
+"""Real seconds for which all others may compute while one waits."""
+
 
 class _Waiter:
     def __init__(self, deadline: float) -> None:
@@ -39,7 +42,8 @@ class Clock:
                 self._idle()
             else:
                 waiter.woken.set()
-        waiter.woken.wait()
+        if not waiter.woken.wait(LONGEST):
+            raise AssertionError(f"some party's thread works for {LONGEST:g} real seconds, or ended without `leave`")
         return waiter.notified
 
     def notify(self, waiter: _Waiter) -> None:

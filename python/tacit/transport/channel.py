@@ -15,6 +15,7 @@ from __future__ import annotations
 import abc
 import time
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,20 @@ class Skip(int):
 
     def __add__(self, more: int) -> Skip:
         return Skip(int(self) + more)
+
+
+@dataclass(frozen=True)
+class Round:
+    """One frame to each peer in `out`, in pieces, and one from each in `expect`, of so many bytes at most.
+
+    `where`: what errors say that it was for. `timeout`: seconds. `came`: the frames, also those that came before an error.
+    """
+
+    out: Mapping[int, Sequence[memoryview]]
+    expect: Mapping[int, int]
+    where: str
+    timeout: float
+    came: dict[int, bytearray] = field(default_factory=dict)
 
 
 class Channel(abc.ABC):
@@ -86,29 +101,22 @@ class Channel(abc.ABC):
         if strangers := {*out, *expect}.difference(self.peers):
             raise ValueError(f"{min(strangers)} is not a peer on this channel; the peers of {self.me} are {self.peers}")
         pieces = {peer: [view for b in buffers if (view := as_bytes(b)).nbytes] for peer, buffers in out.items()}
+        asked = Round(pieces, expect, label_text(label), self.timeout if timeout is None else timeout)
         start = time.monotonic()
-        frames: dict[int, bytearray] = {}
         try:
-            self._round(pieces, expect, frames, label_text(label), self.timeout if timeout is None else timeout)
+            self._round(asked)
         finally:
             self.meter.record(
                 label,
                 [(peer, sum(map(len, views))) for peer, views in pieces.items()],
-                [(peer, len(frame)) for peer, frame in frames.items()],
+                [(peer, len(frame)) for peer, frame in asked.came.items()],
                 time.monotonic() - start,
             )
-        return frames
+        return asked.came
 
     @abc.abstractmethod
-    def _round(
-        self,
-        out: Mapping[int, Sequence[memoryview]],
-        expect: Mapping[int, int],
-        frames: dict[int, bytearray],
-        where: str,
-        timeout: float,
-    ) -> None:
-        """Do the work of `exchange`: send `out`, and put what came into `frames`."""
+    def _round(self, asked: Round) -> None:
+        """Do the work of `exchange`: send `asked.out`, and put what came into `asked.came`."""
 
     @abc.abstractmethod
     def stop(self, message: str) -> None:

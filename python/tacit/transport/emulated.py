@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from tacit.transport.channel import Around, Channel
+from tacit.transport.channel import Around, Channel, Round
 from tacit.transport.meter import HEADER_SIZE
 
 _STAMP = struct.Struct("<Q")
@@ -30,34 +30,28 @@ class Emulated(Around):
         self._latency, self._bandwidth = latency, bandwidth
         self._free = 0.0
 
-    def _round(
-        self,
-        out: Mapping[int, Sequence[memoryview]],
-        expect: Mapping[int, int],
-        frames: dict[int, bytearray],
-        where: str,
-        timeout: float,
-    ) -> None:
-        stamped: dict[int, list[memoryview]] = {}
+    def _round(self, asked: Round) -> None:
         self._free = max(self._free, time.monotonic())
-        size = sum(piece.nbytes for pieces in out.values() for piece in pieces)
-        self._free += (size + HEADER_SIZE * len(out)) / self._bandwidth
+        size = sum(piece.nbytes for pieces in asked.out.values() for piece in pieces)
+        self._free += (size + HEADER_SIZE * len(asked.out)) / self._bandwidth
         stamp = memoryview(_STAMP.pack(int((self._free + self._latency) * 1e9)))
-        for peer, pieces in out.items():
-            stamped[peer] = [stamp, *pieces]
-        limits = {peer: limit + _STAMP.size for peer, limit in expect.items()}
-        came: dict[int, bytearray] = {}
+        stamped = replace(
+            asked,
+            out={peer: [stamp, *pieces] for peer, pieces in asked.out.items()},
+            expect={peer: limit + _STAMP.size for peer, limit in asked.expect.items()},
+            came={},
+        )
         seen = 0.0
         try:
-            self._inner._round(stamped, limits, came, where, timeout)
+            self._inner._round(stamped)
         finally:
-            for peer, frame in came.items():
+            for peer, frame in stamped.came.items():
                 if len(frame) >= _STAMP.size:
                     seen = max(seen, _STAMP.unpack_from(frame)[0] / 1e9)
                     del frame[: _STAMP.size]
-                    frames[peer] = frame
-        for peer in came:
-            if peer not in frames:
-                raise self.lost(peer, "its channel is not emulated", where)
+                    asked.came[peer] = frame
+        for peer in stamped.came:
+            if peer not in asked.came:
+                raise self.lost(peer, "its channel is not emulated", asked.where)
         if (left := seen - time.monotonic()) > 0:
             time.sleep(min(left, LONGEST_DELAY))

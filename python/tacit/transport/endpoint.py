@@ -9,7 +9,6 @@ connection that begins with a party's proof is greeted, by a short-lived thread 
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import logging
 import os
@@ -23,9 +22,10 @@ from collections.abc import Iterable, Mapping
 from tacit.errors import NAMES, ConfigurationError, PartyLost, named
 from tacit.transport.channel import DEFAULT_TIMEOUT
 from tacit.transport.connection import cut
-from tacit.transport.greeting import Greeter, TurnedAway
+from tacit.transport.greeting import Greeter, Seen, TurnedAway, stamp
 from tacit.transport.handshake import handshake
 from tacit.transport.identity import Identity, fingerprint, pin
+from tacit.transport.listening import listen
 from tacit.transport.mending import Line, Mender
 from tacit.transport.meter import Meter
 from tacit.transport.signing import Signatures
@@ -35,7 +35,6 @@ from tacit.transport.wire import (
     LONGEST_PURPOSE,
     REPLY_SIZE,
     REQUEST_SIZE,
-    STAMP,
     TOKEN,
     Answer,
     Ask,
@@ -56,72 +55,7 @@ GREETING = 10.0
 MOST_GREETINGS = 8
 """Greetings of one party that are heard at the same time."""
 
-MOST_STAMPS = 4096
-OLD = 3600 * 10**9
-"""Nanoseconds that a party's clock may go back while a session lasts."""
-
 log = logging.getLogger("tacit.transport")
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes any free one. A launcher may open it and pass it to an `Endpoint`."""
-    try:
-        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except socket.gaierror as error:
-        raise ConfigurationError(
-            f"cannot listen on {host}:{port}: the name is not known here ({error.strerror})"
-        ) from None
-    for family, _, _, _, address in found[:-1]:  # a name may have addresses of both kinds, and this machine one of them
-        with contextlib.suppress(OSError):
-            return _bound(family, address)
-    family, _, _, _, address = found[-1]
-    try:
-        return _bound(family, address)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise ConfigurationError(
-                f"port {port} on {host or 'this machine'} is taken by another process; stop that one (is a party of an "
-                "earlier run still there?), or give this party another port in the addresses of all parties"
-            ) from None
-        raise ConfigurationError(
-            f"cannot listen on {host}:{port}: {error.strerror or error}; the address has to belong to this machine "
-            "(0.0.0.0 stands for all of its addresses), and ports below 1024 are reserved"
-        ) from None
-
-
-def _bound(family: int, address: tuple) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        if os.name == "posix":  # else a port stays taken for a minute after each run
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-        sock.listen(128)
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-class Seen:
-    """First messages of one party: each is taken once, so that one that somebody recorded buys no TLS handshake."""
-
-    def __init__(self) -> None:
-        self._newest = 0
-        self._stamps: dict[bytes, None] = {}
-
-    def new(self, stamp: bytes) -> bool:
-        at = int.from_bytes(stamp[:8], "little")
-        if stamp in self._stamps or at < self._newest - OLD:
-            return False
-        self._newest = max(at, self._newest)
-        self._stamps[stamp] = None
-        if len(self._stamps) > MOST_STAMPS:
-            del self._stamps[next(iter(self._stamps))]
-        return True
-
-
-def stamp() -> bytes:
-    return time.time_ns().to_bytes(8, "little") + secrets.token_bytes(STAMP - 8)
 
 
 class Endpoint:

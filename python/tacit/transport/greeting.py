@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import random
+import secrets
 import selectors
 import socket
 import threading
@@ -20,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tacit.errors import TacitError
-from tacit.transport.wire import INTRODUCTION_SIZE, Introduction, Malformed
+from tacit.transport.wire import INTRODUCTION_SIZE, STAMP, Introduction, Malformed
 
 SILENT = 10.0
 """Seconds in which a connection has to show who it is."""
@@ -28,6 +29,10 @@ STRANGERS = 256
 """Connections that have not shown it yet."""
 MINUTE = 60.0
 PAUSE = 0.05
+
+MOST_STAMPS = 4096
+OLD = 3600 * 10**9
+"""Nanoseconds that a party's clock may go back while a session lasts."""
 
 log = logging.getLogger("tacit.transport")
 
@@ -38,6 +43,28 @@ class TurnedAway(Exception):
     def __init__(self, why: str, answer: bytes = b"") -> None:
         super().__init__(why)
         self.answer = answer
+
+
+class Seen:
+    """First messages of one party: each is taken once, so that one that somebody recorded buys no TLS handshake."""
+
+    def __init__(self) -> None:
+        self._newest = 0
+        self._stamps: dict[bytes, None] = {}
+
+    def new(self, stamp: bytes) -> bool:
+        at = int.from_bytes(stamp[:8], "little")
+        if stamp in self._stamps or at < self._newest - OLD:
+            return False
+        self._newest = max(at, self._newest)
+        self._stamps[stamp] = None
+        if len(self._stamps) > MOST_STAMPS:
+            del self._stamps[next(iter(self._stamps))]
+        return True
+
+
+def stamp() -> bytes:
+    return time.time_ns().to_bytes(8, "little") + secrets.token_bytes(STAMP - 8)
 
 
 @dataclass(eq=False)

@@ -7,11 +7,11 @@ one ends with `PartyLost`; frames that were under way are thrown away until the 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 from tacit.errors import Mismatch, PartyLost, TacitError
 from tacit.transport.calls import ENTRY, MAGIC, Calls, Equivocation, Signed, frame, is_call
-from tacit.transport.channel import Around, Channel, Skip
+from tacit.transport.channel import Around, Channel, Round, Skip
 from tacit.transport.signing import Signatures
 
 COUNTING = "counting who is left"
@@ -36,40 +36,33 @@ class Viewed(Around):
         """The length in bytes of the longest frame of calls: those of two turns."""
         return len(MAGIC) + ENTRY * 2 * (len(self.peers) + 1)
 
-    def _round(
-        self,
-        out: Mapping[int, Sequence[memoryview]],
-        expect: Mapping[int, int],
-        frames: dict[int, bytearray],
-        where: str,
-        timeout: float,
-    ) -> None:
-        wanted = dict(expect)
+    def _round(self, asked: Round) -> None:
+        out, wanted, where = asked.out, dict(asked.expect), asked.where
         for peer in self.early.keys() & wanted.keys():
             if len(found := self.early.pop(peer)) > wanted.pop(peer):
-                raise self.too_long(peer, len(found), expect[peer], where)
-            frames[peer] = found
+                raise self.too_long(peer, len(found), asked.expect[peer], where)
+            asked.came[peer] = found
         stale = 0
         self._called(where)
         while out or wanted:
             came: dict[int, bytearray] = {}
             try:
                 limits = {p: max(limit, self.longest) for p, limit in wanted.items()}
-                self._inner._round(out, limits, came, where, timeout)
+                self._inner._round(Round(out, limits, where, asked.timeout, came))
             finally:
                 for peer, data in came.items():
                     if is_call(data):
                         self.take(peer, data)
                         stale += 1
                     else:
-                        frames[peer] = data
+                        asked.came[peer] = data
                         del wanted[peer]
             self._called(where)
-            if stale > STALE * len(expect):
+            if stale > STALE * len(asked.expect):
                 raise Mismatch(f"some party sends calls of counts that are over, again and again, during {where}")
             for peer, data in came.items():
-                if len(data) > expect[peer] and peer in frames:
-                    raise self.too_long(peer, len(data), expect[peer], where)
+                if len(data) > asked.expect[peer] and peer in asked.came:
+                    raise self.too_long(peer, len(data), asked.expect[peer], where)
             out = {}
 
     def _called(self, where: str) -> None:
@@ -95,7 +88,7 @@ class Viewed(Around):
         self._inner.hurry(True)
         try:
             sending = {peer: [memoryview(data)] for peer, data in out.items()}
-            self._inner._round(sending, dict.fromkeys(wanted, Skip(self.longest)), came, COUNTING, seconds)
+            self._inner._round(Round(sending, dict.fromkeys(wanted, Skip(self.longest)), COUNTING, seconds, came))
         finally:
             self._inner.hurry(False)
 

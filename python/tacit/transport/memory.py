@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tacit.errors import TacitError
-from tacit.transport.channel import CLOSED, DEFAULT_TIMEOUT, Channel, Skip, reason_from, reason_text
+from tacit.transport.channel import CLOSED, DEFAULT_TIMEOUT, Channel, Round, Skip, reason_from, reason_text
 from tacit.transport.meter import Meter
 
 AHEAD = 1 << 26
@@ -45,22 +45,19 @@ class MemoryChannel(Channel):
         self._inboxes = inboxes
         self._closed = False
 
-    def _round(
-        self,
-        out: Mapping[int, Sequence[memoryview]],
-        expect: Mapping[int, int],
-        frames: dict[int, bytearray],
-        where: str,
-        timeout: float,
-    ) -> None:
+    def _round(self, asked: Round) -> None:
         if self._closed:
             raise TacitError("this channel was closed; open a new one")
-        refused = [p for p, views in out.items() if not self._put(p, bytearray().join(views), where, timeout)]
+        refused = [p for p, views in asked.out.items() if not self._put(p, bytearray().join(views), asked)]
         for peer in refused:  # after all others got theirs
-            if peer not in expect:
-                raise self._gone(peer, where)
+            if peer not in asked.expect:
+                raise self._gone(peer, asked.where)
+        self._take(asked)
+
+    def _take(self, asked: Round) -> None:
+        expect, where = asked.expect, asked.where
         inbox = self._inboxes[self.me]
-        end = self.now() + timeout
+        end = self.now() + asked.timeout
         with inbox.filled:
             awaited = set(expect)
             while awaited:
@@ -72,8 +69,8 @@ class MemoryChannel(Channel):
                     if queue:
                         if len(queue[0]) > expect[peer]:
                             raise self.too_long(peer, len(queue[0]), expect[peer], where)
-                        frames[peer] = queue.popleft()
-                        inbox.held[peer] -= len(frames[peer])
+                        asked.came[peer] = queue.popleft()
+                        inbox.held[peer] -= len(asked.came[peer])
                         inbox.drained.notify_all()
                         awaited.discard(peer)
                 if not awaited:
@@ -82,19 +79,20 @@ class MemoryChannel(Channel):
                     raise self._ended(min(gone, key=lambda p: (inbox.ended[p] is not None, p)), inbox, where)
                 left = end - self.now()
                 if left <= 0:
-                    raise self.lost(min(awaited), f"nothing came from it for {timeout:g} s", where, silent=True)
+                    raise self.lost(min(awaited), f"nothing came from it for {asked.timeout:g} s", where, silent=True)
                 inbox.missing = set(awaited)
                 inbox.filled.wait(left)
                 inbox.missing = set()
 
-    def _put(self, peer: int, frame: bytearray, where: str, timeout: float) -> bool:
+    def _put(self, peer: int, frame: bytearray, asked: Round) -> bool:
         """Leave a frame with a peer; false if the peer is gone."""
         inbox = self._inboxes[peer]
         with inbox.filled:
             if not inbox.drained.wait_for(
-                lambda: inbox.closed or not inbox.frames[self.me] or inbox.held[self.me] + len(frame) <= AHEAD, timeout
+                lambda: inbox.closed or not inbox.frames[self.me] or inbox.held[self.me] + len(frame) <= AHEAD,
+                asked.timeout,
             ):
-                raise self.lost(peer, f"it took no data for {timeout:g} s", where, silent=True)
+                raise self.lost(peer, f"it took no data for {asked.timeout:g} s", asked.where, silent=True)
             if inbox.closed:
                 return False
             inbox.frames[self.me].append(frame)

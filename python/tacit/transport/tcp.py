@@ -7,10 +7,10 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 from tacit.errors import PartyLost, TacitError
-from tacit.transport.channel import DEFAULT_TIMEOUT, LARGEST_FRAME, SLOWEST, Channel, Skip, reason_text
+from tacit.transport.channel import DEFAULT_TIMEOUT, LARGEST_FRAME, SLOWEST, Channel, Round, Skip, reason_text
 from tacit.transport.connection import Copies, Link, cut
 from tacit.transport.mending import Line, quiet
 from tacit.transport.meter import Meter
@@ -18,6 +18,8 @@ from tacit.transport.wire import Kind
 
 FAREWELL = 1.0
 LINGER = 5.0
+LATE = 1.0
+"""Seconds by which a sleep may end too late; by more, this process was halted meanwhile, and cannot tell who was silent."""
 
 
 class TcpChannel(Channel):
@@ -45,16 +47,10 @@ class TcpChannel(Channel):
         for peer, line in (lines or {}).items():
             line.mender.watch(self._links[peer])
 
-    def _round(
-        self,
-        out: Mapping[int, Sequence[memoryview]],
-        expect: Mapping[int, int],
-        frames: dict[int, bytearray],
-        where: str,
-        timeout: float,
-    ) -> None:
+    def _round(self, asked: Round) -> None:
         if self._closed:
             raise TacitError("this channel was closed; open a new one")
+        out, expect, where = asked.out, asked.expect, asked.where
         for peer, pieces in out.items():
             if sum(map(len, pieces)) > LARGEST_FRAME:
                 raise ValueError(f"a frame to party {peer} of more than {LARGEST_FRAME} bytes; send it in parts")
@@ -66,7 +62,7 @@ class TcpChannel(Channel):
         # What an earlier round left behind, when it lost another peer, goes first.
         sending = [self._links[peer] for peer in {*out, *expect} if peer in out or self._links[peer].unsent]
         try:
-            self._move(sending, [(self._links[peer], limit) for peer, limit in expect.items()], frames, where, timeout)
+            self._move(asked, sending, [(self._links[peer], limit) for peer, limit in expect.items()])
         except BaseException as error:
             # The caller may change these buffers now: what is left of them is copied, or must never be sent.
             kept = self.resumes and isinstance(error, PartyLost)
@@ -77,14 +73,8 @@ class TcpChannel(Channel):
             if out:
                 self._own()
 
-    def _move(
-        self,
-        sending: list[Link],
-        awaited: list[tuple[Link, int]],
-        frames: dict[int, bytearray],
-        where: str,
-        timeout: float,
-    ) -> None:
+    def _move(self, asked: Round, sending: list[Link], awaited: list[tuple[Link, int]]) -> None:
+        where, frames = asked.where, asked.came
         start = last = time.monotonic()
         for link in (*sending, *(link for link, _ in awaited)):
             link.mark = start, link.moved
@@ -93,7 +83,7 @@ class TcpChannel(Channel):
         # asked for: a read that finds nothing costs more, an exception; but not more than asking for one alone.
         here = {link.peer for link, limit in awaited if len(awaited) == 1 or link.has(limit)}
         writable = sending
-        until = start + min(timeout, self._quiet)  # nobody can have been silent for too long before
+        until = start + min(asked.timeout, self._quiet)  # nobody can have been silent for too long before
         copied = False
         while True:
             moved = False
@@ -113,13 +103,19 @@ class TcpChannel(Channel):
                 return
             events: dict[int, int] = {}
             if sending or len(here) < len(awaited):
-                left = 0.0 if here or gone else max(0.0, until - time.monotonic())
-                if left and not sending and not copied:
+                if not (here or gone or sending or copied):
                     self._own()  # while nothing else is to be done
                     copied = True
+                asleep = time.monotonic()
+                left = 0.0 if here or gone else max(0.0, until - asleep)
                 # Straight to sleep: looking again for some microseconds first gained nothing, and cost on busy cores.
                 events = self._wait(sending, awaited, left)
                 last = time.monotonic()
+                if (late := last - asleep - left) > LATE:
+                    start, until = start + late, until + late
+                    alive = {peer: at + late for peer, at in alive.items()}
+                    for link in {*sending, *(link for link, _ in awaited)}:
+                        link.mark, link.heard = (link.mark[0] + late, link.mark[1]), link.heard + late
             faults: list[TacitError] = []
             waiting: list[tuple[Link, int]] = []
             here_still = set()
@@ -159,19 +155,19 @@ class TcpChannel(Channel):
             if self.brisk:
                 last = time.monotonic()
             if last >= until and (not moved or (self.brisk and (sending or awaited))):
-                until = self._patience(sending, awaited, alive, start, last, where, timeout)
+                until = self._patience(asked, sending, awaited, alive, start, last)
 
     def _patience(
         self,
+        asked: Round,
         sending: list[Link],
         awaited: list[tuple[Link, int]],
         alive: Mapping[int, float],
         start: float,
         now: float,
-        where: str,
-        timeout: float,
     ) -> float:
         """The moment at which somebody will have been silent, or slow, for too long; raises if it has come."""
+        where, timeout = asked.where, asked.timeout
         links = {link.peer: link for link in (*sending, *(link for link, _ in awaited))}
         peers = {link.peer: "nothing could be sent to it" for link in sending}
         peers.update((link.peer, "nothing came from it") for link, _ in awaited)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tacit.errors import TacitError
+from tacit.preprocessing.lattice.worker import patiently
 from tacit.steps import protocol_step
 from tacit.transport import memory
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from tacit.transport.channel import Channel
 
 NEVER = (1 << 32) - 1
+REPEATED = 600.0
+"""Seconds that one round of a repetition may take, in which all parties compute in this process."""
 CLAIM = struct.Struct("<II")
 """Who was the first to differ, and in which round."""
 
@@ -70,7 +73,7 @@ def _repeated(
     parties: int, keys: Mapping[int, bytes], again: Callable[[int, "Channel", bytes], Record]
 ) -> dict[int, list[dict[int, bytes]]]:
     """Everybody's messages, with all parties in this process."""
-    channels = memory.network(parties, timeout=600.0)
+    channels = memory.network(parties, timeout=REPEATED)
     said: dict[int, list[dict[int, bytes]]] = {i: [] for i in range(parties)}
 
     def party(i: int) -> None:
@@ -78,12 +81,21 @@ def _repeated(
             said[i] = again(i, channels[i], keys[i]).said
         except TacitError as error:
             channels[i].stop(str(error))
+        finally:
+            channels[i].close()
 
     threads = [threading.Thread(target=party, args=(i,), daemon=True) for i in range(parties)]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+
+    def done(seconds: float) -> bool:
+        threads[-1].join(seconds)
+        return not threads[-1].is_alive()
+
+    while threads:
+        if not patiently(done, lambda: sum(c.meter.total().rounds for c in channels), REPEATED):
+            raise TacitError("the repetition of a failed preparation hangs; who cheated is not found. Start again")
+        threads.pop()
     return said
 
 

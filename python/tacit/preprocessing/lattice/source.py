@@ -58,12 +58,18 @@ class LatticeSource(Source):
 
         `key`: of all its random numbers, to repeat what a party did; from the operating system by default.
         """
+        self.timeout = channel.timeout
         link = Link(me, parties, channel, session, self.order, key)
         self.me, self.parties, self.summands, self.key = me, parties, parties, link.alpha
         self._session, self._progress = session, progress
         self._maker, self._meter = Maker(link, budget), channel.meter
         self._foresight = Foresight()
-        self._worker = Worker(f"tacit-material-{me}")
+        self._meters = [channel.meter]
+        """The meters of all that the thread talks over."""
+        self._worker = Worker(f"tacit-material-{me}", partial(self._pace, channel), channel.timeout)
+
+    def _pace(self, channel: Channel) -> int:
+        return sum(m.total().rounds for m in self._meters) + sum(map(channel.progress, channel.peers))
 
     def chances(self) -> list[tuple[int, str, int]]:
         """docs/security/README.md; a coefficient of an answer takes more than 8 bytes."""
@@ -102,7 +108,12 @@ class LatticeSource(Source):
     def _made(self, requests: Sequence[Request]) -> Callable[[], list[Material]]:
         """A list that was not foreseen."""
         future = self._worker.submit(partial(self._first, requests))
-        return lambda: [future.result()[id(r)].material() for r in requests]
+
+        def material() -> list[Material]:
+            made = self._worker.result(future)
+            return [made[id(r)].material() for r in requests]
+
+        return material
 
     def _completed(self, requests: Sequence[Request], known: Outline, copy: Copy) -> Callable[[], list[Material]]:
         """The material made ahead; products of older masks that were not foreseen are made now."""
@@ -115,10 +126,10 @@ class LatticeSource(Source):
             more = self._worker.submit(partial(self._missing, requests, copy, missing))
 
         def material() -> list[Material]:
-            settled.result()
+            self._worker.result(settled)
             if more is None:
                 self._hold(requests, copy)
-            late = {} if more is None else more.result()
+            late = {} if more is None else self._worker.result(more)
             return [(late.get(id(r)) or copy.targets[i]).material() for i, r in enumerate(requests)]
 
         return material
@@ -155,7 +166,7 @@ class LatticeSource(Source):
     def _settle(self, ahead: Ahead) -> None:
         """When the first of them is asked for: nothing else happens then."""
         try:
-            settle(self._maker.alive(), ahead.made.result())
+            settle(self._maker.alive(), ahead.made.result(0))  # by this thread, before
         except CheckFailed as failure:
             raise CheatingDetected(f"{failure}: {UNKNOWN}") from None
 
@@ -170,7 +181,9 @@ class LatticeSource(Source):
             return UNKNOWN
 
         def again(me: int, channel: Channel, key: bytes) -> Record:
-            repeated = Maker(Link(me, self.parties, channel, self._session, Checks(), key), self._maker.budget)
+            self._meters.append(channel.meter)
+            own = Link(me, self.parties, channel, self._session, Checks(channel.timeout), key)
+            repeated = Maker(own, self._maker.budget)
             told = repeated.alive().record
             assert told is not None
             _, sigmas = repeated.make(requests, requests)

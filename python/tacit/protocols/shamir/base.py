@@ -1,4 +1,4 @@
-"""What `Shamir` and `Corrected` have in common: values shared by polynomials of degree t, dealt anew when parties are lost.
+"""The common part of `Shamir` and `Corrected`: values shared by polynomials of degree t, dealt anew when parties are lost.
 
     [x]_i = f(i + 1),     f(0) = x,     unit = 1: everyone's share of a constant is the constant
 Products are not here: `Shamir` multiplies shares, `Corrected` opens operands under masks.
@@ -101,7 +101,7 @@ class PolynomialProtocol(OpeningProtocol, Recoverable):
     # Openings.
 
     def open(self, share: Share) -> Rounds:
-        """Of what has a uniform mask of its own."""
+        """Open a value that has a uniform mask of its own."""
         c = yield from self.shares.masked(share[0])
         return c
 

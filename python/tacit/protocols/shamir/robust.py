@@ -11,7 +11,7 @@ corrected, since those who remain are t + 1 honest ones at least; with more wron
 t may lie or be lost.
 Inputs: the owner knows A and tells D = x - A, then all tell each other a hash of it. A party goes on if it has met its own
 more than (m + u) / 2 times, so at more than half of the honest parties: no two go on with different D. Else the owner lied, for
-certain if m > 3 u.
+certain if m > 3 u. If more than t lie, an honest owner can be named; they know every secret then, its data too.
 """
 
 from collections.abc import Collection, Mapping
@@ -167,7 +167,8 @@ class Corrected(MaskedProtocol, PolynomialProtocol):
         if 2 * alike <= m + u:
             if alike < m - u:  # an honest owner's word would have come to all honest parties alike
                 raise CheatingDetected(
-                    f"party {owner} did not tell all parties the same about its data; start again without it"
+                    f"party {owner} did not tell all parties the same about its data, unless more than {self.shares.threshold} "
+                    "parties lie about it; start again without it"
                 )
             raise CheatingDetected(
                 "the parties do not say the same about what an owner told them of its data: it told them different things, or "
