@@ -156,6 +156,10 @@ def test_broken_products_are_counted():
     assert not uniform(multiplied(w, 3, 1, (1, 2), masked)), "more colluders than the threshold"
 
 
+SEED = b"2"
+"""With coins of which no weight is 0 for p = 5, so that the check of a wrong product fails."""
+
+
 def verified(w, error, blank=lambda s: ()):
     """[z] = [x y] + error is checked, among three parties. The colluder's shares, y and coins are fixed."""
     tape, colluder = w.tape, 2
@@ -193,7 +197,7 @@ def verified(w, error, blank=lambda s: ()):
 def test_a_check_of_products_and_whether_it_fails(error, monkeypatch):
     """A vector of one product is cut in one piece, where it is up to 64: fewer numbers are dealt, in fewer cases."""
     w = world(5)
-    w.tape.reset(b"1")
+    w.tape.reset(SEED)
     monkeypatch.setattr(w.module("protocols.shamir.verification"), "MANY", 1)
     told = verified(w, error)
     assert uniform(told)
@@ -202,7 +206,7 @@ def test_a_check_of_products_and_whether_it_fails(error, monkeypatch):
 
 def test_a_broken_check_of_products_is_counted(monkeypatch):
     w = world(5)
-    w.tape.reset(b"1")
+    w.tape.reset(SEED)
     monkeypatch.setattr(w.module("protocols.shamir.verification"), "MANY", 1)
     assert not uniform(verified(w, 0, lambda s: s.randomness._drawn.prgs)), "nothing hides what is opened"
 
@@ -232,12 +236,12 @@ def reshared(w, n, colluders, blank=lambda s: ()):
 )
 def test_new_shares(n, colluder):
     w = world(5)
-    w.tape.reset(b"2")
+    w.tape.reset(SEED)
     assert uniform(reshared(w, n, (colluder,)))
 
 
 def test_broken_resharings_are_counted():
     w = world(5)
-    w.tape.reset(b"2")
+    w.tape.reset(SEED)
     assert not uniform(reshared(w, 3, (2,), lambda s: s.randomness._drawn.prgs)), "a check of old shares without a mask"
     assert not uniform(reshared(w, 3, (2,), lambda s: s._draw.values())), "new shares without masks"
