@@ -102,12 +102,18 @@ class Prg:
         at, self.at = self.at, self.at + n
         return self.tape.octets((self.key, self.stream, at), n)
 
-    def combine(self, arrays):
-        """Weights are public: a coin's."""
-        n = arrays[0].size
+    def _weights(self, n):
+        """These are public: a coin's."""
         at, self.at = self.at, self.at + n
-        chi = self.tape.public((self.key, self.stream, at), n, self.p)
+        return self.tape.public((self.key, self.stream, at), n, self.p)
+
+    def combine(self, arrays):
+        chi = self._weights(arrays[0].size)
         return [int((chi * a % self.p).sum() % self.p) for a in arrays]
+
+    def weigh(self, a, b):
+        chi = self._weights(a.size)
+        return chi * a % self.p, int((chi * b % self.p).sum() % self.p)
 
 
 class Joint:

@@ -28,12 +28,12 @@ def at_once(tape, play):
 
 def one_by_one(tape, play):
     """All cases, one run each. What is hidden has to be drawn in the same order in all of them: by one thread."""
-    found, case, count = [], 0, 1
-    while case < count:
+    tape.begin([0])
+    found, count = [play()], tape.count
+    for case in range(1, count):
         tape.begin([case])
         found.append(play())
-        count = tape.count
-        case += 1
+        assert tape.count == count, "how much is drawn depends on what is drawn"
     return Told(*(np.array([_flat(part) for part in parts]).T for parts in zip(*map(_parts, found), strict=True)))
 
 

@@ -17,7 +17,11 @@ COLLUDERS = (1, 2)
 KEY = b"of the honest party".ljust(32)
 
 
-def start(p, seed=b"1"):
+SEED = b"11"
+"""With coins of which no weight of a batch is 0 for p = 3, so that the check of a wrong one fails."""
+
+
+def start(p, seed=SEED):
     w = world(p)
     w.tape.reset(seed)
     w.tape.hidden, w.tape.honest = {KEY}, {0}
@@ -127,19 +131,37 @@ OPEN = ("MACs", "products", "sacrifice", "proofs", "check")
 """Messages whose numbers colluders see. Ciphertexts and commitments show nothing, and coins are the same in all cases."""
 
 
-def batch(w):
-    """A whole batch, of one square a^2, and its check: a = a_0 + ..., of which a^2 is public."""
-    makers = Makers(w)
+def batch(w, error=0):
+    """A whole batch, of one square a^2, and its check: a = a_0 + ..., of which a^2 is public. What is seen ends with its verdict.
+
+    `error`: what a colluder adds to its share of a^2; party 0's share of alpha is hidden then, too.
+    """
+    makers, sigmas = Makers(w), w.module("preprocessing.lattice.sigmas")
+    honest, cheater, other = makers.links
+
+    def wrong(units):
+        type(cheater).multiply(cheater, units)
+        share = units[0].answers[0].out
+        share[:] = w.core.add_scalar(share, error)
+
+    cheater.multiply = wrong
 
     def work(link):
         made = w.module("preprocessing.lattice.batch").Batch(link, None)
         a, square = made.squared(1)
-        w.module("preprocessing.lattice.sigmas").settle(link, made.run())
-        return a.value, square.value
+        try:
+            sigmas.settle(link, made.run())
+        except sigmas.CheckFailed:
+            return a.value, square.value, 1
+        return a.value, square.value, 0
 
     def play():
-        (a, square), *_ = makers.play(work)
-        return Told([a], makers.view(*OPEN), [square])
+        if error:
+            alpha = w.tape.digit(w.p)
+            honest.alpha = int(alpha[0])
+            cheater._alphas[0] = other._alphas[0] = alpha
+        (a, square, failed), *_ = makers.play(work)
+        return Told([a], [*makers.view(*OPEN), np.array([failed])], [square])
 
     return one_by_one(w.tape, play)
 
@@ -201,19 +223,28 @@ def test_proofs_of_ranges_for_verifiers_that_pool(p, monkeypatch):
 
 @pytest.mark.slow
 def test_a_batch(monkeypatch):
-    """Of the square's root colluders know that it is one of two, and not which."""
-    assert uniform(batch(start(3)))
+    """Colluders know that the square's root is one of two, and not which."""
+    told = batch(start(3))
+    assert uniform(told)
+    assert not told.view[-1].any()
     one_mask(world(3).module("preprocessing.lattice.squares"), monkeypatch)
     assert not uniform(batch(start(3)))
 
 
 @pytest.mark.parametrize("p", full([3, 5]))
 def test_one_combination_of_sigmas(p):
-    assert uniform(settled(start(p)))
+    assert uniform(settled(start(p, b"1")))
+
+
+@pytest.mark.slow
+def test_a_batch_whose_check_fails():
+    told = batch(start(3), error=1)
+    assert uniform(told)
+    assert told.view[-1].any()
 
 
 def test_broken_checks_of_batches_are_counted():
-    assert not uniform(settled(start(3), at_once=False)), "each sigma is opened by itself"
-    w = start(3)
+    assert not uniform(settled(start(3, b"1"), at_once=False)), "each sigma is opened by itself"
+    w = start(3, b"1")
     w.tape.restarted = True
     assert not uniform(settled(w)), "one number hides both sigmas"

@@ -124,20 +124,15 @@ def bound(p):
     return 1 - (1 - 1 / p) * (1 - 1 / p) * (1 - 2 / p)
 
 
-QUICK = [(3, a) for a in ALTERED]
-ALL = [
-    *QUICK,
-    *((5, a) for a in ALTERED),
-    *((3, a) for a in product(range(3), repeat=5) if any(a) and a not in ALTERED),
-]
+ALL = [*ALTERED, *(a for a in product(range(2), repeat=5) if any(a) and a not in ALTERED)]
 
 
-@pytest.mark.parametrize(("p", "altered"), full(ALL, *QUICK))
-def test_altered_shares_fail_whatever_was_saved(p, altered, monkeypatch):
-    w = world(p)
+@pytest.mark.parametrize("altered", full(((a,) for a in ALL), *ALTERED))
+def test_altered_shares_fail_whatever_was_saved(altered, monkeypatch):
+    w = world(3)
     w.tape.reset(b"1")
     told = restored(w, altered, monkeypatch)
-    assert max(passes(told)) <= bound(p)
+    assert max(passes(told)) <= bound(3)
     (x,), (opened, stopped) = told.secret, told.view
     assert uniform(Told([opened[stopped == 1]], [x[stopped == 1]])), "what is opened shows what was saved"
 

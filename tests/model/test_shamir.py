@@ -38,6 +38,13 @@ class Parties(dict):
         dealt = self.all(lambda i, s: s.deal([dealer], value if i == dealer else None, value.shape))
         return {i: share[dealer] for i, share in dealt.items()}
 
+    def shared(self, w, name, value):
+        """Shares of a value, of which those of colluders are fixed; by party."""
+        polynomials = w.module("protocols.shamir.polynomials")
+        points = [0, *(polynomials.point(i) for i in self.colluders)]
+        fixed = [value, *(self.tape.public((name, i), 1, w.p) for i in self.colluders)]
+        return {i: polynomials.combined(polynomials.weights(points, polynomials.point(i)), fixed) for i in self}
+
     def told(self, *secrets):
         return Told(list(secrets), self.heard.columns(self.colluders, self.tape.lanes))
 
@@ -149,20 +156,72 @@ def test_broken_products_are_counted():
     assert not uniform(multiplied(w, 3, 1, (1, 2), masked)), "more colluders than the threshold"
 
 
+SEED = b"2"
+"""With coins of which no weight is 0 for p = 5, so that the check of a wrong product fails."""
+
+
+def verified(w, error, blank=lambda s: ()):
+    """[z] = [x y] + error is checked, among three parties. The colluder's shares, y and coins are fixed."""
+    tape, colluder = w.tape, 2
+    parties = Parties(w, 3, 1, (colluder,))
+    module, elementwise = w.module("protocols.shamir.verification"), w.module("graph.forms").Elementwise()
+    tape.blank = set().union(*({prg.key for prg in blank(s)} for s in parties.values()))
+    for s in parties.values():
+        s.coin = lambda s=s: aside(tape, type(s).coin(s))
+
+    def play():
+        parties.heard.clear()
+        x, y = tape.digit(w.p), np.array([3], np.uint64)
+        z = w.core.add_scalar(w.core.mul(x, y), error)
+        held = [parties.shared(w, name, value) for name, value in (("x", x), ("y", y), ("z", z))]
+
+        def check(i, s):
+            verifier = module.Verifier(s)
+            verifier.equals(elementwise, *(shares[i] for shares in held))
+            try:
+                yield from verifier.check()
+            except module.CheatingDetected:
+                return 1
+            return 0
+
+        told = parties.told(x)
+        failed = parties.all(check)
+        told.view = [*parties.told().view, np.array([failed[0]])]
+        return told
+
+    return one_by_one(tape, play)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("error", [0, 1])
+def test_a_check_of_products_and_whether_it_fails(error, monkeypatch):
+    """A vector of one product is cut in one piece, where it is up to 64: fewer numbers are dealt, in fewer cases."""
+    w = world(5)
+    w.tape.reset(SEED)
+    monkeypatch.setattr(w.module("protocols.shamir.verification"), "MANY", 1)
+    told = verified(w, error)
+    assert uniform(told)
+    assert told.view[-1].all() if error else not told.view[-1].any()
+
+
+def test_a_broken_check_of_products_is_counted(monkeypatch):
+    w = world(5)
+    w.tape.reset(SEED)
+    monkeypatch.setattr(w.module("protocols.shamir.verification"), "MANY", 1)
+    assert not uniform(verified(w, 0, lambda s: s.randomness._drawn.prgs)), "nothing hides what is opened"
+
+
 def reshared(w, n, colluders, blank=lambda s: ()):
     """[x] is shared anew among all, of whom 0 and 1 deal. The colluders' old shares are fixed; so are coins, which are public."""
-    tape, polynomials = w.tape, w.module("protocols.shamir.polynomials")
-    parties = Parties(w, n, 1, colluders)
+    tape, parties = w.tape, Parties(w, n, 1, colluders)
     tape.blank = set().union(*({prg.key for prg in blank(s)} for s in parties.values()))
-    known = [0, *(polynomials.point(i) for i in colluders)]
     for s in parties.values():
         s.coin = lambda s=s: aside(tape, type(s).coin(s))
 
     def play():
         parties.heard.clear()
         x = tape.digit(w.p)
-        fixed = [x, *(tape.public(("old share", i), 1, w.p) for i in colluders)]
-        old = {i: polynomials.combined(polynomials.weights(known, polynomials.point(i)), fixed) for i in parties}
+        old = parties.shared(w, "x", x)
         new = parties.all(lambda i, s: w.module("protocols.shamir.resharing").reshare(s, range(n), old[i], 1))
         told = parties.told(x)
         told.view += [new[i] for i in colluders]
@@ -177,12 +236,12 @@ def reshared(w, n, colluders, blank=lambda s: ()):
 )
 def test_new_shares(n, colluder):
     w = world(5)
-    w.tape.reset(b"1")
+    w.tape.reset(SEED)
     assert uniform(reshared(w, n, (colluder,)))
 
 
 def test_broken_resharings_are_counted():
     w = world(5)
-    w.tape.reset(b"2")
+    w.tape.reset(SEED)
     assert not uniform(reshared(w, 3, (2,), lambda s: s.randomness._drawn.prgs)), "a check of old shares without a mask"
     assert not uniform(reshared(w, 3, (2,), lambda s: s._draw.values())), "new shares without masks"

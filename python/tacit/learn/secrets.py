@@ -36,7 +36,9 @@ def kind(x: Any, what: str = "X") -> Kind:
         import torch
 
         return Kind(x._cell.arithmetic, x.dtype if x.is_floating_point() else torch.float32)
-    raise BadInput(f"{what} is a {type(x).__name__}, which is not secret: give it to session.secret(...) first")
+    raise BadInput(
+        f"{what} is a {type(x).__name__}, which is not secret: give it to session.secret(..., owner=...) first"
+    )
 
 
 def number(x: Any, of: Kind, what: str = "X") -> Number:

@@ -95,7 +95,7 @@ def integers(func: Any) -> str:
 def leak(func: Any) -> str:
     return (
         f"{func} would write a secret into a public tensor. If an optimiser does it, the model is public and its gradients are "
-        "secret: share the model with session.share(model), or freeze it with requires_grad_(False)"
+        "secret: share the model with session.share(model, owner=...), or freeze it with requires_grad_(False)"
     )
 
 
