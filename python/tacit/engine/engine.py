@@ -25,18 +25,17 @@ from tacit import field as fp
 from tacit.correlations.source import Source
 from tacit.engine.callsite import where
 from tacit.engine.guard import Guard
-from tacit.engine.passes import divisions, pieces
+from tacit.engine.passes import order, pieces
 from tacit.engine.recovery import Recovery
 from tacit.errors import Mismatch, OutOfRange, PartyLost, TacitError
 from tacit.field import Field
 from tacit.graph.maps import Combine, Shape
-from tacit.graph.operations import MARK, AtLeast, Linear, Operation, OutputMask, Truncate
+from tacit.graph.operations import MARK, Linear, Operation, OutputMask
 from tacit.graph.wires import Share, Wire
 from tacit.interaction import rounds
 from tacit.interaction.exchange import Rounds
 from tacit.interaction.rounds import Task
 from tacit.protocols.base import Protocol
-from tacit.protocols.gadgets.comparison import joins
 from tacit.protocols.plan import OpeningRecord, Plan, Portion
 from tacit.protocols.recoverable import Recoverable
 from tacit.steps import protocol_step
@@ -190,7 +189,7 @@ class Engine:
     def skip(self, wires: Sequence[Wire]) -> None:
         """Count as forced what was forced before this party came back; its shares come later."""
         self._recorded, self._elements = [], 0
-        skipped = _pending(wires)
+        skipped = order.pending(wires)
         for wire in skipped:
             self._number(wire)
             wire.task = Task(lambda: None, label=wire.label, done=True)
@@ -303,10 +302,10 @@ class Engine:
 
     def _prepare(self, wires: Sequence[Wire], purpose: str) -> Prepared | None:
         self._recorded, self._elements = [], 0
-        pending = _pending(wires)
+        pending = order.pending(wires)
         if not pending and not purpose:
             return None
-        plan = Plan(self._numbered, self.portion, shared_openings=_shared_openings(pending, self.protocol.leading))
+        plan = Plan(self._numbered, self.portion, shared_openings=order.shared_openings(pending, self.protocol.leading))
         if self.recovery is not None:
             self.recovery.wires += pending
         for wire in pending:
@@ -528,65 +527,9 @@ class Engine:
         return results
 
 
-def _pending(wires: Sequence[Wire]) -> list[Wire]:
-    """The pending wires that `wires` depend on, in the order of computation."""
-    return _truncations_first(divisions.merged(_ordered(wires), wires))
-
-
-def _ordered(wires: Sequence[Wire]) -> list[Wire]:
-    """Pending wires that `wires` need, inputs first, in an order that depends on the graph only."""
-    order: list[Wire] = []
-    seen: set[int] = set()
-    for root in wires:
-        stack = [(root, False)]
-        while stack:
-            wire, expanded = stack.pop()
-            if expanded:
-                order.append(wire)
-            elif wire.pending and id(wire) not in seen:
-                seen.add(id(wire))
-                stack.append((wire, True))
-                stack.extend((i, False) for i in reversed(wire.inputs))
-    return order
-
-
 def _serials(wires: Sequence[Wire]) -> str:
     """Which values of the session these are."""
     return ", ".join(f"#{w.serial}" for w in wires)
-
-
-def _truncations_first(order: Sequence[Wire]) -> list[Wire]:
-    """Each truncation right after its input: what it opens then serves all other uses of that value."""
-    inside = {id(w) for w in order}
-    held: dict[int, list[Wire]] = {}
-    result: list[Wire] = []
-    ready: list[Wire] = []
-    for wire in order:
-        if isinstance(wire.operation, Truncate):
-            (x,) = wire.inputs
-            (held.setdefault(id(x), []) if id(x) in inside else ready).append(wire)
-    for wire in (*ready, *(w for w in order if not isinstance(w.operation, Truncate))):
-        stack = [wire]
-        while stack:
-            result.append(last := stack.pop())
-            stack.extend(reversed(held.get(id(last), ())))
-    return result
-
-
-def _shared_openings(pending: Sequence[Wire], leading: int) -> dict[int, Wire]:
-    """By id of a truncation's wire: a comparison of the same value in the same graph, which can open it for both."""
-    truncations: dict[int, Wire] = {}
-    for w in pending:
-        if isinstance(w.operation, Truncate):
-            truncations.setdefault(id(w.inputs[0]), w)
-    joined: dict[int, Wire] = {}
-    for w in pending:
-        if not isinstance(w.operation, AtLeast) or (found := truncations.get(id(w.inputs[0]))) is None:
-            continue
-        assert isinstance(found.operation, Truncate)
-        if joins(w.operation, found.operation, leading):
-            joined.setdefault(id(found), w)
-    return joined
 
 
 def _difference(me: int, lines: Sequence[str], peer: int, text: str, remark: str) -> str:
