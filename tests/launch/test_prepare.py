@@ -110,7 +110,7 @@ with tacit.session(format=tacit.Format(16, 6)) as s:
     x = s.secret(lambda: np.linspace(0, 1, 8 * 64).reshape(8, 1, 8, 8), owner=0, shape=(8, 1, 8, 8))
     t = s.labels(lambda: np.arange(8) % 3, num_classes=3, owner=1, shape=(8,))
     torch.manual_seed(0)
-    model = s.share(nn.Sequential(nn.Conv2d(1, 2, 3), nn.AvgPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(18, 3)))
+    model = s.share(nn.Sequential(nn.Conv2d(1, 2, 3), nn.AvgPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(18, 3)), owner=0)
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
     for xb, tb in s.batches(x, t, batch_size=4):
         loss = nn.functional.cross_entropy(model(xb), tb)

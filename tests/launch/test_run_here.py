@@ -164,7 +164,7 @@ def test_the_parties_end_when_the_launcher_is_killed(tmp_path):
 
 
 def test_a_session_that_is_not_closed_is_missed(tmp_path):
-    path = script(tmp_path, "s = tacit.session()\nx = s.secret(1.0)\nif s.me == 0: s.reveal(x)")
+    path = script(tmp_path, "s = tacit.session()\nx = s.secret(1.0, owner=0)\nif s.me == 0: s.reveal(x)")
     done = command("run", "-n", 2, "--dealer", path)
     assert done.returncode == 3
     assert "party 1 stopped: its script ended without closing its session" in done.stderr

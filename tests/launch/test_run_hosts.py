@@ -68,7 +68,7 @@ def test_an_interrupted_party_tells_the_other(place):
         "with tacit.session() as s:\n"
         "    open(f'started{s.me}', 'w')\n"
         "    time.sleep(600 if s.me else 0)\n"
-        "    s.reveal(s.secret(1.0))",
+        "    s.reveal(s.secret(1.0, owner=0))",
     )
     members = [
         started("run", "--parties", "parties.toml", "--me", i, "--key", f"{NAMES[i]}.key", "script.py", cwd=place)
