@@ -117,7 +117,9 @@ def test_what_lies_where_a_run_starts_is_not_imported(tmp_path):
     for name in ("ssl", "json", "msgpack", "numpy", "runpy", "resource"):
         (place / f"{name}.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'w')")
     (scripts / "beside.py").write_text("X = [1.5]\n")
-    path = script(scripts, "import beside\nwith tacit.session() as s:\n    print(s.reveal(s.secret(beside.X, owner=0)))\n")
+    path = script(
+        scripts, "import beside\nwith tacit.session() as s:\n    print(s.reveal(s.secret(beside.X, owner=0)))\n"
+    )
     ran = subprocess.run(
         [sys.executable, "-P", "-m", "tacit.cli", "run", "-n", "2", "--protocol", "clear", str(path)],
         cwd=place,
