@@ -101,7 +101,7 @@ class Makers:
         keys = [KEY, *(b"of colluder %d".ljust(32) % i for i in COLLUDERS)]
         self.links = in_threads(
             *(
-                lambda i=i: link.Link(i, PARTIES, channels[i], b"session", checks.Checks(), keys[i])
+                lambda i=i: link.Link(i, PARTIES, channels[i], b"session", checks.Checks(60.0), keys[i])
                 for i in range(PARTIES)
             )
         )
@@ -120,7 +120,7 @@ class Makers:
         """`work(link)` at all parties, from the beginning."""
         self.heard.clear()
         for li, (li.random._next, li.transcript.counter, li._renewed) in zip(self.links, self._met, strict=True):
-            li.order = self._checks()
+            li.order = self._checks(60.0)
         return in_threads(*(lambda li=li: work(li) for li in self.links))
 
     def view(self, *labels):
@@ -188,7 +188,7 @@ def settled(w, at_once=True):
                 try:
                     sigmas.settle(link, part)
                 except failed:
-                    link.order = makers._checks()
+                    link.order = makers._checks(60.0)
                 finally:
                     del link.coin
 

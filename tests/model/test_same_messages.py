@@ -83,7 +83,7 @@ def test_lattice():
 
         def party(me):
             link = w.module("preprocessing.lattice.link").Link(
-                me, 2, channels[me], b"session", w.module("interaction.checks").Checks(), bytes([me]) * 32
+                me, 2, channels[me], b"session", w.module("interaction.checks").Checks(60.0), bytes([me]) * 32
             )
             batch = w.module("preprocessing.lattice.batch").Batch(link, None)
             batch.squared(2)

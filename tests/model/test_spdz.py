@@ -127,7 +127,7 @@ def checked(w, error, masks="AC"):
                 binary_key=0,
                 summands=1,
                 late=True,
-                order=checks(),
+                order=checks(60.0),
                 opening=lambda: None,
             )
             spdz = module.Spdz(me, PARTIES, source, b"session")

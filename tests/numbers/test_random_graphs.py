@@ -260,7 +260,7 @@ def mean(p, x, y):
 
 
 def rounded(p, x, y):
-    return Result(x.right, x.error + p.cut, partial(p.arithmetic.round, x.number))
+    return Result(x.right, x.error + p.cut, partial(p.arithmetic.rescale, x.number))
 
 
 def placed(p, x, y):
