@@ -242,7 +242,9 @@ def test_one_session_twice_in_one_process():
     (x0,) = draw((3,))
 
     def work(s):
-        return together(lambda t: shown(t, t.secret(x0.numpy(), owner=0) * 2), 1), shown(s, s.secret(x0.numpy(), owner=0) * 3)
+        return together(lambda t: shown(t, t.secret(x0.numpy(), owner=0) * 2), 1), shown(
+            s, s.secret(x0.numpy(), owner=0) * 3
+        )
 
     same(together(work), (x0 * 2, x0 * 3), 1e-3)
 
