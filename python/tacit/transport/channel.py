@@ -23,7 +23,7 @@ from tacit.errors import Mismatch, PartyLost, PeerStopped, reason
 from tacit.transport.meter import Label, Meter, label_text
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer
+    from typing_extensions import Buffer as Buffer
 else:
     Buffer = bytes | bytearray | memoryview
 """Anything with the buffer protocol, C-contiguous: bytes, bytearray, memoryview, NumPy arrays."""

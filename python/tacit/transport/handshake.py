@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from tacit.errors import NAMES, Mismatch, named
 from tacit.steps import protocol_step
@@ -87,7 +88,7 @@ def decode_hello(data: bytes | bytearray) -> dict[str, str]:
     return result
 
 
-class _Pairs(list):
+class _Pairs(list[tuple[str, Any]]):
     """An object's pairs, so that a name that comes twice is seen."""
 
 

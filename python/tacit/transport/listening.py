@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import socket
+from typing import Any
 
 from tacit.errors import ConfigurationError
 
@@ -36,7 +37,7 @@ def listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def _bound(family: int, address: tuple) -> socket.socket:
+def _bound(family: int, address: tuple[Any, ...]) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         if os.name == "posix":  # else a port stays taken for a minute after each run

@@ -13,6 +13,7 @@ import hmac
 import struct
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import Any
 
 from tacit.transport.channel import LARGEST_FRAME, LONGEST_REASON
 
@@ -204,7 +205,7 @@ class Reply:
         return cls(Told(told), Position(frames, size), process, began)
 
 
-def _unpack(layout: struct.Struct, data: bytes | bytearray) -> tuple:
+def _unpack(layout: struct.Struct, data: bytes | bytearray) -> tuple[Any, ...]:
     if len(data) != layout.size:
         raise Malformed(f"{len(data)} bytes where {layout.size} are due")
     return layout.unpack(data)

@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tacit import _core, field
-from tacit.correlations.layouts import LEADING, layout
+from tacit.correlations.layouts import layout
 from tacit.correlations.masks import Late, Masked, Opening
-from tacit.correlations.requests import LENGTH
+from tacit.correlations.requests import LEADING, LENGTH
 from tacit.field import CAPACITY, Field, P, size
 from tacit.graph.maps import Combine
 from tacit.graph.operations import AtLeast, Truncate
