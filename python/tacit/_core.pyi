@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 Words = NDArray[np.uint64]
 Octets = NDArray[np.uint8]
 
+class PeerError(Exception):
+    """What a peer sent is malformed, or its proof does not hold. A caller's own mistake is a ValueError."""
+
 @final
 class LatticeLayout:
     """Where the elements of one product stand in polynomials, and which of its operands is encrypted."""
@@ -31,7 +34,7 @@ class Multiplier:
 class LatticeParty:
     """One party's keys of a preparation by lattices, and those of the parties that it has met (Rust: `lattice::party`).
 
-    ValueError for whatever came that is malformed, unproven, replayed or of another session.
+    PeerError for whatever came that is malformed, unproven, replayed or of another session.
     """
 
     slots: int

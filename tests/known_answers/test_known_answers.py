@@ -175,7 +175,7 @@ def test_messages_of_a_preparation_that_have_to_be_refused(kind, why, prepared):
         "products": lambda: zero.open(few, 5, data),
         "MACs": lambda: zero.open_scaled(5, data),
     }
-    with pytest.raises(ValueError):
+    with pytest.raises(_core.PeerError):
         decode[kind]()
 
 

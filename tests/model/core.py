@@ -24,6 +24,7 @@ class Core(ModuleType):
         self.Joint = type("Joint", (Joint,), {"core": self})
         self.LatticeParty = type("LatticeParty", (LatticeParty,), {"tape": tape, "p": p})
         self.LatticeLayout, self.Ciphertexts, self.Multiplier = int, np.ndarray, np.ndarray
+        self.PeerError = real.PeerError
         for name in WITHOUT_A_FIELD:
             setattr(self, name, getattr(real, name))
 

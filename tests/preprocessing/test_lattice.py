@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from lattices import Crew
 
-from tacit import field
+from tacit import _core, field
 from tacit.correlations.masks import Masked, MaskReused
 from tacit.correlations.requests import ProductRequest
+from tacit.errors import CheatingDetected, TacitError
 from tacit.field import P, size
 from tacit.graph.forms import Conv2d, Conv2dInput, Conv2dWeight, Elementwise, MatMul
 from tacit.graph.maps import Combine
@@ -297,6 +298,41 @@ def test_products_that_were_not_foreseen(two):
         given = two.results(lambda s, plan=plan: s.take(s.request(plan.requests)))
         w, product = (opened([party[i] for party in given]) for i in range(2))
         np.testing.assert_array_equal(product, field.mul(opened([party[turn % 4] for party in base]), w))
+
+
+def test_a_mistake_of_ones_own_names_nobody_and_a_malformed_message_names_its_sender(two):
+    def work(s):
+        link, peer = s._maker.link, 1 - s.me
+        layout, three = link.keys.elementwise(3), np.full(3, 5, np.uint64)
+        own = link.operands.encrypt([layout], [three])
+        sent = link.everyone(own, {peer: len(own)}, "test")[peer]
+        (theirs,) = link.checked(peer, link.operands.accept, peer, [layout], sent)
+        answer = link.operands.respond(peer, layout, theirs, three, np.zeros(3, np.uint64))
+        came = link.exchange({peer: [answer]}, {peer: len(answer)}, "test")[peer]
+        opened = link.checked(peer, link.operands.open, layout, 3, came)
+        mistakes = [
+            lambda: link.checked(peer, link.operands.open, layout, 4, came),
+            lambda: link.checked(peer, link.operands.accept, 7, [layout], sent),
+            lambda: link.checked(peer, link.operands.meet, link.me, sent),
+        ]
+        lies = [
+            lambda: link.checked(peer, link.operands.open, layout, 3, came[:-1]),
+            lambda: link.checked(peer, link.operands.open, layout, 3, np.zeros_like(came)),
+            lambda: link.checked(peer, link.operands.open_scaled, 3, came),
+            lambda: link.checked(peer, link.operands.accept, peer, [layout], sent),  # a replay
+        ]
+        return opened, [caught(m) for m in mistakes], [caught(lie) for lie in lies]
+
+    def caught(call):
+        with pytest.raises((ValueError, TacitError)) as found:
+            call()
+        return found.value
+
+    for me, (opened, mistakes, lies) in enumerate(two.run(2, work)):
+        assert opened.tolist() == [25] * 3
+        assert all(isinstance(m, ValueError) and "party " + str(1 - me) not in str(m) for m in mistakes)
+        assert all(isinstance(lie, CheatingDetected) and f"party {1 - me} sent" in str(lie) for lie in lies)
+    assert not issubclass(_core.PeerError, ValueError)
 
 
 def test_the_cheaper_operand_is_encrypted(two):

@@ -4,19 +4,19 @@ use std::time::Instant;
 use tacit_core::conv::Conv;
 use tacit_core::lattice::ring::Ring;
 use tacit_core::lattice::{Demand, Entropy, Operand, Packing, Parameters, Plaintext, SecretKey, Side, Statement, Sum};
-use tacit_core::BadShape;
+use tacit_core::Error;
 
 /// The median of nine runs, in milliseconds.
-fn time<T>(mut work: impl FnMut() -> Result<T, BadShape>) -> Result<f64, BadShape> {
+fn time<T>(mut work: impl FnMut() -> Result<T, Error>) -> Result<f64, Error> {
     time_of(9, || Ok(()), |()| work())
 }
 
 /// The median of some runs, each of an input that is made before the clock starts.
 fn time_of<I, T>(
     runs: usize,
-    mut input: impl FnMut() -> Result<I, BadShape>,
-    mut work: impl FnMut(I) -> Result<T, BadShape>,
-) -> Result<f64, BadShape> {
+    mut input: impl FnMut() -> Result<I, Error>,
+    mut work: impl FnMut(I) -> Result<T, Error>,
+) -> Result<f64, Error> {
     let mut times = Vec::new();
     for _ in 0..runs {
         let input = input()?;
@@ -28,7 +28,7 @@ fn time_of<I, T>(
     Ok(times[runs / 2])
 }
 
-fn steps(name: &str, demand: Demand) -> Result<(), BadShape> {
+fn steps(name: &str, demand: Demand) -> Result<(), Error> {
     let parameters = Parameters::new(demand)?;
     let (n, budget) = (parameters.degree(), parameters.budget());
     let bits: Vec<u32> = parameters.primes().iter().map(|q| q.ilog2() + 1).collect();
@@ -121,7 +121,7 @@ fn steps(name: &str, demand: Demand) -> Result<(), BadShape> {
 }
 
 /// The proof of a batch under the parameters that its slack asks for.
-fn proof(demand: Demand, count: usize) -> Result<(), BadShape> {
+fn proof(demand: Demand, count: usize) -> Result<(), Error> {
     let (n, statement) = (1 << 14, Statement::Ciphertexts);
     let slack = statement.slack(n, count);
     let parameters = Parameters::new(Demand { slack, key_slack: Statement::Key.slack(n, 1), ..demand })?;
@@ -146,7 +146,7 @@ fn proof(demand: Demand, count: usize) -> Result<(), BadShape> {
 }
 
 /// The proof of a key.
-fn key(demand: Demand) -> Result<(), BadShape> {
+fn key(demand: Demand) -> Result<(), Error> {
     let parameters = Parameters::new(demand)?;
     let mut entropy = Entropy::from_os()?;
     let secret = SecretKey::generate(&parameters, &mut entropy)?;
@@ -159,7 +159,7 @@ fn key(demand: Demand) -> Result<(), BadShape> {
     Ok(())
 }
 
-fn main() -> Result<(), BadShape> {
+fn main() -> Result<(), Error> {
     let demand = Demand { security: 128, degree: None, products: 64, drowning: 72, slack: 1.0, key_slack: 1.0 };
     steps("honest but curious, drowning of 53 bits", Demand { drowning: 53, products: 16, ..demand })?;
     let (n, batch) = (1 << 14, 16);

@@ -1,6 +1,6 @@
 //! Which instructions a kernel uses, chosen at run time. Every backend computes the same function.
 
-use crate::error::BadShape;
+use crate::error::Error;
 use std::sync::OnceLock;
 
 /// A family of instructions.
@@ -66,11 +66,11 @@ impl Backend {
     }
 
     /// The backend called `name`, if this machine has it.
-    pub fn named(name: &str) -> Result<Backend, BadShape> {
+    pub fn named(name: &str) -> Result<Backend, Error> {
         let found = Backend::available();
         found.iter().copied().find(|b| b.name() == name).ok_or_else(|| {
             let names: Vec<_> = found.iter().map(|b| b.name()).collect();
-            BadShape(format!("backend {name:?} is not available here; choose from {}", names.join(", ")))
+            Error::Shape(format!("backend {name:?} is not available here; choose from {}", names.join(", ")))
         })
     }
 

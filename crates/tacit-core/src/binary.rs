@@ -9,28 +9,20 @@
 //! ```
 
 use crate::backend::Backend;
-use crate::error::BadShape;
+use crate::error::Error;
 use crate::threads::for_rows;
 
-fn same(a: usize, b: usize) -> Result<(), BadShape> {
+fn same(a: usize, b: usize) -> Result<(), Error> {
     if a == b {
         Ok(())
     } else {
-        Err(BadShape(format!("arrays of {a} and {b} words")))
+        Err(Error::Shape(format!("arrays of {a} and {b} words")))
     }
 }
 
 /// z = d & y ^ x & e ^ (d & e) & k ^ c: the local part of an AND of masked bits.
 #[allow(clippy::too_many_arguments)]
-pub fn and_open(
-    out: &mut [u64],
-    d: &[u64],
-    y: &[u64],
-    x: &[u64],
-    e: &[u64],
-    k: u64,
-    c: &[u64],
-) -> Result<(), BadShape> {
+pub fn and_open(out: &mut [u64], d: &[u64], y: &[u64], x: &[u64], e: &[u64], k: u64, c: &[u64]) -> Result<(), Error> {
     for length in [d.len(), y.len(), x.len(), e.len(), c.len()] {
         same(out.len(), length)?;
     }
@@ -44,7 +36,7 @@ pub fn and_open(
 /// lowest; a last bit without a neighbour is a pair by itself.
 ///
 /// `digits` are the bits of R, `both` the products of neighbours, `k` the share of 1; `q` holds as many numbers for each R as there are.
-pub fn leaves(out: &mut [u64], q: &[u64], digits: &[&[u64]], both: &[&[u64]], k: u64) -> Result<(), BadShape> {
+pub fn leaves(out: &mut [u64], q: &[u64], digits: &[&[u64]], both: &[&[u64]], k: u64) -> Result<(), Error> {
     let n = digits.first().map_or(0, |d| d.len());
     for part in digits.iter().chain(both) {
         same(n, part.len())?;
@@ -52,7 +44,7 @@ pub fn leaves(out: &mut [u64], q: &[u64], digits: &[&[u64]], both: &[&[u64]], k:
     let pairs = digits.len().div_ceil(2);
     same(both.len(), digits.len() / 2)?;
     if pairs == 0 || (n == 0 && !q.is_empty()) || (n > 0 && !q.len().is_multiple_of(n)) {
-        return Err(BadShape(format!("{} numbers for {n} times {} bits", q.len(), digits.len())));
+        return Err(Error::Shape(format!("{} numbers for {n} times {} bits", q.len(), digits.len())));
     }
     same(out.len(), (2 * pairs - 1) * q.len())?;
     for_rows(out, q.len(), 1, |first, rows| {
@@ -97,7 +89,7 @@ pub fn pack(words: &[u64]) -> Vec<u8> {
 }
 
 /// The inverse of `pack`, a set bit as all ones.
-pub fn unpack(out: &mut [u64], packed: &[u8]) -> Result<(), BadShape> {
+pub fn unpack(out: &mut [u64], packed: &[u8]) -> Result<(), Error> {
     same(out.len().div_ceil(8), packed.len())?;
     for (chunk, byte) in out.chunks_mut(8).zip(packed) {
         for (i, w) in chunk.iter_mut().enumerate() {
@@ -108,7 +100,7 @@ pub fn unpack(out: &mut [u64], packed: &[u8]) -> Result<(), BadShape> {
 }
 
 /// sum_j a_j b_j in GF(2^64).
-pub fn gf64_dot(backend: Backend, a: &[u64], b: &[u64]) -> Result<u64, BadShape> {
+pub fn gf64_dot(backend: Backend, a: &[u64], b: &[u64]) -> Result<u64, Error> {
     same(a.len(), b.len())?;
     #[cfg(target_arch = "x86_64")]
     if backend != Backend::Portable && is_x86_feature_detected!("pclmulqdq") {

@@ -4,7 +4,7 @@
 //! first remainder g = u g_0 + v g_1 of degree below (n + d + 1) / 2; then f = g / v, if there is such an f, and v is zero at the
 //! wrong places. O(n^2) products. Time and branches depend on the y_i, which everybody who decodes them knows.
 
-use crate::error::{same_length, BadShape};
+use crate::error::{same_length, Error};
 use crate::field::{add, inv, mul, sub, P};
 
 /// A polynomial, lowest coefficient first; no zeros at its end.
@@ -12,13 +12,13 @@ type Poly = Vec<u64>;
 
 /// The places where `values` are not those of the one polynomial of this degree that differs from them at most at `most`
 /// places; `None` if there is none. Not more than (n - d - 1) / 2 places in any case: with more it would not be the only one.
-pub fn errors(points: &[u64], values: &[u64], degree: usize, most: usize) -> Result<Option<Vec<usize>>, BadShape> {
+pub fn errors(points: &[u64], values: &[u64], degree: usize, most: usize) -> Result<Option<Vec<usize>>, Error> {
     same_length("the values", points.len(), values.len())?;
     if let Some(v) = points.iter().chain(values).find(|&&v| v >= P) {
-        return Err(BadShape(format!("{v} is no element of the field")));
+        return Err(Error::Shape(format!("{v} is no element of the field")));
     }
     if points.iter().enumerate().any(|(i, x)| points[..i].contains(x)) {
-        return Err(BadShape("two points are the same".into()));
+        return Err(Error::Shape("two points are the same".into()));
     }
     let n = points.len();
     if n <= degree {

@@ -1,7 +1,7 @@
 //! Correlations as torch has them:  out_(n,o,y,x) += sum_(c,i,j) x_(n,c, y s_h + i - p_h, x s_w + j - p_w) w_(o,c,i,j).
 
 use crate::backend::Backend;
-use crate::error::{same_length, BadShape};
+use crate::error::{same_length, Error};
 use crate::field;
 use crate::kernel::{kernels, Left, Tile};
 use crate::matmul::{add_to, matmul, Matrix, DEPTH, MIN_WORK};
@@ -30,15 +30,15 @@ pub struct Conv {
 
 impl Conv {
     /// Height and width out; an error where the filter does not fit or a stride is zero.
-    pub fn output(&self) -> Result<(usize, usize), BadShape> {
+    pub fn output(&self) -> Result<(usize, usize), Error> {
         let one = |size: usize, kernel: usize, stride: usize, padding: usize| {
             let padded = padding.checked_mul(2).and_then(|p| p.checked_add(size));
             match padded {
                 Some(_) if padding > MAX_PADDING => {
-                    Err(BadShape(format!("padding is {padding}, more than {MAX_PADDING}")))
+                    Err(Error::Shape(format!("padding is {padding}, more than {MAX_PADDING}")))
                 }
                 Some(padded) if stride > 0 && kernel > 0 && padded >= kernel => Ok((padded - kernel) / stride + 1),
-                _ => Err(BadShape(format!(
+                _ => Err(Error::Shape(format!(
                     "a filter of {kernel} with stride {stride} does not fit into {size} with padding {padding}"
                 ))),
             }
@@ -51,7 +51,7 @@ impl Conv {
         self.channels * self.kernel.0 * self.kernel.1
     }
 
-    fn check(&self, x: usize, w: usize, y: usize) -> Result<(usize, usize), BadShape> {
+    fn check(&self, x: usize, w: usize, y: usize) -> Result<(usize, usize), Error> {
         let (h, v) = self.output()?;
         let count = |parts: &[usize]| parts.iter().try_fold(1usize, |a, &b| a.checked_mul(b)).unwrap_or(usize::MAX);
         same_length("the input", count(&[self.batch, self.channels, self.size.0, self.size.1]), x)?;
@@ -121,7 +121,7 @@ fn bands(n: usize, step: usize) -> impl Iterator<Item = Range<usize>> {
 }
 
 /// out += x correlated with w. Panels of columns are made in cache, `width` positions at a time.
-pub fn conv2d(be: Backend, out: &mut [u64], x: &[u64], w: &[u64], s: Conv) -> Result<(), BadShape> {
+pub fn conv2d(be: Backend, out: &mut [u64], x: &[u64], w: &[u64], s: Conv) -> Result<(), Error> {
     let (h, v) = s.check(x.len(), w.len(), out.len())?;
     if out.is_empty() || s.taps() == 0 {
         return Ok(());
@@ -163,7 +163,7 @@ pub fn conv2d(be: Backend, out: &mut [u64], x: &[u64], w: &[u64], s: Conv) -> Re
 }
 
 /// out += the gradient by x: out_(n,c,...) = sum over all (o, y, x) that read it of g_(n,o,y,x) w_(o,c,i,j).
-pub fn conv2d_input(be: Backend, out: &mut [u64], g: &[u64], w: &[u64], s: Conv) -> Result<(), BadShape> {
+pub fn conv2d_input(be: Backend, out: &mut [u64], g: &[u64], w: &[u64], s: Conv) -> Result<(), Error> {
     let (h, v) = s.check(out.len(), w.len(), g.len())?;
     if out.is_empty() || g.is_empty() {
         return Ok(());
@@ -192,7 +192,7 @@ pub fn conv2d_input(be: Backend, out: &mut [u64], g: &[u64], w: &[u64], s: Conv)
 }
 
 /// out += the gradient by w: out_(o,c,i,j) = sum_(n,y,x) g_(n,o,y,x) x_(n,c, y s_h + i - p_h, x s_w + j - p_w).
-pub fn conv2d_weight(be: Backend, out: &mut [u64], g: &[u64], x: &[u64], s: Conv) -> Result<(), BadShape> {
+pub fn conv2d_weight(be: Backend, out: &mut [u64], g: &[u64], x: &[u64], s: Conv) -> Result<(), Error> {
     let (h, v) = s.check(x.len(), out.len(), g.len())?;
     if out.is_empty() || g.is_empty() {
         return Ok(());

@@ -2,7 +2,7 @@
 //!
 //!   x / d = (x m) >> (62 + l),   m = 2^(62 + l) / d + 1,   l = ceil(log2 d),   for x < 2^62.
 
-use crate::error::BadShape;
+use crate::error::Error;
 
 /// A public number to divide by.
 #[derive(Clone, Copy)]
@@ -14,9 +14,9 @@ pub struct Divisor {
 
 impl Divisor {
     /// d of [1, 2^60].
-    pub fn new(d: u64) -> Result<Divisor, BadShape> {
+    pub fn new(d: u64) -> Result<Divisor, Error> {
         if d == 0 || d > 1 << 60 {
-            return Err(BadShape(format!("the divisor is {d}, outside [1, 2^60]")));
+            return Err(Error::Shape(format!("the divisor is {d}, outside [1, 2^60]")));
         }
         let l = d.next_power_of_two().trailing_zeros();
         let m = (1u128 << (62 + l)) / d as u128 + 1; // at most 2^63

@@ -2,7 +2,7 @@
 
 use crate::backend::Backend;
 use crate::divide::Divisor;
-use crate::error::{same_length, BadShape};
+use crate::error::{same_length, Error};
 use crate::field::{self, reduce128, P};
 use crate::threads::for_rows;
 use crate::vector::{signed, variants};
@@ -16,14 +16,14 @@ const MIN: usize = 1 << 18;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EncodeError {
     /// The arguments do not fit together.
-    Shape(BadShape),
+    Shape(Error),
     /// The element at this index is not finite, or too large.
     Value(usize),
 }
 
-fn power_of_two(scale: i32) -> Result<f64, BadShape> {
+fn power_of_two(scale: i32) -> Result<f64, Error> {
     if !(-1000..=1000).contains(&scale) {
-        return Err(BadShape(format!("scale is {scale}, outside [-1000, 1000]")));
+        return Err(Error::Shape(format!("scale is {scale}, outside [-1000, 1000]")));
     }
     Ok(2f64.powi(scale))
 }
@@ -33,7 +33,7 @@ pub fn encode(out: &mut [u64], x: &[f64], scale: i32, bits: u32) -> Result<(), E
     same_length("the operand", out.len(), x.len()).map_err(EncodeError::Shape)?;
     let factor = power_of_two(scale).map_err(EncodeError::Shape)?;
     if bits > 60 {
-        return Err(EncodeError::Shape(BadShape(format!("bits is {bits}, more than 60"))));
+        return Err(EncodeError::Shape(Error::Shape(format!("bits is {bits}, more than 60"))));
     }
     let limit = (1u64 << bits) as f64;
     let bad = AtomicBool::new(false);
@@ -57,7 +57,7 @@ pub fn encode(out: &mut [u64], x: &[f64], scale: i32, bits: u32) -> Result<(), E
 }
 
 /// out_i = a_i / 2^scale, where a_i > p/2 stands for a_i - p.
-pub fn decode(out: &mut [f64], a: &[u64], scale: i32) -> Result<(), BadShape> {
+pub fn decode(out: &mut [f64], a: &[u64], scale: i32) -> Result<(), Error> {
     same_length("the operand", out.len(), a.len())?;
     let factor = power_of_two(-scale)?;
     for_rows(out, 1, MIN, |at, out| {
@@ -86,7 +86,7 @@ pub struct Truncation<'a> {
 }
 
 /// out = k (floor(c / d) - constant) + [c < (p-1)/2] (floor((c + p) / d) - floor(c / d)) top - high.
-pub fn truncation_local(be: Backend, out: &mut [u64], v: Truncation) -> Result<(), BadShape> {
+pub fn truncation_local(be: Backend, out: &mut [u64], v: Truncation) -> Result<(), Error> {
     for (name, part) in [("c", v.c), ("top", v.top), ("high", v.high)] {
         same_length(name, out.len(), part.len())?;
     }

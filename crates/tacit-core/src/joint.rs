@@ -6,7 +6,7 @@
 
 use crate::backend::Backend;
 use crate::divide::Divisor;
-use crate::error::{same_length, BadShape};
+use crate::error::{same_length, Error};
 use crate::field::{reduce128, P};
 use crate::prg::{Prg, CHUNK, MIN_CHUNKS};
 use crate::threads::for_rows;
@@ -24,10 +24,10 @@ type Part<'a> = (&'a mut [u64], Option<&'a mut [u64]>);
 
 impl Joint {
     /// AES-128 or AES-256 by the length of each key, as in [`Prg::new`]; weights are elements of the field.
-    pub fn new(keys: &[&[u8]], weights: Vec<u64>) -> Result<Joint, BadShape> {
+    pub fn new(keys: &[&[u8]], weights: Vec<u64>) -> Result<Joint, Error> {
         same_length("the weights", keys.len(), weights.len())?;
         if let Some(w) = weights.iter().find(|&&w| w >= P) {
-            return Err(BadShape(format!("the weight {w} is no element of the field")));
+            return Err(Error::Shape(format!("the weight {w} is no element of the field")));
         }
         let prgs = keys.iter().map(|key| Prg::new(key, 0)).collect::<Result<_, _>>()?;
         Ok(Joint { prgs, weights })
@@ -40,10 +40,10 @@ impl Joint {
         sums: &mut [u64],
         high: Option<(&mut [u64], Divisor)>,
         bound: u64,
-    ) -> Result<(), BadShape> {
+    ) -> Result<(), Error> {
         let (high, divisor) = high.map_or((None, None), |(h, d)| (Some(h), Some(d)));
         if bound == 0 || bound > P {
-            return Err(BadShape(format!("bound is {bound}, outside [1, p]")));
+            return Err(Error::Shape(format!("bound is {bound}, outside [1, p]")));
         }
         if let Some(h) = &high {
             same_length("the high parts", sums.len(), h.len())?;
@@ -91,7 +91,7 @@ pub fn mix(
     rows: &[Vec<u64>],
     arrays: &[&[u64]],
     prgs: &mut [&mut Prg],
-) -> Result<(), BadShape> {
+) -> Result<(), Error> {
     let n = outs.first().map_or(0, |out| out.len());
     same_length("the rows", outs.len(), rows.len())?;
     outs.iter().try_for_each(|out| same_length("an output", n, out.len()))?;

@@ -28,7 +28,7 @@ mod toom;
 pub mod vector;
 
 pub use backend::Backend;
-pub use error::BadShape;
+pub use error::Error;
 pub use field::P;
 pub use joint::Joint;
 pub use prg::Prg;

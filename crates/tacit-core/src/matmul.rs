@@ -1,7 +1,7 @@
 //! Matrix products:  out_(i, j) += sum_k a_(i, k) b_(k, j).
 
 use crate::backend::Backend;
-use crate::error::{same_length, BadShape};
+use crate::error::{same_length, Error};
 use crate::field;
 use crate::kernel::{kernels, Kernels, Left, Packed, Tile, MAX_K};
 use crate::threads::for_rows;
@@ -22,7 +22,7 @@ pub struct Matrix<'a> {
 
 impl<'a> Matrix<'a> {
     /// The matrix that lies in memory as `stored_rows` x `stored_cols`, transposed or not.
-    pub fn new(data: &'a [u64], stored_rows: usize, stored_cols: usize, transposed: bool) -> Result<Self, BadShape> {
+    pub fn new(data: &'a [u64], stored_rows: usize, stored_cols: usize, transposed: bool) -> Result<Self, Error> {
         same_length("the matrix", stored_rows.saturating_mul(stored_cols), data.len())?;
         let (rows, cols) = if transposed { (stored_cols, stored_rows) } else { (stored_rows, stored_cols) };
         Ok(Matrix { data, rows, cols, transposed })
@@ -68,9 +68,12 @@ pub(crate) const MIN_WORK: usize = 1 << 22;
 const _: () = assert!(DEPTH <= MAX_K && DOT_DEPTH <= MAX_K && TOOM_DEPTH <= toom::MAX_TERMS);
 
 /// out += a b.
-pub fn matmul(be: Backend, out: &mut [u64], a: Matrix, b: Matrix) -> Result<(), BadShape> {
+pub fn matmul(be: Backend, out: &mut [u64], a: Matrix, b: Matrix) -> Result<(), Error> {
     if a.cols != b.rows {
-        return Err(BadShape(format!("a is {}x{} and b is {}x{}: inner sizes differ", a.rows, a.cols, b.rows, b.cols)));
+        return Err(Error::Shape(format!(
+            "a is {}x{} and b is {}x{}: inner sizes differ",
+            a.rows, a.cols, b.rows, b.cols
+        )));
     }
     same_length("the output", a.rows.saturating_mul(b.cols), out.len())?;
     if out.is_empty() || a.cols == 0 {

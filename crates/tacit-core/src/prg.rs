@@ -7,7 +7,7 @@
 
 use crate::backend::Backend;
 use crate::binary::gf64_dot;
-use crate::error::{same_length, BadShape};
+use crate::error::{same_length, Error};
 use crate::field::{self, P};
 use crate::kernel::kernels;
 use crate::threads::{for_rows, map_ranges};
@@ -37,21 +37,21 @@ pub struct Prg {
 
 impl Prg {
     /// From a key of 16 bytes (AES-128) or 32 bytes (AES-256), and a stream number.
-    pub fn new(key: &[u8], stream: u64) -> Result<Prg, BadShape> {
+    pub fn new(key: &[u8], stream: u64) -> Result<Prg, Error> {
         let cipher = match key.len() {
             16 => Aes128::new_from_slice(key).ok().map(Cipher::Short),
             32 => Aes256::new_from_slice(key).ok().map(Cipher::Long),
             _ => None,
         };
-        let cipher = cipher.ok_or_else(|| BadShape(format!("the key has {} bytes, not 16 or 32", key.len())))?;
+        let cipher = cipher.ok_or_else(|| Error::Shape(format!("the key has {} bytes, not 16 or 32", key.len())))?;
         Ok(Prg { cipher, stream, next: 0 })
     }
 
     /// The first of `count` fresh chunks.
-    pub(crate) fn take(&mut self, count: usize) -> Result<u64, BadShape> {
+    pub(crate) fn take(&mut self, count: usize) -> Result<u64, Error> {
         let first = self.next;
         let end = first.checked_add(count as u64).filter(|&end| end <= 1 << 40);
-        self.next = end.ok_or_else(|| BadShape("this stream is used up; take another".into()))?;
+        self.next = end.ok_or_else(|| Error::Shape("this stream is used up; take another".into()))?;
         Ok(first)
     }
 
@@ -116,9 +116,9 @@ impl Prg {
     }
 
     /// Uniform elements of [0, bound), 0 < bound <= p.
-    pub fn below(&mut self, out: &mut [u64], bound: u64) -> Result<(), BadShape> {
+    pub fn below(&mut self, out: &mut [u64], bound: u64) -> Result<(), Error> {
         if bound == 0 || bound > P {
-            return Err(BadShape(format!("bound is {bound}, outside [1, p]")));
+            return Err(Error::Shape(format!("bound is {bound}, outside [1, p]")));
         }
         let first = self.take(out.len().div_ceil(CHUNK))?;
         self.chunks(out, |this, part, chunk| this.chunk_below(part, first + chunk, bound));
@@ -126,12 +126,12 @@ impl Prg {
     }
 
     /// Uniform elements of the field.
-    pub fn field(&mut self, out: &mut [u64]) -> Result<(), BadShape> {
+    pub fn field(&mut self, out: &mut [u64]) -> Result<(), Error> {
         self.below(out, P)
     }
 
     /// Uniform bits, one 0 or 1 in each element.
-    pub fn bits(&mut self, out: &mut [u64]) -> Result<(), BadShape> {
+    pub fn bits(&mut self, out: &mut [u64]) -> Result<(), Error> {
         let first = self.take(out.len().div_ceil(CHUNK))?;
         self.chunks(out, |this, part, chunk| {
             let mut words = [0; CHUNK / 64];
@@ -145,7 +145,7 @@ impl Prg {
     }
 
     /// Uniform bytes, 8 of each word.
-    pub fn bytes(&mut self, out: &mut [u8]) -> Result<(), BadShape> {
+    pub fn bytes(&mut self, out: &mut [u8]) -> Result<(), Error> {
         let first = self.take(out.len().div_ceil(CHUNK * 8))?;
         let mut words = vec![0; CHUNK.min(out.len().div_ceil(8))];
         for (i, part) in out.chunks_mut(CHUNK * 8).enumerate() {
@@ -159,7 +159,7 @@ impl Prg {
     }
 
     /// sum_j chi_j a_j for each of the arrays a, with chi the elements that [`Prg::field`] would give for this length.
-    pub fn combine(&mut self, be: Backend, arrays: &[&[u64]]) -> Result<Vec<u64>, BadShape> {
+    pub fn combine(&mut self, be: Backend, arrays: &[&[u64]]) -> Result<Vec<u64>, Error> {
         let n = arrays.first().map_or(0, |a| a.len());
         for (i, a) in arrays.iter().enumerate() {
             same_length(&format!("array {i}"), n, a.len())?;
@@ -187,7 +187,7 @@ impl Prg {
     }
 
     /// chi_j a_j, and the sum of chi_j b_j, with chi the elements that [`Prg::field`] would give for this length.
-    pub fn weigh(&mut self, be: Backend, out: &mut [u64], a: &[u64], b: &[u64]) -> Result<u64, BadShape> {
+    pub fn weigh(&mut self, be: Backend, out: &mut [u64], a: &[u64], b: &[u64]) -> Result<u64, Error> {
         same_length("the first array", out.len(), a.len())?;
         same_length("the second array", out.len(), b.len())?;
         let first = self.take(out.len().div_ceil(CHUNK))?;
@@ -208,7 +208,7 @@ impl Prg {
     }
 
     /// (sum_j chi_j d_j, sum_j chi_j w_j) in GF(2^64) for masks d, 0 or all ones, with chi the words of [`Prg::bytes`].
-    pub fn combine_bits(&mut self, be: Backend, masks: &[u64], words: &[u64]) -> Result<(u64, u64), BadShape> {
+    pub fn combine_bits(&mut self, be: Backend, masks: &[u64], words: &[u64]) -> Result<(u64, u64), Error> {
         same_length("words", masks.len(), words.len())?;
         let first = self.take(masks.len().div_ceil(CHUNK))?;
         let parts = map_ranges(masks.len().div_ceil(CHUNK), MIN_CHUNKS, |range| {

@@ -3,7 +3,7 @@
 //! p - 1 = 2^21 o with o = 2^40 - 1, and g has order 2^21 (Tonelli and Shanks). e is found in three digits of seven bits, each
 //! by a look-up among the 128 numbers of order 2^7: time and addresses depend on s, which everybody knows.
 
-use crate::error::{same_length, BadShape};
+use crate::error::{same_length, Error};
 use crate::field::{mul, pow, P};
 use crate::threads::try_rows;
 
@@ -83,14 +83,14 @@ fn half_odd(s: [u64; LANES]) -> [u64; LANES] {
 }
 
 /// out_i^2 a_i = 1; an error if some a_i is 0 or no square.
-pub fn rsqrt(out: &mut [u64], a: &[u64]) -> Result<(), BadShape> {
+pub fn rsqrt(out: &mut [u64], a: &[u64]) -> Result<(), Error> {
     same_length("the operand", out.len(), a.len())?;
     let tables = Tables::new();
     try_rows(out, 1, 1 << 10, |at, out| {
         for (i, (out, a)) in out.chunks_mut(LANES).zip(a[at..].chunks(LANES)).enumerate() {
             let found = tables.rsqrt(std::array::from_fn(|lane| *a.get(lane).unwrap_or(&1)));
             for (lane, (o, root)) in out.iter_mut().zip(found).enumerate() {
-                let missing = || BadShape(format!("element {} has no inverse root", at + LANES * i + lane));
+                let missing = || Error::Shape(format!("element {} has no inverse root", at + LANES * i + lane));
                 *o = root.ok_or_else(missing)?;
             }
         }
@@ -117,7 +117,7 @@ mod tests {
                 let mut some = squares[..20].to_vec();
                 some[at] = bad;
                 let error = rsqrt(&mut [0; 20], &some).unwrap_err();
-                assert!(error.0.starts_with(&format!("element {at} ")));
+                assert!(error.to_string().starts_with(&format!("element {at} ")));
             }
         }
         assert_eq!(half_odd([5; LANES]), [pow(5, (1 << 39) - 1); LANES]);

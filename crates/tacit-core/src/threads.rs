@@ -83,6 +83,15 @@ pub fn map_ranges<T: Send>(rows: usize, min_rows: usize, work: impl Fn(Range<usi
     results.into_iter().flatten().collect()
 }
 
+/// `work` on each item, over threads; the first error, if there is any.
+pub(crate) fn each<T: Sync, R: Send, E: Send>(
+    items: &[T],
+    work: impl Fn(&T) -> Result<R, E> + Sync,
+) -> Result<Vec<R>, E> {
+    let parts = map_ranges(items.len(), 1, |range| items[range].iter().map(&work).collect::<Result<Vec<_>, _>>());
+    Ok(parts.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,7 @@
 //! Elementwise kernels:  out_i = f(a_i, b_i, ...), one pass and one reduction each.
 
 use crate::backend::Backend;
-use crate::error::{same_length, BadShape};
+use crate::error::{same_length, Error};
 use crate::field::{self, canon, fold, reduce128, reduce64, P};
 use crate::kernel::kernels;
 use crate::threads::{for_rows, map_ranges};
@@ -48,7 +48,7 @@ macro_rules! lanes {
 }
 
 /// out_i = a_i + b_i.
-pub fn add(be: Backend, out: &mut [u64], a: &[u64], b: &[u64]) -> Result<(), BadShape> {
+pub fn add(be: Backend, out: &mut [u64], a: &[u64], b: &[u64]) -> Result<(), Error> {
     binary(out, a, b, |out, a, b| {
         variants!(be, (out: &mut [u64] = out, a: &[u64] = a, b: &[u64] = b) {
             out.iter_mut().zip(a).zip(b).for_each(|((o, &a), &b)| *o = field::add(a, b));
@@ -57,7 +57,7 @@ pub fn add(be: Backend, out: &mut [u64], a: &[u64], b: &[u64]) -> Result<(), Bad
 }
 
 /// out_i += a_i.
-pub fn accumulate(be: Backend, out: &mut [u64], a: &[u64]) -> Result<(), BadShape> {
+pub fn accumulate(be: Backend, out: &mut [u64], a: &[u64]) -> Result<(), Error> {
     same_length("the operand", out.len(), a.len())?;
     for_rows(out, 1, MIN, |at, out| {
         let a = &a[at..at + out.len()];
@@ -69,7 +69,7 @@ pub fn accumulate(be: Backend, out: &mut [u64], a: &[u64]) -> Result<(), BadShap
 }
 
 /// out_i = a_i - b_i.
-pub fn sub(be: Backend, out: &mut [u64], a: &[u64], b: &[u64]) -> Result<(), BadShape> {
+pub fn sub(be: Backend, out: &mut [u64], a: &[u64], b: &[u64]) -> Result<(), Error> {
     binary(out, a, b, |out, a, b| {
         variants!(be, (out: &mut [u64] = out, a: &[u64] = a, b: &[u64] = b) {
             out.iter_mut().zip(a).zip(b).for_each(|((o, &a), &b)| *o = field::sub(a, b));
@@ -78,14 +78,14 @@ pub fn sub(be: Backend, out: &mut [u64], a: &[u64], b: &[u64]) -> Result<(), Bad
 }
 
 /// out_i = a_i b_i.
-pub fn mul(be: Backend, out: &mut [u64], a: &[u64], b: &[u64]) -> Result<(), BadShape> {
+pub fn mul(be: Backend, out: &mut [u64], a: &[u64], b: &[u64]) -> Result<(), Error> {
     binary(out, a, b, |out, a, b| {
         lanes!(be, mul(out, a, b), out.iter_mut().zip(a).zip(b).for_each(|((o, &a), &b)| *o = field::mul(a, b)))
     })
 }
 
 /// out_i = -a_i.
-pub fn neg(be: Backend, out: &mut [u64], a: &[u64]) -> Result<(), BadShape> {
+pub fn neg(be: Backend, out: &mut [u64], a: &[u64]) -> Result<(), Error> {
     binary(out, a, a, |out, a, _| {
         variants!(be, (out: &mut [u64] = out, a: &[u64] = a) {
             out.iter_mut().zip(a).for_each(|(o, &a)| *o = field::neg(a));
@@ -94,7 +94,7 @@ pub fn neg(be: Backend, out: &mut [u64], a: &[u64]) -> Result<(), BadShape> {
 }
 
 /// out_i = a_i + k.
-pub fn add_scalar(be: Backend, out: &mut [u64], a: &[u64], k: u64) -> Result<(), BadShape> {
+pub fn add_scalar(be: Backend, out: &mut [u64], a: &[u64], k: u64) -> Result<(), Error> {
     binary(out, a, a, |out, a, _| {
         variants!(be, (out: &mut [u64] = out, a: &[u64] = a, k: u64 = k) {
             out.iter_mut().zip(a).for_each(|(o, &a)| *o = field::add(a, k));
@@ -103,7 +103,7 @@ pub fn add_scalar(be: Backend, out: &mut [u64], a: &[u64], k: u64) -> Result<(),
 }
 
 /// out_i = k a_i.
-pub fn scale(be: Backend, out: &mut [u64], a: &[u64], k: u64) -> Result<(), BadShape> {
+pub fn scale(be: Backend, out: &mut [u64], a: &[u64], k: u64) -> Result<(), Error> {
     binary(out, a, a, |out, a, _| {
         lanes!(be, scale(out, a, k), out.iter_mut().zip(a).for_each(|(o, &a)| *o = field::mul(a, k)))
     })
@@ -114,7 +114,7 @@ pub fn scale(be: Backend, out: &mut [u64], a: &[u64], k: u64) -> Result<(), BadS
 const MANY: usize = 16;
 
 /// out_i = sum_k c_k a_{k,i}: one pass.
-pub fn weighted(be: Backend, out: &mut [u64], c: &[u64], a: &[&[u64]]) -> Result<(), BadShape> {
+pub fn weighted(be: Backend, out: &mut [u64], c: &[u64], a: &[&[u64]]) -> Result<(), Error> {
     same_length("the weights", a.len(), c.len())?;
     for part in a {
         same_length("an operand", out.len(), part.len())?;
@@ -150,7 +150,7 @@ fn binary(
     a: &[u64],
     b: &[u64],
     part: impl Fn(&mut [u64], &[u64], &[u64]) + Sync,
-) -> Result<(), BadShape> {
+) -> Result<(), Error> {
     same_length("the first operand", out.len(), a.len())?;
     same_length("the second operand", out.len(), b.len())?;
     for_rows(out, 1, MIN, |at, out| {
@@ -188,7 +188,7 @@ impl MaskedProduct<'_> {
 }
 
 /// out_i = d_i (y_i - k e_i) + x_i e_i + c_i: the local part of a masked product.
-pub fn multiply_open(be: Backend, out: &mut [u64], v: MaskedProduct) -> Result<(), BadShape> {
+pub fn multiply_open(be: Backend, out: &mut [u64], v: MaskedProduct) -> Result<(), Error> {
     let n = out.len();
     for (name, part) in [("d", v.d), ("y", v.y), ("x", v.x), ("e", v.e), ("c", v.c.unwrap_or(v.d))] {
         same_length(name, n, part.len())?;
@@ -200,7 +200,7 @@ pub fn multiply_open(be: Backend, out: &mut [u64], v: MaskedProduct) -> Result<(
 }
 
 /// sum_i a_i b_i.
-pub fn dot(be: Backend, a: &[u64], b: &[u64]) -> Result<u64, BadShape> {
+pub fn dot(be: Backend, a: &[u64], b: &[u64]) -> Result<u64, Error> {
     same_length("the second operand", a.len(), b.len())?;
     let part = kernels(be).dot;
     let parts = map_ranges(a.len(), MIN / 4, |r| part(&a[r.clone()], &b[r]));
@@ -211,7 +211,7 @@ pub fn dot(be: Backend, a: &[u64], b: &[u64]) -> Result<u64, BadShape> {
 const TOGETHER: usize = 128;
 
 /// out_i = 1 / a_i, 0 for 0: products of all before, one inversion for [`TOGETHER`] of them, and back (Montgomery 1987).
-pub fn inverse(out: &mut [u64], a: &[u64]) -> Result<(), BadShape> {
+pub fn inverse(out: &mut [u64], a: &[u64]) -> Result<(), Error> {
     same_length("the operand", out.len(), a.len())?;
     for_rows(out, 1, MIN / 16, |at, out| {
         for (out, a) in out.chunks_mut(TOGETHER).zip(a[at..].chunks(TOGETHER)) {
@@ -232,7 +232,7 @@ pub fn inverse(out: &mut [u64], a: &[u64]) -> Result<(), BadShape> {
 }
 
 /// out_(o, i) = sum_l a_(o, l, i) over the middle axis of `[outer, length, inner]`.
-pub fn sum(out: &mut [u64], a: &[u64], outer: usize, length: usize, inner: usize) -> Result<(), BadShape> {
+pub fn sum(out: &mut [u64], a: &[u64], outer: usize, length: usize, inner: usize) -> Result<(), Error> {
     let product = outer.checked_mul(length).and_then(|v| v.checked_mul(inner));
     same_length("the array", product.unwrap_or(usize::MAX), a.len())?;
     same_length("the output", outer.saturating_mul(inner), out.len())?;
@@ -268,7 +268,7 @@ pub fn is_canonical(a: &[u64]) -> bool {
 }
 
 /// out_i in (-p/2, p/2), congruent to a_i.
-pub fn to_signed(out: &mut [i64], a: &[u64]) -> Result<(), BadShape> {
+pub fn to_signed(out: &mut [i64], a: &[u64]) -> Result<(), Error> {
     same_length("the operand", out.len(), a.len())?;
     for (o, &a) in out.iter_mut().zip(a) {
         *o = signed(a);
@@ -283,7 +283,7 @@ pub(crate) fn signed(a: u64) -> i64 {
 }
 
 /// out_i = a_i mod p, for any 64-bit signed integers.
-pub fn from_signed(out: &mut [u64], a: &[i64]) -> Result<(), BadShape> {
+pub fn from_signed(out: &mut [u64], a: &[i64]) -> Result<(), Error> {
     same_length("the operand", out.len(), a.len())?;
     for (o, &a) in out.iter_mut().zip(a) {
         let r = reduce64(a.unsigned_abs());

@@ -3,7 +3,7 @@
 //! Mutations of honest messages, and noise, drawn from a seed: a few for each decoder. `make fuzz` follows coverage (`fuzz/`).
 
 use tacit_core::lattice::{Layout, Party};
-use tacit_core::{code, P};
+use tacit_core::{code, Error, P};
 
 struct Draw(u64);
 
@@ -49,12 +49,21 @@ fn party(me: u32) -> Party {
     Party::new(b"session", me, 2, [me as u8 + 1; 32]).unwrap()
 }
 
+/// The sender is at fault, not whoever reads it.
+fn blamed<T>(found: Result<T, Error>) {
+    match found {
+        Err(Error::Malformed(_) | Error::Proof(_)) => {}
+        Err(Error::Shape(message)) => panic!("blamed on the reader: {message}"),
+        Ok(_) => panic!("an altered message was taken"),
+    }
+}
+
 #[test]
 fn keys() {
     let (mut a, b) = (party(0), party(1));
     let mut draw = Draw(1);
     for _ in 0..EXAMPLES {
-        assert!(a.meet(1, &draw.altered(b.hello())).is_err());
+        blamed(a.meet(1, &draw.altered(b.hello())));
     }
     a.meet(1, b.hello()).unwrap(); // what was refused leaves no trace
 }
@@ -69,19 +78,58 @@ fn ciphertexts_and_answers() {
     let sent = a.encrypt(&[(&layout, &[7; 100])]).unwrap();
     let mut draw = Draw(2);
     for _ in 0..EXAMPLES {
-        assert!(b.accept(0, &[&layout], &draw.altered(&sent)).is_err());
+        blamed(b.accept(0, &[&layout], &draw.altered(&sent)));
     }
     let encrypted = b.accept(0, &[&layout], &sent).unwrap().swap_remove(0);
     let answer = b.respond(0, &layout, &encrypted, &[3; 100], &[1; 100]).unwrap();
     for _ in 0..10 * EXAMPLES {
         // An answer is proved by nothing: the sacrifice tests what comes of it.
-        if let Ok(numbers) = a.open(&layout, &draw.altered(&answer)) {
-            assert!(numbers.len() == 100 && numbers.iter().all(|&v| v < P));
-        }
-        if let Ok(numbers) = a.open_scaled(100, &draw.altered(&answer)) {
-            assert!(numbers.len() == 100 && numbers.iter().all(|&v| v < P));
+        for opened in [a.open(&layout, &draw.altered(&answer)), a.open_scaled(100, &draw.altered(&answer))] {
+            match opened {
+                Ok(numbers) => assert!(numbers.len() == 100 && numbers.iter().all(|&v| v < P)),
+                refused => blamed(refused),
+            }
         }
     }
+}
+
+/// Mistakes of the reader, with honest messages: no peer is at fault.
+#[test]
+fn the_readers_own_mistakes() {
+    fn own<T>(found: Result<T, Error>) {
+        assert!(matches!(found, Err(Error::Shape(_))));
+    }
+    let (mut a, mut b) = (party(0), party(1));
+    let hellos = [a.hello().to_vec(), b.hello().to_vec()];
+    own(a.meet(0, &hellos[1])); // itself
+    own(a.meet(2, &hellos[1]));
+    let layout = Layout::Slots(100);
+    let sent = a.encrypt(&[(&layout, &[7; 100])]).unwrap();
+    own(b.accept(0, &[&layout], &sent)); // not met yet
+    a.meet(1, &hellos[1]).unwrap();
+    b.meet(0, &hellos[0]).unwrap();
+    own(a.meet(1, &hellos[1])); // twice
+    own(a.encrypt(&[(&layout, &[7; 99])]));
+    own(a.encrypt(&[(&layout, &[P; 100])]));
+    let encrypted = b.accept(0, &[&layout], &sent).unwrap().swap_remove(0);
+    own(b.respond(0, &layout, &encrypted, &[3; 99], &[1; 100]));
+    own(b.respond(0, &layout, &[], &[3; 100], &[1; 100]));
+    own(b.respond(2, &layout, &encrypted, &[3; 100], &[1; 100]));
+    own(b.multiplier(&[]));
+}
+
+/// What was honest, in a place where it is not.
+#[test]
+fn replays() {
+    let (mut a, mut b) = (party(0), party(1));
+    let hellos = [a.hello().to_vec(), b.hello().to_vec()];
+    assert!(matches!(b.meet(0, &hellos[1]), Err(Error::Proof(_)))); // its own keys, sent back
+    a.meet(1, &hellos[1]).unwrap();
+    b.meet(0, &hellos[0]).unwrap();
+    let layout = Layout::Slots(100);
+    let sent = a.encrypt(&[(&layout, &[7; 100])]).unwrap();
+    b.accept(0, &[&layout], &sent).unwrap();
+    assert!(matches!(b.accept(0, &[&layout], &sent), Err(Error::Proof(_))));
 }
 
 #[test]

@@ -6,17 +6,17 @@ use tacit_core::lattice::{
     Ciphertext, Demand, Entropy, Packing, Parameters, Plaintext, Proof, PublicKey, Response, SecretKey, Side, Statement,
 };
 use tacit_core::matmul::{matmul, Matrix};
-use tacit_core::{Backend, BadShape, Prg};
+use tacit_core::{Backend, Error, Prg};
 
 const SHAPE: (usize, usize, usize) = (6, 70, 5);
 
-fn parameters() -> Result<Arc<Parameters>, BadShape> {
+fn parameters() -> Result<Arc<Parameters>, Error> {
     let n = 1 << 14;
     let (slack, key_slack) = (Statement::Ciphertexts.slack(n, 4), Statement::Key.slack(n, 1));
     Parameters::new(Demand { security: 128, degree: Some(n), products: 4, drowning: 72, slack, key_slack })
 }
 
-fn product(a: &[u64], b: &[u64]) -> Result<Vec<u64>, BadShape> {
+fn product(a: &[u64], b: &[u64]) -> Result<Vec<u64>, Error> {
     let (m, k, n) = SHAPE;
     let mut out = vec![0; m * n];
     matmul(Backend::best(), &mut out, Matrix::new(a, m, k, false)?, Matrix::new(b, k, n, false)?)?;
@@ -27,7 +27,7 @@ fn sum(a: &[u64], b: &[u64]) -> Vec<u64> {
     a.iter().zip(b).map(|(&a, &b)| field::add(a, b)).collect()
 }
 
-fn random(seed: u64, count: usize) -> Result<Vec<u64>, BadShape> {
+fn random(seed: u64, count: usize) -> Result<Vec<u64>, Error> {
     let mut v = vec![0; count];
     Prg::new(&[5; 16], seed)?.field(&mut v)?;
     Ok(v)
@@ -49,7 +49,7 @@ struct Peer {
     alpha: Vec<Ciphertext>,
 }
 
-fn party(p: &Arc<Parameters>, packing: &Packing, me: u64) -> Result<Party, BadShape> {
+fn party(p: &Arc<Parameters>, packing: &Packing, me: u64) -> Result<Party, Error> {
     let (m, k, n) = SHAPE;
     let (mut entropy, name) = (Entropy::from_os()?, [me as u8]);
     let secret = SecretKey::generate(p, &mut entropy)?;
@@ -67,7 +67,7 @@ fn party(p: &Arc<Parameters>, packing: &Packing, me: u64) -> Result<Party, BadSh
     Ok(Party { secret, a, b, alpha, sent })
 }
 
-fn receive(p: &Arc<Parameters>, sent: &[Vec<Vec<u8>>; 3], from: u64) -> Result<Peer, BadShape> {
+fn receive(p: &Arc<Parameters>, sent: &[Vec<Vec<u8>>; 3], from: u64) -> Result<Peer, Error> {
     let name = [from as u8];
     let public = PublicKey::from_bytes(p, b"session", &sent[0][0])?;
     public.verify(&name, &Proof::from_bytes(p, Statement::Key, 1, &sent[0][1])?)?;
@@ -80,19 +80,19 @@ fn receive(p: &Arc<Parameters>, sent: &[Vec<Vec<u8>>; 3], from: u64) -> Result<P
 }
 
 /// The answer to `peer`, in bytes: form(its encrypted operand, w) masked by r, which the answering party subtracts.
-fn answer(packing: &Packing, peer: &Peer, c: &[Ciphertext], w: &[u64], r: &[u64]) -> Result<Vec<Vec<u8>>, BadShape> {
+fn answer(packing: &Packing, peer: &Peer, c: &[Ciphertext], w: &[u64], r: &[u64]) -> Result<Vec<Vec<u8>>, Error> {
     let responses = packing.answer(&peer.public, (Side::Left, c), w, r, &mut Entropy::from_os()?)?;
     Ok(responses.iter().map(Response::to_bytes).collect())
 }
 
-fn open(packing: &Packing, secret: &SecretKey, bytes: &[Vec<u8>]) -> Result<Vec<u64>, BadShape> {
+fn open(packing: &Packing, secret: &SecretKey, bytes: &[Vec<u8>]) -> Result<Vec<u64>, Error> {
     let outputs = packing.outputs();
     let responses = bytes.iter().zip(outputs).map(|(b, outputs)| Response::from_bytes(secret.parameters(), outputs, b));
     Ok(packing.open(secret, &responses.collect::<Result<Vec<_>, _>>()?)?.to_vec())
 }
 
 #[test]
-fn two_parties_make_an_authenticated_matrix_product() -> Result<(), BadShape> {
+fn two_parties_make_an_authenticated_matrix_product() -> Result<(), Error> {
     let (p, (m, _, n)) = (parameters()?, SHAPE);
     let packing = Packing::matrix(&p, SHAPE, Side::Left, 1)?;
     // alpha is a constant polynomial: a 1 x 1 matrix times a row.
@@ -106,7 +106,7 @@ fn two_parties_make_an_authenticated_matrix_product() -> Result<(), BadShape> {
         let r = random(seed, m * n)?;
         let bytes = answer(packing, &peers[owner], c, w, &r)?;
         let theirs: Vec<u64> = r.iter().map(|&r| field::neg(r)).collect();
-        Ok::<_, BadShape>((open(packing, &parties[owner].secret, &bytes)?, theirs))
+        Ok::<_, Error>((open(packing, &parties[owner].secret, &bytes)?, theirs))
     };
     let mut c = [product(&parties[0].a, &parties[0].b)?, product(&parties[1].a, &parties[1].b)?];
     for i in 0..2 {

@@ -1,9 +1,12 @@
 //! Arrays at the border: what comes in is C-contiguous and of the right dtype; what goes out is new.
 
-use numpy::{Element, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyUntypedArray, PyUntypedArrayMethods};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use numpy::{
+    Element, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn, PyReadwriteArrayDyn, PyUntypedArray, PyUntypedArrayMethods,
+};
+use pyo3::create_exception;
+use pyo3::exceptions::{PyException, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use std::fmt::Display;
+use tacit_core::Error;
 
 /// A readable C-contiguous array of T.
 pub struct In<'py, T: Element>(PyReadonlyArrayDyn<'py, T>);
@@ -60,8 +63,23 @@ pub fn cast<'a, 'py, T: Element>(obj: &'a Bound<'py, PyAny>) -> PyResult<&'a Bou
     Ok(array)
 }
 
-pub fn value(message: impl Display) -> PyErr {
-    PyValueError::new_err(message.to_string())
+pub fn value(message: impl Into<String>) -> PyErr {
+    PyValueError::new_err(message.into())
+}
+
+create_exception!(
+    tacit._core,
+    PeerError,
+    PyException,
+    "What a peer sent is malformed, or its proof does not hold. A caller's own mistake is a ValueError."
+);
+
+/// The exception of a refusal: what a peer sent is never blamed on the caller, nor the other way round.
+pub fn refused(error: Error) -> PyErr {
+    match error {
+        Error::Shape(message) => PyValueError::new_err(message),
+        Error::Malformed(message) | Error::Proof(message) => PeerError::new_err(message),
+    }
 }
 
 /// An array, as it goes out.
@@ -75,33 +93,38 @@ fn zeros<'py, T: Element>(py: Python<'py>, shape: &[usize]) -> PyResult<Array<'p
     Ok(PyArrayDyn::zeros(py, shape, false))
 }
 
+/// The elements, to be written.
+pub fn writable<'a, T: Element>(guard: &'a mut PyReadwriteArrayDyn<'_, T>) -> PyResult<&'a mut [T]> {
+    guard.as_slice_mut().map_err(|e| value(e.to_string()))
+}
+
 /// A new array of this shape, filled by `work` without the GIL.
-pub fn fill<'py, T: Element, E: Display + Send>(
+pub fn fill<'py, T: Element>(
     py: Python<'py>,
     shape: &[usize],
-    work: impl FnOnce(&mut [T]) -> Result<(), E> + Send,
+    work: impl FnOnce(&mut [T]) -> Result<(), Error> + Send,
 ) -> PyResult<Array<'py, T>> {
     let array = zeros(py, shape)?;
     {
         let mut guard = array.readwrite();
-        let out = guard.as_slice_mut().map_err(value)?;
-        py.detach(|| work(out)).map_err(value)?;
+        let out = writable(&mut guard)?;
+        py.detach(|| work(out)).map_err(refused)?;
     }
     Ok(array)
 }
 
 /// `count` new arrays of `n` elements, filled by `work` without the GIL.
-pub fn fill_all<'py, E: Display + Send>(
+pub fn fill_all<'py>(
     py: Python<'py>,
     count: usize,
     n: usize,
-    work: impl FnOnce(Vec<&mut [u64]>) -> Result<(), E> + Send,
+    work: impl FnOnce(Vec<&mut [u64]>) -> Result<(), Error> + Send,
 ) -> PyResult<Vec<Array<'py, u64>>> {
     let arrays = (0..count).map(|_| zeros(py, &[n])).collect::<PyResult<Vec<_>>>()?;
     {
         let mut guards: Vec<_> = arrays.iter().map(|a| a.readwrite()).collect();
-        let outs = guards.iter_mut().map(|g| g.as_slice_mut()).collect::<Result<Vec<_>, _>>().map_err(value)?;
-        py.detach(|| work(outs)).map_err(value)?;
+        let outs = guards.iter_mut().map(writable).collect::<PyResult<Vec<_>>>()?;
+        py.detach(|| work(outs)).map_err(refused)?;
     }
     Ok(arrays)
 }

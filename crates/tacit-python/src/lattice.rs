@@ -1,12 +1,12 @@
 //! Lattices: a party's keys, layouts of products, ciphertexts of others.
 
-use crate::arrays::{fill, value, In};
+use crate::arrays::{fill, refused, value, In};
 use crate::{Out, Words};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tacit_core::conv::Conv;
 use tacit_core::lattice::{party, Ciphertext, Layout, Packing, Party, Side};
-use tacit_core::BadShape;
+use tacit_core::Error;
 
 /// How one product is laid out.
 #[pyclass(frozen, module = "tacit._core")]
@@ -36,14 +36,11 @@ fn side(left: bool) -> Side {
     }
 }
 
-fn bytes<'py>(
-    py: Python<'py>,
-    work: impl FnOnce() -> Result<Vec<u8>, BadShape> + Send,
-) -> PyResult<Bound<'py, PyBytes>> {
-    Ok(PyBytes::new(py, &py.detach(work).map_err(value)?))
+fn bytes<'py>(py: Python<'py>, work: impl FnOnce() -> Result<Vec<u8>, Error> + Send) -> PyResult<Bound<'py, PyBytes>> {
+    Ok(PyBytes::new(py, &py.detach(work).map_err(refused)?))
 }
 
-fn array<'py>(py: Python<'py>, count: usize, work: impl FnOnce(&mut [u64]) -> Result<(), BadShape> + Send) -> Out<'py> {
+fn array<'py>(py: Python<'py>, count: usize, work: impl FnOnce(&mut [u64]) -> Result<(), Error> + Send) -> Out<'py> {
     fill(py, &[count], work)
 }
 
@@ -51,7 +48,7 @@ fn array<'py>(py: Python<'py>, count: usize, work: impl FnOnce(&mut [u64]) -> Re
 impl LatticeParty {
     #[new]
     fn new(py: Python<'_>, session: &[u8], me: u32, parties: u32, seed: [u8; 32]) -> PyResult<Self> {
-        py.detach(|| Party::new(session, me, parties, seed)).map(Self).map_err(value)
+        py.detach(|| Party::new(session, me, parties, seed)).map(Self).map_err(refused)
     }
 
     #[getter]
@@ -65,7 +62,7 @@ impl LatticeParty {
 
     fn meet(&mut self, py: Python<'_>, peer: u32, hello: In<'_, u8>) -> PyResult<()> {
         let hello = hello.slice();
-        py.detach(|| self.0.meet(peer, hello)).map_err(value)
+        py.detach(|| self.0.meet(peer, hello)).map_err(refused)
     }
 
     #[staticmethod]
@@ -75,7 +72,7 @@ impl LatticeParty {
 
     fn matrix(&self, m: usize, k: usize, n: usize, left: bool) -> PyResult<LatticeLayout> {
         let packing = Packing::matrix(self.0.parameters(), (m, k, n), side(left), party::DEPTH as usize);
-        Ok(LatticeLayout(Layout::Blocks(packing.map_err(value)?, side(left))))
+        Ok(LatticeLayout(Layout::Blocks(packing.map_err(refused)?, side(left))))
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -98,7 +95,7 @@ impl LatticeParty {
             "weight" => Packing::conv2d_weight(p, s, side, most),
             _ => return Err(value(format!("{kind:?} is no convolution: output, input or weight"))),
         };
-        Ok(LatticeLayout(Layout::Blocks(packing.map_err(value)?, side)))
+        Ok(LatticeLayout(Layout::Blocks(packing.map_err(refused)?, side)))
     }
 
     fn encrypted_bytes(&self, layouts: Vec<PyRef<'_, LatticeLayout>>) -> usize {
@@ -119,7 +116,7 @@ impl LatticeParty {
         layouts: Vec<PyRef<'py, LatticeLayout>>,
         values: Vec<Words<'py>>,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        tacit_core::error::same_length("the values", layouts.len(), values.len()).map_err(value)?;
+        tacit_core::error::same_length("the values", layouts.len(), values.len()).map_err(refused)?;
         let operands: Vec<_> = inner(&layouts).into_iter().zip(values.iter().map(In::slice)).collect();
         bytes(py, || self.0.encrypt(&operands))
     }
@@ -132,7 +129,7 @@ impl LatticeParty {
         data: In<'_, u8>,
     ) -> PyResult<Vec<Ciphertexts>> {
         let (layouts, data) = (inner(&layouts), data.slice());
-        let found = py.detach(|| self.0.accept(peer, &layouts, data)).map_err(value)?;
+        let found = py.detach(|| self.0.accept(peer, &layouts, data)).map_err(refused)?;
         Ok(found.into_iter().map(Ciphertexts).collect())
     }
 
@@ -159,7 +156,7 @@ impl LatticeParty {
     }
 
     fn multiplier(&self, py: Python<'_>, alpha: &Ciphertexts) -> PyResult<Multiplier> {
-        py.detach(|| self.0.multiplier(&alpha.0)).map(Multiplier).map_err(value)
+        py.detach(|| self.0.multiplier(&alpha.0)).map(Multiplier).map_err(refused)
     }
 
     #[pyo3(signature = (peer, alpha, values, masks, narrow=false))]
@@ -182,7 +179,7 @@ impl LatticeParty {
     }
 }
 
-fn copy(out: &mut [u64], v: &[u64]) -> Result<(), BadShape> {
+fn copy(out: &mut [u64], v: &[u64]) -> Result<(), Error> {
     tacit_core::error::same_length("the result", v.len(), out.len())?;
     out.copy_from_slice(v);
     Ok(())

@@ -3,7 +3,7 @@
 mod arrays;
 mod lattice;
 
-use arrays::{cast, fill, fill_all, value, Array, In};
+use arrays::{cast, fill, fill_all, refused, value, writable, Array, In, PeerError};
 use numpy::PyArrayMethods;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -12,14 +12,14 @@ use tacit_core::divide::Divisor;
 use tacit_core::fixed::{self, EncodeError, Truncation};
 use tacit_core::matmul::Matrix;
 use tacit_core::vector::MaskedProduct;
-use tacit_core::{binary, code, joint, matmul as product, vector, Backend, BadShape, P};
+use tacit_core::{binary, code, joint, matmul as product, vector, Backend, Error, P};
 use zeroize::{Zeroize, Zeroizing};
 
 type Out<'py> = PyResult<Array<'py, u64>>;
 type Words<'py> = In<'py, u64>;
 
 fn choose(name: Option<&str>) -> PyResult<Backend> {
-    name.map_or(Ok(Backend::best()), Backend::named).map_err(value)
+    name.map_or(Ok(Backend::best()), Backend::named).map_err(refused)
 }
 
 fn element(name: &str, k: u64) -> PyResult<u64> {
@@ -64,8 +64,8 @@ fn add<'py>(py: Python<'py>, a: Words<'py>, b: Words<'py>, backend: Option<&str>
 fn accumulate(py: Python<'_>, a: &Bound<'_, PyAny>, b: Words<'_>, backend: Option<&str>) -> PyResult<()> {
     let (be, array, values) = (choose(backend)?, cast::<u64>(a)?, b.slice());
     let mut guard = array.try_readwrite().map_err(|e| value(format!("the array cannot be written to: {e}")))?;
-    let out = guard.as_slice_mut().map_err(value)?;
-    py.detach(|| vector::accumulate(be, out, values)).map_err(value)
+    let out = writable(&mut guard)?;
+    py.detach(|| vector::accumulate(be, out, values)).map_err(refused)
 }
 
 #[pyfunction]
@@ -140,7 +140,7 @@ fn multiply_open<'py>(
 
 fn matrix<'a>(name: &str, a: &'a Words<'_>, transposed: bool) -> PyResult<Matrix<'a>> {
     let [rows, cols] = a.dims(name)?;
-    Matrix::new(a.slice(), rows, cols, transposed).map_err(value)
+    Matrix::new(a.slice(), rows, cols, transposed).map_err(refused)
 }
 
 #[pyfunction]
@@ -182,7 +182,7 @@ fn conv2d<'py>(
     let ([batch, channels, h, v], [filters, _, kh, kw]) = (x.dims("x")?, w.dims("w")?);
     w.expect("w", &[filters, channels, kh, kw])?;
     let s = Conv { batch, channels, size: (h, v), filters, kernel: (kh, kw), stride, padding };
-    let (h, v) = s.output().map_err(value)?;
+    let (h, v) = s.output().map_err(refused)?;
     let shape = [batch, filters, h, v];
     add.as_ref().map_or(Ok(()), |a| a.expect("add", &shape))?;
     let (x, w, add) = (x.slice(), w.slice(), add.as_ref().map(In::slice));
@@ -210,7 +210,7 @@ fn conv2d_input<'py>(
     let [filters, _, kh, kw] = w.dims("w")?;
     w.expect("w", &[filters, channels, kh, kw])?;
     let s = Conv { batch, channels, size: (h, v), filters, kernel: (kh, kw), stride, padding };
-    let (gh, gw) = s.output().map_err(value)?;
+    let (gh, gw) = s.output().map_err(refused)?;
     g.expect("g", &[batch, filters, gh, gw])?;
     let shape = [batch, channels, h, v];
     add.as_ref().map_or(Ok(()), |a| a.expect("add", &shape))?;
@@ -237,7 +237,7 @@ fn conv2d_weight<'py>(
     let be = choose(backend)?;
     let ([_, filters, _, _], [batch, channels, h, v]) = (g.dims("g")?, x.dims("x")?);
     let s = Conv { batch, channels, size: (h, v), filters, kernel, stride, padding };
-    let (gh, gw) = s.output().map_err(value)?;
+    let (gh, gw) = s.output().map_err(refused)?;
     g.expect("g", &[batch, filters, gh, gw])?;
     let shape = [filters, channels, kernel.0, kernel.1];
     add.as_ref().map_or(Ok(()), |a| a.expect("add", &shape))?;
@@ -301,7 +301,7 @@ fn unpack_bits<'py>(py: Python<'py>, packed: &[u8], count: usize) -> Out<'py> {
 fn gf64_dot<'py>(py: Python<'py>, a: Words<'py>, b: Words<'py>, backend: Option<&str>) -> PyResult<u64> {
     b.expect("b", a.shape())?;
     let (be, a, b) = (choose(backend)?, a.slice(), b.slice());
-    py.detach(|| binary::gf64_dot(be, a, b)).map_err(value)
+    py.detach(|| binary::gf64_dot(be, a, b)).map_err(refused)
 }
 
 #[pyfunction]
@@ -309,7 +309,7 @@ fn gf64_dot<'py>(py: Python<'py>, a: Words<'py>, b: Words<'py>, backend: Option<
 fn dot<'py>(py: Python<'py>, a: Words<'py>, b: Words<'py>, backend: Option<&str>) -> PyResult<u64> {
     b.expect("b", a.shape())?;
     let (be, a, b) = (choose(backend)?, a.slice(), b.slice());
-    py.detach(|| vector::dot(be, a, b)).map_err(value)
+    py.detach(|| vector::dot(be, a, b)).map_err(refused)
 }
 
 #[pyfunction]
@@ -345,10 +345,10 @@ fn encode<'py>(py: Python<'py>, x: In<'py, f64>, scale: i32, bits: u32) -> Out<'
     let values = x.slice();
     fill(py, x.shape(), |out| {
         fixed::encode(out, values, scale, bits).map_err(|e| match e {
-            EncodeError::Shape(e) => e.to_string(),
-            EncodeError::Value(i) => {
-                format!("element {i} is not finite, or not below 2^{bits} at scale {scale} (flat index {i})")
-            }
+            EncodeError::Shape(e) => e,
+            EncodeError::Value(i) => Error::Shape(format!(
+                "element {i} is not finite, or not below 2^{bits} at scale {scale} (flat index {i})"
+            )),
         })
     })
 }
@@ -387,18 +387,18 @@ fn truncation_local<'py>(
     let (be, k, constant) = (choose(backend)?, element("k", k)?, element("constant", constant)?);
     top.expect("top", c.shape())?;
     high.expect("high", c.shape())?;
-    let divisor = Divisor::new(divisor).map_err(value)?;
+    let divisor = Divisor::new(divisor).map_err(refused)?;
     let v = Truncation { c: c.slice(), top: top.slice(), high: high.slice(), k, divisor, constant };
     fill(py, c.shape(), |out| fixed::truncation_local(be, out, v))
 }
 
 #[pyfunction]
 fn divide<'py>(py: Python<'py>, a: Words<'py>, divisor: u64) -> Out<'py> {
-    let (divisor, values) = (Divisor::new(divisor).map_err(value)?, a.slice());
+    let (divisor, values) = (Divisor::new(divisor).map_err(refused)?, a.slice());
     fill(py, a.shape(), |out| {
         out.copy_from_slice(values);
         divisor.divide(out);
-        Ok::<_, BadShape>(())
+        Ok(())
     })
 }
 
@@ -406,7 +406,7 @@ fn divide<'py>(py: Python<'py>, a: Words<'py>, divisor: u64) -> Out<'py> {
 fn wipe(a: &Bound<'_, PyAny>) -> PyResult<()> {
     let array = cast::<u64>(a)?;
     let mut guard = array.try_readwrite().map_err(|e| value(format!("the array cannot be written to: {e}")))?;
-    guard.as_slice_mut().map_err(value)?.zeroize();
+    writable(&mut guard)?.zeroize();
     Ok(())
 }
 
@@ -418,7 +418,7 @@ impl Prg {
     #[new]
     #[pyo3(signature = (key, stream=0))]
     fn new(key: &[u8], stream: u64) -> PyResult<Self> {
-        tacit_core::Prg::new(key, stream).map(Prg).map_err(value)
+        tacit_core::Prg::new(key, stream).map(Prg).map_err(refused)
     }
 
     fn field<'py>(&mut self, py: Python<'py>, n: usize) -> Out<'py> {
@@ -434,7 +434,7 @@ impl Prg {
     }
 
     fn bytes<'py>(&mut self, py: Python<'py>, n: usize) -> PyResult<Bound<'py, PyBytes>> {
-        PyBytes::new_with(py, n, |out| py.detach(|| self.0.bytes(out)).map_err(value))
+        PyBytes::new_with(py, n, |out| py.detach(|| self.0.bytes(out)).map_err(refused))
     }
 
     #[pyo3(signature = (masks, words, backend=None))]
@@ -446,13 +446,13 @@ impl Prg {
         backend: Option<&str>,
     ) -> PyResult<(u64, u64)> {
         let (be, masks, words) = (choose(backend)?, masks.slice(), words.slice());
-        py.detach(|| self.0.combine_bits(be, masks, words)).map_err(|e: BadShape| value(e))
+        py.detach(|| self.0.combine_bits(be, masks, words)).map_err(refused)
     }
 
     #[pyo3(signature = (arrays, backend=None))]
     fn combine(&mut self, py: Python<'_>, arrays: Vec<Words<'_>>, backend: Option<&str>) -> PyResult<Vec<u64>> {
         let (be, slices) = (choose(backend)?, arrays.iter().map(In::slice).collect::<Vec<_>>());
-        py.detach(|| self.0.combine(be, &slices)).map_err(|e: BadShape| value(e))
+        py.detach(|| self.0.combine(be, &slices)).map_err(refused)
     }
 
     #[pyo3(signature = (a, b, backend=None))]
@@ -467,7 +467,7 @@ impl Prg {
         let (left, right) = (a.slice(), b.slice());
         let out = fill(py, a.shape(), |out| {
             sum = self.0.weigh(be, out, left, right)?;
-            Ok::<_, BadShape>(())
+            Ok(())
         })?;
         Ok((out, sum))
     }
@@ -498,7 +498,7 @@ fn wrong_places(
     degree: usize,
     most: usize,
 ) -> PyResult<Option<Vec<usize>>> {
-    py.detach(|| code::errors(&points, &values, degree, most)).map_err(value)
+    py.detach(|| code::errors(&points, &values, degree, most)).map_err(refused)
 }
 
 /// Several generators as one, see `tacit_core::joint`.
@@ -511,7 +511,7 @@ impl Joint {
     fn new(keys: Vec<Vec<u8>>, weights: Vec<u64>) -> PyResult<Self> {
         let keys = Zeroizing::new(keys);
         let keys: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
-        tacit_core::Joint::new(&keys, weights).map(Joint).map_err(value)
+        tacit_core::Joint::new(&keys, weights).map(Joint).map_err(refused)
     }
 
     #[pyo3(signature = (n, bound, backend=None))]
@@ -529,7 +529,7 @@ impl Joint {
         divisor: u64,
         backend: Option<&str>,
     ) -> PyResult<Vec<Array<'py, u64>>> {
-        let (be, divisor) = (choose(backend)?, Divisor::new(divisor).map_err(value)?);
+        let (be, divisor) = (choose(backend)?, Divisor::new(divisor).map_err(refused)?);
         fill_all(py, 2, n, |mut outs| {
             let high = outs.pop().map(|high| (high, divisor));
             outs.pop().map_or(Ok(()), |sums| self.0.below(be, sums, high, bound))
@@ -544,6 +544,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
         choose(Some(&name))?; // better no module than another backend than the one that was asked for
     }
     m.add("P", P)?;
+    m.add("PeerError", m.py().get_type::<PeerError>())?;
     m.add_class::<Prg>()?;
     m.add_class::<Joint>()?;
     lattice::register(m)?;

@@ -7,7 +7,7 @@
 use libfuzzer_sys::fuzz_target;
 use std::cell::RefCell;
 use tacit_core::lattice::{Layout, Party};
-use tacit_core::P;
+use tacit_core::{Error, P};
 
 const COUNT: usize = 100;
 
@@ -52,6 +52,11 @@ fn edited(honest: &[u8], edits: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Refused, and the sender is at fault.
+fn blamed<T>(found: Result<T, Error>) -> bool {
+    matches!(found, Err(Error::Malformed(_) | Error::Proof(_)))
+}
+
 thread_local! {
     static WORLD: RefCell<World> = RefCell::new(world());
 }
@@ -65,14 +70,15 @@ fuzz_target!(|data: &[u8]| {
         let message = if edits.len() % 6 == 1 { edits.to_vec() } else { edited(honest, edits) };
         let same = message == *honest;
         match what {
-            0 if !same => assert!(world.fresh.meet(1, &message).is_err()),
-            1 if !same => assert!(world.b.accept(0, &[&layout], &message).is_err()),
+            0 if !same => assert!(blamed(world.fresh.meet(1, &message))),
+            1 if !same => assert!(blamed(world.b.accept(0, &[&layout], &message))),
             // No proof comes with an answer: the sacrifice tests what becomes of it.
             2 | 3 => {
                 let opened =
                     if what == 2 { world.a.open(&layout, &message) } else { world.a.open_scaled(COUNT, &message) };
-                if let Ok(numbers) = opened {
-                    assert!(numbers.len() == COUNT && numbers.iter().all(|&v| v < P));
+                match opened {
+                    Ok(numbers) => assert!(numbers.len() == COUNT && numbers.iter().all(|&v| v < P)),
+                    refused => assert!(blamed(refused)),
                 }
             }
             _ => {}

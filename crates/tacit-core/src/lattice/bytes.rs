@@ -1,14 +1,14 @@
 //! On the wire:  kind | digest | residues, each in the bits of its prime, little-endian, packed | what else the kind has.
 //!
 //! A decoder knows from the parameters how long its bytes must be; whatever is longer, shorter, of another kind, of other
-//! parameters or not canonical is an error, so equal objects have equal bytes and nothing else decodes.
+//! parameters or not canonical is [`Error::Malformed`], so equal objects have equal bytes and nothing else decodes.
 
 use super::ciphertext::{Ciphertext, SeededCiphertext};
 use super::keys::{common, PublicKey, SecretKey};
 use super::parameters::Parameters;
 use super::response::Response;
 use super::ring::Ring;
-use crate::error::{same_length, BadShape};
+use crate::error::{due_length, Error};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -55,9 +55,9 @@ pub(crate) fn packed(count: usize, bits: u32) -> usize {
 }
 
 /// Reads what [`pack`] wrote; padding must be zero.
-fn unpack(bytes: &[u8], out: &mut [u64], bits: u32) -> Result<(), BadShape> {
+fn unpack(bytes: &[u8], out: &mut [u64], bits: u32) -> Result<(), Error> {
     let total = out.len() * bits as usize;
-    same_length("packed numbers, in bytes,", total.div_ceil(8), bytes.len())?;
+    due_length("packed numbers, in bytes,", total.div_ceil(8), bytes.len())?;
     let mask = u64::MAX.checked_shr(64 - bits).unwrap_or(0);
     // Eight bytes, or those that are left and zeros.
     let word = |at: usize| match bytes.get(at..at + 8) {
@@ -73,7 +73,7 @@ fn unpack(bytes: &[u8], out: &mut [u64], bits: u32) -> Result<(), BadShape> {
         *out = v & mask;
     }
     if bytes.last().is_some_and(|&last| !total.is_multiple_of(8) && last >> (total % 8) != 0) {
-        return Err(BadShape("the padding of packed numbers is not zero".into()));
+        return Err(Error::Malformed("the padding of packed numbers is not zero".into()));
     }
     Ok(())
 }
@@ -115,39 +115,41 @@ impl Writer {
 pub(crate) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(bytes: &'a [u8], kind: &[u8; 4], parameters: &Parameters, body: usize) -> Result<Self, BadShape> {
+    pub(crate) fn new(bytes: &'a [u8], kind: &[u8; 4], parameters: &Parameters, body: usize) -> Result<Self, Error> {
         let name = String::from_utf8_lossy(kind);
-        same_length(&format!("{name}, in bytes,"), HEADER + body, bytes.len())?;
+        due_length(&format!("{name}, in bytes,"), HEADER + body, bytes.len())?;
         if bytes[..4] != *kind {
-            return Err(BadShape(format!("these bytes are not {name}")));
+            return Err(Error::Malformed(format!("these bytes are not {name}")));
         }
         if bytes[4..HEADER] != parameters.digest() {
-            return Err(BadShape(format!("{name} belongs to other lattice parameters, or to another order of values")));
+            return Err(Error::Malformed(format!(
+                "{name} belongs to other lattice parameters, or to another order of values"
+            )));
         }
         Ok(Reader(&bytes[HEADER..]))
     }
 
-    pub(crate) fn raw(&mut self, count: usize) -> Result<&'a [u8], BadShape> {
-        let short = || BadShape("these bytes end too early".into());
+    pub(crate) fn raw(&mut self, count: usize) -> Result<&'a [u8], Error> {
+        let short = || Error::Malformed("these bytes end too early".into());
         let (head, rest) = self.0.split_at_checked(count).ok_or_else(short)?;
         self.0 = rest;
         Ok(head)
     }
 
-    pub(crate) fn numbers(&mut self, count: usize, bits: u32) -> Result<Vec<u64>, BadShape> {
+    pub(crate) fn numbers(&mut self, count: usize, bits: u32) -> Result<Vec<u64>, Error> {
         let mut out = vec![0; count];
         unpack(self.raw(packed(count, bits))?, &mut out, bits)?;
         Ok(out)
     }
 
-    pub(crate) fn residues(&mut self, ring: &Ring) -> Result<Vec<u64>, BadShape> {
+    pub(crate) fn residues(&mut self, ring: &Ring) -> Result<Vec<u64>, Error> {
         let mut x = ring.zero();
         for (limb, x) in ring.limbs().iter().zip(x.chunks_exact_mut(ring.degree())) {
             let (m, mut wrong) = (&limb.modulus, false);
             unpack(self.raw(packed(x.len(), m.bits()))?, x, m.bits())?;
             x.iter().for_each(|&r| wrong |= r >= m.value());
             if wrong {
-                return Err(BadShape("a residue is not below its prime".into()));
+                return Err(Error::Malformed("a residue is not below its prime".into()));
             }
         }
         Ok(x)
@@ -184,12 +186,12 @@ impl SecretKey {
     }
 
     /// What [`SecretKey::to_bytes`] gave.
-    pub fn from_bytes(parameters: &Arc<Parameters>, bytes: &[u8]) -> Result<SecretKey, BadShape> {
+    pub fn from_bytes(parameters: &Arc<Parameters>, bytes: &[u8]) -> Result<SecretKey, Error> {
         let n = parameters.degree();
         let ternary = Reader::new(bytes, b"LskT", parameters, packed(n, 2))?.numbers(n, 2)?;
         let ternary = Zeroizing::new(ternary);
         if ternary.iter().fold(0, |bad, &t| bad | (t > 2) as u8) != 0 {
-            return Err(BadShape("a secret key is not ternary".into()));
+            return Err(Error::Malformed("a secret key is not ternary".into()));
         }
         Ok(SecretKey::from_ternary(parameters, ternary))
     }
@@ -203,7 +205,7 @@ impl PublicKey {
     }
 
     /// What [`PublicKey::to_bytes`] gave, for the label that all parties know.
-    pub fn from_bytes(parameters: &Arc<Parameters>, label: &[u8], bytes: &[u8]) -> Result<PublicKey, BadShape> {
+    pub fn from_bytes(parameters: &Arc<Parameters>, label: &[u8], bytes: &[u8]) -> Result<PublicKey, Error> {
         let b = Reader::new(bytes, b"LpkT", parameters, size(&parameters.ring))?.residues(&parameters.ring)?;
         Ok(PublicKey { parameters: parameters.clone(), b, a: common(parameters, label)? })
     }
@@ -217,7 +219,7 @@ impl SeededCiphertext {
     }
 
     /// What [`SeededCiphertext::to_bytes`] gave.
-    pub fn from_bytes(parameters: &Arc<Parameters>, bytes: &[u8]) -> Result<SeededCiphertext, BadShape> {
+    pub fn from_bytes(parameters: &Arc<Parameters>, bytes: &[u8]) -> Result<SeededCiphertext, Error> {
         let mut reader = Reader::new(bytes, b"LscT", parameters, 32 + size(&parameters.ring))?;
         let seed = reader.raw(32)?.try_into().expect("32 bytes were read");
         Ok(SeededCiphertext { parameters: parameters.clone(), seed, b: reader.residues(&parameters.ring)? })
@@ -226,9 +228,9 @@ impl SeededCiphertext {
 
 impl Ciphertext {
     /// b and a; only a fresh ciphertext travels, since its reader counts it as one.
-    pub fn to_bytes(&self) -> Result<Vec<u8>, BadShape> {
+    pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         if self.terms != 1 {
-            return Err(BadShape(format!("a sum worth {} ciphertexts does not travel", self.terms)));
+            return Err(Error::Shape(format!("a sum worth {} ciphertexts does not travel", self.terms)));
         }
         let ring = &self.parameters.ring;
         Ok(Writer::new(b"LctT", &self.parameters, 2 * size(ring))
@@ -238,7 +240,7 @@ impl Ciphertext {
     }
 
     /// What [`Ciphertext::to_bytes`] gave.
-    pub fn from_bytes(parameters: &Arc<Parameters>, bytes: &[u8]) -> Result<Ciphertext, BadShape> {
+    pub fn from_bytes(parameters: &Arc<Parameters>, bytes: &[u8]) -> Result<Ciphertext, Error> {
         let ring = &parameters.ring;
         let mut reader = Reader::new(bytes, b"LctT", parameters, 2 * size(ring))?;
         let (b, a) = (reader.residues(ring)?, reader.residues(ring)?);
@@ -255,9 +257,9 @@ impl Response {
     }
 
     /// What [`Response::to_bytes`] gave, for `outputs` outputs.
-    pub fn from_bytes(parameters: &Arc<Parameters>, outputs: usize, bytes: &[u8]) -> Result<Response, BadShape> {
+    pub fn from_bytes(parameters: &Arc<Parameters>, outputs: usize, bytes: &[u8]) -> Result<Response, Error> {
         if outputs > parameters.degree() {
-            return Err(BadShape(format!("{outputs} outputs of a polynomial of degree {}", parameters.degree())));
+            return Err(Error::Shape(format!("{outputs} outputs of a polynomial of degree {}", parameters.degree())));
         }
         let mut reader = Reader::new(bytes, b"LreT", parameters, size(&parameters.tail) + 8 * outputs)?;
         let a = reader.residues(&parameters.tail)?;
@@ -294,7 +296,7 @@ mod tests {
     }
 
     /// A decoder, and what it accepts encoded again.
-    type Decoder<'a> = Box<dyn Fn(&[u8]) -> Result<Vec<u8>, BadShape> + 'a>;
+    type Decoder<'a> = Box<dyn Fn(&[u8]) -> Result<Vec<u8>, Error> + 'a>;
 
     #[test]
     fn round_trips_and_nothing_else_decodes() {

@@ -5,10 +5,9 @@
 
 use super::columns::{halves, Column};
 use super::encoding::{Operand, Plaintext};
-use super::keys::expand;
 use super::parameters::Parameters;
 use super::random::Secret;
-use crate::error::{same_length, BadShape};
+use crate::error::{same_length, Error};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -38,26 +37,26 @@ pub struct Sum {
 
 impl Parameters {
     /// p times the rounded (q/p) m.
-    pub(crate) fn scaled(&self, message: &Plaintext) -> Result<[Secret; 2], BadShape> {
+    pub(crate) fn scaled(&self, message: &Plaintext) -> Result<[Secret; 2], Error> {
         same_length("the plaintext", self.degree(), message.coefficients.len())?;
         Ok(halves(&self.level.remainders(message.coefficients())))
     }
 
     /// The sum of `terms`, if the budget was proven for so many.
-    fn within(&self, terms: [u32; 2]) -> Result<u32, BadShape> {
+    fn within(&self, terms: [u32; 2]) -> Result<u32, Error> {
         let most = self.demand.products;
         let sum = terms[0].saturating_add(terms[1]);
         if sum <= most {
             return Ok(sum);
         }
-        Err(BadShape(format!("{sum} ciphertexts are summed where the noise is proven for {most}")))
+        Err(Error::Shape(format!("{sum} ciphertexts are summed where the noise is proven for {most}")))
     }
 }
 
 impl SeededCiphertext {
     /// With its a-part.
-    pub fn expand(self) -> Result<Ciphertext, BadShape> {
-        let a = expand(&self.parameters, &self.seed)?;
+    pub fn expand(self) -> Result<Ciphertext, Error> {
+        let a = self.parameters.expand(&self.seed)?;
         Ok(Ciphertext { parameters: self.parameters, b: self.b, a, terms: 1 })
     }
 }
@@ -69,12 +68,12 @@ impl Ciphertext {
     }
 
     /// An error if its product by a plaintext is beyond the budget.
-    pub(crate) fn alone(&self) -> Result<(), BadShape> {
+    pub(crate) fn alone(&self) -> Result<(), Error> {
         self.parameters.within([self.terms, 0]).map(drop)
     }
 
     /// Adds a ciphertext under the same key.
-    pub fn add(&mut self, other: &Ciphertext) -> Result<(), BadShape> {
+    pub fn add(&mut self, other: &Ciphertext) -> Result<(), Error> {
         self.parameters.same(&other.parameters)?;
         self.terms = self.parameters.within([self.terms, other.terms])?;
         self.parameters.ring.add(&mut self.b, &other.b);
@@ -83,7 +82,7 @@ impl Ciphertext {
     }
 
     /// Adds a plaintext; its rounding is less than a fresh ciphertext's noise and is counted as one.
-    pub fn add_plaintext(&mut self, message: &Plaintext) -> Result<(), BadShape> {
+    pub fn add_plaintext(&mut self, message: &Plaintext) -> Result<(), Error> {
         let scaled = self.parameters.scaled(message)?;
         self.terms = self.parameters.within([self.terms, 1])?;
         let x = self.parameters.ring.values(&[Column::field(&scaled).over_p()]);
@@ -92,7 +91,7 @@ impl Ciphertext {
     }
 
     /// k times itself.
-    pub fn scale(&mut self, k: u32) -> Result<(), BadShape> {
+    pub fn scale(&mut self, k: u32) -> Result<(), Error> {
         self.terms = self.parameters.within([self.terms.saturating_mul(k), 0])?;
         self.parameters.ring.scale(&mut self.b, k.into());
         self.parameters.ring.scale(&mut self.a, k.into());
@@ -108,7 +107,7 @@ impl Sum {
     }
 
     /// Adds c w.
-    pub fn add(&mut self, c: &Ciphertext, w: &Operand) -> Result<(), BadShape> {
+    pub fn add(&mut self, c: &Ciphertext, w: &Operand) -> Result<(), Error> {
         self.parameters.same(&c.parameters)?;
         self.parameters.same(&w.parameters)?;
         self.terms = self.parameters.within([self.terms, c.terms])?;
@@ -148,7 +147,7 @@ mod tests {
         x.add_plaintext(&m[2]).unwrap();
         let total = |i: usize| field::add(field::add(v[0][i], v[1][i]), v[2][i]);
         assert_eq!(slots(&x), expected(&total));
-        assert!(sum.add(&x, &w).unwrap_err().0.contains("5 ciphertexts"));
+        assert!(sum.add(&x, &w).unwrap_err().to_string().contains("5 ciphertexts"));
         assert!(x.scale(2).is_err());
         let (other, _, _) = keys(ACTIVE);
         let mut foreign = Sum::new(other.parameters());

@@ -5,15 +5,14 @@
 
 use super::float::{float, fused, Float};
 use super::modulus::Modulus;
-use super::random::Secret;
-use crate::{field, vector, Backend, P};
+use super::random::{Secret, WORD};
+use crate::backend::Backend;
+use crate::field::P;
+use crate::{field, vector};
 use zeroize::Zeroizing;
 
 /// Columns that are summed at a time.
 const WIDE: usize = 128;
-/// Bits of a word: words below 2^50 are exact in both kinds of arithmetic.
-pub(crate) const WORD: u32 = 48;
-
 /// unit (sum_j 2^(s_j) v_jk - 2^s offset)  with words v_jk below 2^50.
 pub(crate) struct Column<'a> {
     words: Vec<(&'a [u64], u32)>,

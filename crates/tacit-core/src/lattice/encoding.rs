@@ -6,7 +6,7 @@
 use super::columns::{halves, Column};
 use super::parameters::Parameters;
 use super::random::Secret;
-use crate::error::{same_length, BadShape};
+use crate::error::{same_length, Error};
 use crate::vector::is_canonical;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -17,18 +17,18 @@ pub struct Plaintext {
 }
 
 /// Refuses elements that are not canonical.
-pub(crate) fn canonical(what: &str, v: &[u64]) -> Result<(), BadShape> {
+pub(crate) fn canonical(what: &str, v: &[u64]) -> Result<(), Error> {
     if is_canonical(v) {
         return Ok(());
     }
-    Err(BadShape(format!("{what} holds a number that is not below p")))
+    Err(Error::Shape(format!("{what} holds a number that is not below p")))
 }
 
 impl Plaintext {
     /// From at most N coefficients; the others are 0.
-    pub fn from_coefficients(parameters: &Parameters, v: &[u64]) -> Result<Plaintext, BadShape> {
+    pub fn from_coefficients(parameters: &Parameters, v: &[u64]) -> Result<Plaintext, Error> {
         if v.len() > parameters.degree() {
-            return Err(BadShape(format!("{} numbers do not fit into degree {}", v.len(), parameters.degree())));
+            return Err(Error::Shape(format!("{} numbers do not fit into degree {}", v.len(), parameters.degree())));
         }
         canonical("the plaintext", v)?;
         let mut coefficients = Zeroizing::new(vec![0; parameters.degree()]);
@@ -37,7 +37,7 @@ impl Plaintext {
     }
 
     /// From at most N slots; the others are 0.
-    pub fn from_slots(parameters: &Parameters, v: &[u64]) -> Result<Plaintext, BadShape> {
+    pub fn from_slots(parameters: &Parameters, v: &[u64]) -> Result<Plaintext, Error> {
         let mut plaintext = Plaintext::from_coefficients(parameters, v)?;
         parameters.plain.inverse(&mut plaintext.coefficients);
         Ok(plaintext)
@@ -49,7 +49,7 @@ impl Plaintext {
     }
 
     /// Its N slots.
-    pub fn slots(&self, parameters: &Parameters) -> Result<Secret, BadShape> {
+    pub fn slots(&self, parameters: &Parameters) -> Result<Secret, Error> {
         same_length("the plaintext", parameters.degree(), self.coefficients.len())?;
         let mut slots = self.coefficients.clone();
         parameters.plain.forward(&mut slots);
@@ -65,7 +65,7 @@ pub struct Operand {
 
 impl Operand {
     /// Prepares `plaintext`.
-    pub fn new(parameters: &Arc<Parameters>, plaintext: &Plaintext) -> Result<Operand, BadShape> {
+    pub fn new(parameters: &Arc<Parameters>, plaintext: &Plaintext) -> Result<Operand, Error> {
         same_length("the plaintext", parameters.degree(), plaintext.coefficients.len())?;
         let values = Zeroizing::new(parameters.ring.values(&[Column::field(&halves(&plaintext.coefficients))]));
         Ok(Operand { parameters: parameters.clone(), values })

@@ -105,10 +105,10 @@ macro_rules! fused {
         match $crate::lattice::float::fusing($be) {
             // SAFETY: `fusing` found the instructions on this machine.
             #[cfg(target_arch = "x86_64")]
-            $crate::Backend::Avx2 => unsafe { avx2($($value),*) },
+            $crate::backend::Backend::Avx2 => unsafe { avx2($($value),*) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            $crate::Backend::Avx512Ifma => unsafe { avx512($($value),*) },
+            $crate::backend::Backend::Avx512Ifma => unsafe { avx512($($value),*) },
             _ => $integers,
         }
     }};

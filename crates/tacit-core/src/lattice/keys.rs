@@ -6,12 +6,10 @@ use super::ciphertext::{Ciphertext, SeededCiphertext};
 use super::columns::Column;
 use super::encoding::Plaintext;
 use super::parameters::Parameters;
-use super::random::{hash, noise, ternary, Entropy, Secret, NOISE};
-use super::response::{gather, Response};
+use super::random::{fork_each, hash, noise, ternary, Entropy, Secret, NOISE};
 use super::ring::Ring;
-use super::{each, fork_each};
-use crate::error::{same_length, BadShape};
-use crate::{Prg, P};
+use crate::error::Error;
+use crate::field::{canon, P};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -30,27 +28,22 @@ pub struct PublicKey {
     pub(crate) a: Vec<u64>,
 }
 
-/// Uniform values that belong to a seed.
-pub(crate) fn expand(parameters: &Parameters, seed: &[u8; 32]) -> Result<Vec<u64>, BadShape> {
-    parameters.ring.uniform(&mut Prg::new(seed, 0)?)
-}
-
 /// The a of all public keys with this label.
-pub(crate) fn common(parameters: &Parameters, label: &[u8]) -> Result<Vec<u64>, BadShape> {
-    expand(parameters, &hash("tacit lattice public a", &[&parameters.digest(), label]))
+pub(crate) fn common(parameters: &Parameters, label: &[u8]) -> Result<Vec<u64>, Error> {
+    parameters.expand(&hash("tacit lattice public a", &[&parameters.digest(), label]))
 }
 
 /// round(p f) mod p for the fraction f = x / 2^128.
-fn rounded(x: u128) -> u64 {
+pub(crate) fn rounded(x: u128) -> u64 {
     let p = P as u128;
     let product = p * (x >> 64) + ((p * (x as u64) as u128) >> 64);
     let m = ((product + (1 << 63)) >> 64) as u64;
-    crate::field::canon(m)
+    canon(m)
 }
 
 impl SecretKey {
     /// A fresh key.
-    pub fn generate(parameters: &Arc<Parameters>, entropy: &mut Entropy) -> Result<SecretKey, BadShape> {
+    pub fn generate(parameters: &Arc<Parameters>, entropy: &mut Entropy) -> Result<SecretKey, Error> {
         let t = ternary(&mut entropy.prg()?, parameters.degree())?;
         Ok(SecretKey::from_ternary(parameters, t))
     }
@@ -71,7 +64,7 @@ impl SecretKey {
         a: &[u64],
         message: Option<&Plaintext>,
         entropy: &mut Entropy,
-    ) -> Result<(Vec<u64>, Secret), BadShape> {
+    ) -> Result<(Vec<u64>, Secret), Error> {
         let (ring, parameters) = (&self.parameters.ring, &self.parameters);
         let e = noise(&mut entropy.prg()?, parameters.degree())?;
         let scaled = message.map(|m| parameters.scaled(m)).transpose()?;
@@ -84,31 +77,27 @@ impl SecretKey {
     }
 
     /// Its public key under a label that all parties know.
-    pub fn public(&self, label: &[u8], entropy: &mut Entropy) -> Result<PublicKey, BadShape> {
+    pub fn public(&self, label: &[u8], entropy: &mut Entropy) -> Result<PublicKey, Error> {
         Ok(self.public_and_noise(label, entropy)?.0)
     }
 
     /// The same, and its noise for the proof.
-    pub(crate) fn public_and_noise(
-        &self,
-        label: &[u8],
-        entropy: &mut Entropy,
-    ) -> Result<(PublicKey, Secret), BadShape> {
+    pub(crate) fn public_and_noise(&self, label: &[u8], entropy: &mut Entropy) -> Result<(PublicKey, Secret), Error> {
         let a = common(&self.parameters, label)?;
         let (b, e) = self.sample(&a, None, entropy)?;
         Ok((PublicKey { parameters: self.parameters.clone(), b, a }, e))
     }
 
     /// A ciphertext whose a-part is a seed.
-    pub fn encrypt(&self, message: &Plaintext, entropy: &mut Entropy) -> Result<SeededCiphertext, BadShape> {
+    pub fn encrypt(&self, message: &Plaintext, entropy: &mut Entropy) -> Result<SeededCiphertext, Error> {
         let seed = *entropy.seed()?;
-        let a = expand(&self.parameters, &seed)?;
+        let a = self.parameters.expand(&seed)?;
         let (b, _) = self.sample(&a, Some(message), entropy)?;
         Ok(SeededCiphertext { parameters: self.parameters.clone(), seed, b })
     }
 
     /// b + a s as coefficients, for the primes of `ring`.
-    fn phase(&self, ring: &Ring, b: Option<&[u64]>, a: &[u64]) -> Secret {
+    pub(crate) fn phase(&self, ring: &Ring, b: Option<&[u64]>, a: &[u64]) -> Secret {
         let mut x = Zeroizing::new(b.map_or_else(|| ring.zero(), <[u64]>::to_vec));
         ring.multiply_add(&mut x, a, &self.values);
         ring.inverse(&mut x);
@@ -116,31 +105,12 @@ impl SecretKey {
     }
 
     /// The message.
-    pub fn decrypt(&self, c: &Ciphertext) -> Result<Plaintext, BadShape> {
+    pub fn decrypt(&self, c: &Ciphertext) -> Result<Plaintext, Error> {
         self.parameters.same(&c.parameters)?;
         let (ring, n) = (&self.parameters.ring, self.parameters.degree());
         let x = self.phase(ring, Some(&c.b), &c.a);
         let message = (0..n).map(|k| rounded(ring.fraction(|i| x[i * n + k]))).collect();
         Ok(Plaintext { coefficients: Zeroizing::new(message) })
-    }
-
-    /// The coefficients of a response that were sent; `positions` are those it was made for.
-    pub fn open(&self, response: &Response, positions: &[usize]) -> Result<Secret, BadShape> {
-        self.parameters.same(&response.parameters)?;
-        same_length("the response", positions.len(), response.b.len())?;
-        let (tail, n) = (&self.parameters.tail, self.parameters.degree());
-        self.parameters.check_positions(positions)?;
-        let mut a = response.a.clone();
-        tail.forward(&mut a);
-        let x = self.phase(tail, None, &a);
-        let parts = tail.fractions(&mut gather(x, n, positions));
-        let opened = parts.iter().zip(&response.b).map(|(&part, &b)| rounded((part.wrapping_add(b) as u128) << 64));
-        Ok(Zeroizing::new(opened.collect()))
-    }
-
-    /// [`SecretKey::open`] of many, over threads.
-    pub fn open_all(&self, responses: &[Response], positions: &[usize]) -> Result<Vec<Secret>, BadShape> {
-        each(responses, |response| self.open(response, positions))
     }
 }
 
@@ -157,7 +127,7 @@ impl PublicKey {
         y: &mut [u64],
         k: u64,
         entropy: &mut Entropy,
-    ) -> Result<Secret, BadShape> {
+    ) -> Result<Secret, Error> {
         let ring = &self.parameters.ring;
         let t = ternary(&mut entropy.prg()?, self.parameters.degree())?;
         let u = Zeroizing::new(ring.values(&[Column::small(&t, 1).times(k)]));
@@ -167,7 +137,7 @@ impl PublicKey {
     }
 
     /// u (b, a) + (e_0 + (q/p) m, e_1).
-    pub fn encrypt(&self, message: &Plaintext, entropy: &mut Entropy) -> Result<Ciphertext, BadShape> {
+    pub fn encrypt(&self, message: &Plaintext, entropy: &mut Entropy) -> Result<Ciphertext, Error> {
         Ok(self.encrypt_and_noise(message, entropy)?.0)
     }
 
@@ -176,7 +146,7 @@ impl PublicKey {
         &self,
         message: &Plaintext,
         entropy: &mut Entropy,
-    ) -> Result<(Ciphertext, [Secret; 3]), BadShape> {
+    ) -> Result<(Ciphertext, [Secret; 3]), Error> {
         let (ring, n) = (&self.parameters.ring, self.parameters.degree());
         let scaled = self.parameters.scaled(message)?;
         let [e1, e0] = [noise(&mut entropy.prg()?, n)?, noise(&mut entropy.prg()?, n)?];
@@ -188,7 +158,7 @@ impl PublicKey {
     }
 
     /// [`PublicKey::encrypt`] of many, over threads.
-    pub fn encrypt_all(&self, messages: &[Plaintext], entropy: &mut Entropy) -> Result<Vec<Ciphertext>, BadShape> {
+    pub fn encrypt_all(&self, messages: &[Plaintext], entropy: &mut Entropy) -> Result<Vec<Ciphertext>, Error> {
         fork_each(messages, entropy, |message, entropy| self.encrypt(message, entropy))
     }
 }

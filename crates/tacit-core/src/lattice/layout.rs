@@ -3,15 +3,16 @@
 //! In slots, the element i is the slot i mod N of the polynomial i / N. What is left of the last polynomial is filled with
 //! zeros where it is encrypted, and with random masks where it is answered, so that it shows nothing.
 
+use super::ciphertext::Ciphertext;
 use super::columns::{halves, Column};
 use super::encoding::Plaintext;
 use super::keys::{PublicKey, SecretKey};
 use super::packing::{Packing, Side};
 use super::parameters::Parameters;
-use super::random::{Entropy, Secret};
+use super::random::{fork_each, Entropy, Secret};
 use super::response::Response;
-use super::{each, fork_each, Ciphertext};
-use crate::error::{same_length, BadShape};
+use crate::error::{due_length, same_length, Error};
+use crate::threads::each;
 use zeroize::Zeroizing;
 
 /// How one product is laid out, and which of its operands is encrypted.
@@ -48,7 +49,7 @@ impl Layout {
     }
 
     /// The operand to be encrypted, as plaintexts.
-    pub fn pack(&self, parameters: &Parameters, v: &[u64]) -> Result<Vec<Plaintext>, BadShape> {
+    pub fn pack(&self, parameters: &Parameters, v: &[u64]) -> Result<Vec<Plaintext>, Error> {
         match self {
             Layout::Slots(count) => {
                 same_length("the operand", *count, v.len())?;
@@ -66,7 +67,7 @@ impl Layout {
         operand: &[u64],
         masks: &[u64],
         entropy: &mut Entropy,
-    ) -> Result<Vec<Response>, BadShape> {
+    ) -> Result<Vec<Response>, Error> {
         let parameters = public.parameters();
         match self {
             Layout::Slots(count) => {
@@ -74,7 +75,7 @@ impl Layout {
                 same_length("the masks", *count, masks.len())?;
                 let (polynomials, n) = (self.ciphertexts(parameters), parameters.degree());
                 if polynomials > encrypted.len() {
-                    return Err(BadShape(format!("{polynomials} polynomials for {} ciphertexts", encrypted.len())));
+                    return Err(Error::Shape(format!("{polynomials} polynomials for {} ciphertexts", encrypted.len())));
                 }
                 let all: Vec<usize> = (0..n).collect();
                 let work: Vec<_> = encrypted.iter().zip(operand.chunks(n)).zip(masks.chunks(n)).collect();
@@ -94,9 +95,9 @@ impl Layout {
     }
 
     /// Responses from bytes.
-    pub fn read(&self, secret: &SecretKey, bytes: &[u8]) -> Result<Vec<Response>, BadShape> {
+    pub fn read(&self, secret: &SecretKey, bytes: &[u8]) -> Result<Vec<Response>, Error> {
         let parameters = secret.parameters();
-        same_length("the responses, in bytes,", self.response_bytes(parameters), bytes.len())?;
+        due_length("the responses, in bytes,", self.response_bytes(parameters), bytes.len())?;
         let outputs = match self {
             Layout::Slots(_) => vec![parameters.degree(); self.ciphertexts(parameters)],
             Layout::Blocks(packing, _) => packing.outputs(),
@@ -111,7 +112,7 @@ impl Layout {
     }
 
     /// The form plus the responder's masks.
-    pub fn open(&self, secret: &SecretKey, responses: &[Response]) -> Result<Secret, BadShape> {
+    pub fn open(&self, secret: &SecretKey, responses: &[Response]) -> Result<Secret, Error> {
         match self {
             Layout::Slots(count) => {
                 let parameters = secret.parameters();

@@ -36,25 +36,3 @@ pub use proof::{Proof, Statement};
 pub use random::Entropy;
 pub use response::Response;
 pub use scale::Multiplier;
-
-use crate::error::BadShape;
-use crate::threads::map_ranges;
-
-/// `work` on each item, over threads.
-pub(crate) fn each<T: Sync, R: Send>(
-    items: &[T],
-    work: impl Fn(&T) -> Result<R, BadShape> + Sync,
-) -> Result<Vec<R>, BadShape> {
-    let parts = map_ranges(items.len(), 1, |range| items[range].iter().map(&work).collect::<Result<Vec<_>, _>>());
-    Ok(parts.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
-}
-
-/// `work` on each item with randomness of its own, over threads: the same whatever their number.
-pub(crate) fn fork_each<T: Sync, R: Send>(
-    items: &[T],
-    entropy: &mut Entropy,
-    work: impl Fn(&T, &mut Entropy) -> Result<R, BadShape> + Sync,
-) -> Result<Vec<R>, BadShape> {
-    let tasks: Vec<_> = items.iter().zip(entropy.fork(items.len())?.into_iter().map(std::sync::Mutex::new)).collect();
-    each(&tasks, |(item, entropy)| work(item, &mut entropy.lock().unwrap_or_else(std::sync::PoisonError::into_inner)))
-}

@@ -3,7 +3,7 @@
 //! Divisions take a time that depends on their operands on many machines, so secrets are reduced by products alone. An
 //! estimate is at most 1 too small; the last step is min(x, x - q mod 2^64) as in [`crate::field`].
 
-use crate::error::BadShape;
+use crate::error::Error;
 
 /// A prime below 2^50, so that transforms take the 52-bit multiply-add.
 #[derive(Debug, Clone, Copy)]
@@ -29,14 +29,14 @@ fn high(a: u64, b: u64) -> u64 {
 
 impl Modulus {
     /// For a prime in (2, 2^50).
-    pub fn new(value: u64) -> Result<Modulus, BadShape> {
+    pub fn new(value: u64) -> Result<Modulus, Error> {
         if !(3..1 << 50).contains(&value) || !is_prime(value) {
-            return Err(BadShape(format!("{value} is not an odd prime below 2^50")));
+            return Err(Error::Shape(format!("{value} is not an odd prime below 2^50")));
         }
         let mut modulus =
             Modulus { value, ratio: ((1u128 << 64) / value as u128) as u64, word: Factor::default(), over_p: 0 };
         modulus.word = modulus.factor(((1u128 << 64) % value as u128) as u64);
-        modulus.over_p = modulus.inv(crate::P % value);
+        modulus.over_p = modulus.inv(crate::field::P % value);
         Ok(modulus)
     }
 
@@ -149,19 +149,19 @@ pub fn is_prime(n: u64) -> bool {
 }
 
 /// The `count` largest primes of at most `bits` bits that are 1 mod 2N and not in `taken`.
-pub fn primes(bits: u32, degree: usize, count: usize, taken: &[u64]) -> Result<Vec<u64>, BadShape> {
+pub fn primes(bits: u32, degree: usize, count: usize, taken: &[u64]) -> Result<Vec<u64>, Error> {
     let step = 2 * degree as u64;
     if count == 0 {
         return Ok(vec![]);
     }
     if bits > 50 || 1 << bits <= 4 * step {
-        return Err(BadShape(format!("primes of {bits} bits are not offered for degree {degree}")));
+        return Err(Error::Shape(format!("primes of {bits} bits are not offered for degree {degree}")));
     }
     let from = (1u64 << bits) - step + 1;
     let candidates = (0..from / step / 2).map(|i| from - i * step);
     let found: Vec<u64> = candidates.filter(|n| !taken.contains(n) && is_prime(*n)).take(count).collect();
     if found.len() < count {
-        return Err(BadShape(format!("there are too few primes of {bits} bits that are 1 mod {step}")));
+        return Err(Error::Shape(format!("there are too few primes of {bits} bits that are 1 mod {step}")));
     }
     Ok(found)
 }

@@ -7,8 +7,8 @@
 use super::butterfly::Butterflies;
 use super::float::{fused, fusing};
 use super::modulus::Modulus;
-use crate::error::BadShape;
-use crate::Backend;
+use crate::backend::Backend;
+use crate::error::Error;
 use tfhe_ntt::prime64::Plan;
 
 /// The transform of one degree modulo one prime.
@@ -19,9 +19,9 @@ pub struct Transform {
 
 impl Transform {
     /// For a prime that is 1 mod 2N.
-    pub fn new(be: Backend, degree: usize, prime: u64) -> Result<Transform, BadShape> {
+    pub fn new(be: Backend, degree: usize, prime: u64) -> Result<Transform, Error> {
         let plan = Plan::try_new(degree, prime);
-        let plan = plan.ok_or_else(|| BadShape(format!("{prime} has no transform of degree {degree}")))?;
+        let plan = plan.ok_or_else(|| Error::Shape(format!("{prime} has no transform of degree {degree}")))?;
         let mut x = vec![0; degree];
         x[1] = 1;
         plan.fwd(&mut x);

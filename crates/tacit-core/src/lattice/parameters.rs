@@ -10,8 +10,11 @@ use super::ntt::Transform;
 use super::random::{hash, Secret, NOISE};
 use super::ring::Ring;
 use super::switch::Switch;
-use crate::error::BadShape;
-use crate::{field, vector, Backend, P};
+use crate::backend::Backend;
+use crate::error::Error;
+use crate::field::P;
+use crate::prg::Prg;
+use crate::{field, vector};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -104,16 +107,16 @@ const UP: f64 = 1.0 + 1e-12;
 
 impl Parameters {
     /// The smallest parameters that meet the demand, or an error that says why there are none.
-    pub fn new(demand: Demand) -> Result<Arc<Parameters>, BadShape> {
+    pub fn new(demand: Demand) -> Result<Arc<Parameters>, Error> {
         let Demand { security, degree, products, drowning, slack, key_slack } = demand;
         if security != 128 {
-            return Err(BadShape(format!("{security} bits of security: the tables here are for 128")));
+            return Err(Error::Shape(format!("{security} bits of security: the tables here are for 128")));
         }
         let sane = |s: f64| (1.0..2f64.powi(200)).contains(&s);
         if products == 0 || products > 1 << 20 || drowning > 200 || !sane(slack) || !sane(key_slack) {
-            return Err(BadShape("products are 1 to 2^20, drowning at most 200 bits, slacks 1 to 2^200".into()));
+            return Err(Error::Shape("products are 1 to 2^20, drowning at most 200 bits, slacks 1 to 2^200".into()));
         }
-        let mut refusal = BadShape(format!("degree {degree:?} is not offered, but 2^13, 2^14 and 2^15"));
+        let mut refusal = Error::Shape(format!("degree {degree:?} is not offered, but 2^13, 2^14 and 2^15"));
         for (n, secure) in SECURE {
             if degree.is_none_or(|d| d == n) {
                 match Parameters::with_degree(n, secure, demand) {
@@ -125,7 +128,7 @@ impl Parameters {
         Err(refusal)
     }
 
-    fn with_degree(n: usize, secure: f64, demand: Demand) -> Result<Parameters, BadShape> {
+    fn with_degree(n: usize, secure: f64, demand: Demand) -> Result<Parameters, Error> {
         // Of q / (2p), a response may take 4/5; of q' / (2p), the last switch, about N/2, 1/64 and the rounding of b 1/8.
         let tail_bits = ((P as f64).log2() + (n as f64).log2() + 6.0).ceil() as u32;
         let tail = primes(tail_bits.div_ceil(2), n, TAIL, &[])?;
@@ -141,13 +144,13 @@ impl Parameters {
     }
 
     /// Checks the whole budget for these primes.
-    fn with_primes(n: usize, secure: f64, demand: Demand, chain: &[u64]) -> Result<Parameters, BadShape> {
+    fn with_primes(n: usize, secure: f64, demand: Demand, chain: &[u64]) -> Result<Parameters, Error> {
         let ring = Ring::new(n, chain)?;
         let tail = ring.tail(TAIL);
         let (budget, count) = (Budget::of(n, demand, ring.size(), tail.size()), chain.len());
         let bits = ring.size().log2() + 1e-9;
         if bits > secure {
-            return Err(BadShape(format!(
+            return Err(Error::Shape(format!(
                 "q needs {bits:.0} bits; at degree {n} only {secure} leave {} bits of security",
                 demand.security
             )));
@@ -190,12 +193,17 @@ impl Parameters {
         self.digest
     }
 
+    /// Uniform values that belong to a seed.
+    pub(crate) fn expand(&self, seed: &[u8; 32]) -> Result<Vec<u64>, Error> {
+        self.ring.uniform(&mut Prg::new(seed, 0)?)
+    }
+
     /// An error unless `other` is the same.
-    pub(crate) fn same(&self, other: &Parameters) -> Result<(), BadShape> {
+    pub(crate) fn same(&self, other: &Parameters) -> Result<(), Error> {
         if self.digest == other.digest {
             return Ok(());
         }
-        Err(BadShape("these belong to different lattice parameters".into()))
+        Err(Error::Shape("these belong to different lattice parameters".into()))
     }
 }
 
@@ -261,13 +269,13 @@ impl Budget {
     }
 
     /// Refuses a budget with which a decryption could fail.
-    pub(crate) fn check(&self) -> Result<(), BadShape> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         // Decryption's fractions err by 2^50 of 2^128 for each of at most 18 primes: by 2^-12 after the product with p,
         // which the factor 1 - 2^-10 of the limits covers.
         if self.response < self.limit && self.extracted < self.tail_limit {
             return Ok(());
         }
-        Err(BadShape(format!("the noise may reach 2^{:.1} of 2^{:.1}", self.response.log2(), self.limit.log2())))
+        Err(Error::Shape(format!("the noise may reach 2^{:.1} of 2^{:.1}", self.response.log2(), self.limit.log2())))
     }
 }
 
@@ -318,7 +326,7 @@ pub(crate) mod tests {
 
     #[test]
     fn what_cannot_be_proven_is_refused() {
-        let refused = |demand: Demand| Parameters::new(demand).err().unwrap().0;
+        let refused = |demand: Demand| Parameters::new(demand).err().unwrap().to_string();
         assert!(refused(Demand { security: 192, ..SMALL }).contains("192"));
         assert!(refused(Demand { degree: Some(1 << 12), ..SMALL }).contains("not offered"));
         assert!(refused(Demand { degree: Some(1 << 13), ..ACTIVE }).contains("128 bits of security"));
@@ -327,7 +335,7 @@ pub(crate) mod tests {
         let got = Parameters::new(SMALL).unwrap();
         let short = &got.primes()[..got.primes().len() - 1];
         let refusal = Parameters::with_primes(got.degree(), 214.0, SMALL, short).err().unwrap();
-        assert!(refusal.0.contains("noise"), "{refusal}");
+        assert!(refusal.to_string().contains("noise"), "{refusal}");
     }
 
     #[test]

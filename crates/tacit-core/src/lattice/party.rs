@@ -6,14 +6,16 @@
 //! Every ciphertext comes with a proof, bound to session, sender and place in the order of what that sender has sent: a
 //! replayed or reordered batch is refused. That alpha_i is the same in all slots is for the parties to test.
 
+use super::ciphertext::Ciphertext;
+use super::keys::{PublicKey, SecretKey};
 use super::layout::Layout;
 use super::parameters::{Demand, Parameters};
 use super::proof::{Proof, Statement, FACTOR};
-use super::random::{hash, Entropy, Secret};
+use super::random::{fork_each, hash, Entropy, Secret};
 use super::response::Response;
 use super::scale::{Multiplier, Scaling};
-use super::{each, Ciphertext, PublicKey, SecretKey};
-use crate::error::{same_length, BadShape};
+use crate::error::{due_length, same_length, Error};
+use crate::threads::each;
 use std::sync::{Arc, Mutex, PoisonError};
 use zeroize::Zeroizing;
 
@@ -46,7 +48,7 @@ pub struct Party {
 }
 
 /// The parameters that all parties of tacit use.
-pub fn parameters() -> Result<Arc<Parameters>, BadShape> {
+pub fn parameters() -> Result<Arc<Parameters>, Error> {
     let (slack, key_slack) = (Statement::Ciphertexts.slack(DEGREE, BATCH), Statement::Key.slack(DEGREE, 1));
     let products = DEPTH * FACTOR;
     Parameters::new(Demand { security: 128, degree: Some(DEGREE), products, drowning: DROWNING, slack, key_slack })
@@ -59,9 +61,9 @@ fn context(session: &[u8], sender: u32, what: &[u8], count: u64) -> [u8; 32] {
 
 impl Party {
     /// Keys from a seed, proven, for `parties` of which this is `me`.
-    pub fn new(session: &[u8], me: u32, parties: u32, seed: [u8; 32]) -> Result<Party, BadShape> {
+    pub fn new(session: &[u8], me: u32, parties: u32, seed: [u8; 32]) -> Result<Party, Error> {
         if me >= parties || parties < 2 {
-            return Err(BadShape(format!("party {me} of {parties}: there are two or more, numbered from 0")));
+            return Err(Error::Shape(format!("party {me} of {parties}: there are two or more, numbered from 0")));
         }
         let (p, mut entropy) = (parameters()?, Entropy::from_key(seed));
         let secret = SecretKey::generate(&p, &mut entropy)?;
@@ -84,12 +86,12 @@ impl Party {
     }
 
     /// Checks what another party's `hello` gave.
-    pub fn meet(&mut self, peer: u32, hello: &[u8]) -> Result<(), BadShape> {
+    pub fn meet(&mut self, peer: u32, hello: &[u8]) -> Result<(), Error> {
         let p = self.parameters().clone();
-        same_length("the keys, in bytes,", self.hello.len(), hello.len())?;
         if peer == self.me || self.peers.get(peer as usize).is_none_or(Option::is_some) {
-            return Err(BadShape(format!("party {peer} is no other party, or was met before")));
+            return Err(Error::Shape(format!("party {peer} is no other party, or was met before")));
         }
+        due_length("the keys, in bytes,", self.hello.len(), hello.len())?;
         let (key, proof) = hello.split_at(self.public.to_bytes().len());
         let public = PublicKey::from_bytes(&p, &self.session, key)?;
         let proof = Proof::from_bytes(&p, Statement::Key, 1, proof)?;
@@ -98,13 +100,13 @@ impl Party {
         Ok(())
     }
 
-    fn peer(&self, peer: u32) -> Result<&Peer, BadShape> {
+    fn peer(&self, peer: u32) -> Result<&Peer, Error> {
         let found = self.peers.get(peer as usize).and_then(Option::as_ref);
-        found.ok_or_else(|| BadShape(format!("party {peer} was not met")))
+        found.ok_or_else(|| Error::Shape(format!("party {peer} was not met")))
     }
 
     /// A generator of this call's own.
-    fn fork(&self) -> Result<Entropy, BadShape> {
+    fn fork(&self) -> Result<Entropy, Error> {
         let mut entropy = self.entropy.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(entropy.fork(1)?.swap_remove(0))
     }
@@ -121,7 +123,7 @@ impl Party {
     }
 
     /// Operands encrypted, and proven in batches across them: the same bytes to all others.
-    pub fn encrypt(&mut self, operands: &[(&Layout, &[u64])]) -> Result<Vec<u8>, BadShape> {
+    pub fn encrypt(&mut self, operands: &[(&Layout, &[u64])]) -> Result<Vec<u8>, Error> {
         let (p, mut entropy) = (self.parameters().clone(), self.fork()?);
         let mut messages = Vec::new();
         for (layout, v) in operands {
@@ -140,10 +142,10 @@ impl Party {
     }
 
     /// Another party's encrypted operands, checked.
-    pub fn accept(&mut self, peer: u32, layouts: &[&Layout], bytes: &[u8]) -> Result<Vec<Vec<Ciphertext>>, BadShape> {
-        same_length("the ciphertexts, in bytes,", self.encrypted_bytes(layouts), bytes.len())?;
-        let (p, count, mut rest) = (self.parameters().clone(), self.ciphertexts(layouts), bytes);
+    pub fn accept(&mut self, peer: u32, layouts: &[&Layout], bytes: &[u8]) -> Result<Vec<Vec<Ciphertext>>, Error> {
         let first = self.peer(peer)?.accepted;
+        due_length("the ciphertexts, in bytes,", self.encrypted_bytes(layouts), bytes.len())?;
+        let (p, count, mut rest) = (self.parameters().clone(), self.ciphertexts(layouts), bytes);
         let mut all = Vec::with_capacity(count);
         for (batch, at) in (0..count).step_by(BATCH).enumerate() {
             let size = BATCH.min(count - at);
@@ -171,13 +173,13 @@ impl Party {
         encrypted: &[Ciphertext],
         operand: &[u64],
         masks: &[u64],
-    ) -> Result<Vec<u8>, BadShape> {
+    ) -> Result<Vec<u8>, Error> {
         let responses = layout.answer(&self.peer(peer)?.public, encrypted, operand, masks, &mut self.fork()?)?;
         Ok(joined(responses))
     }
 
     /// The form + the other's masks, of an answer to what this party encrypted.
-    pub fn open(&self, layout: &Layout, bytes: &[u8]) -> Result<Secret, BadShape> {
+    pub fn open(&self, layout: &Layout, bytes: &[u8]) -> Result<Secret, Error> {
         layout.open(&self.secret, &layout.read(&self.secret, bytes)?)
     }
 
@@ -192,7 +194,7 @@ impl Party {
     }
 
     /// What another party encrypted of its alpha, the same in all slots, ready to multiply.
-    pub fn multiplier(&self, alpha: &[Ciphertext]) -> Result<Multiplier, BadShape> {
+    pub fn multiplier(&self, alpha: &[Ciphertext]) -> Result<Multiplier, Error> {
         same_length("the ciphertexts of a MAC key", 1, alpha.len())?;
         Multiplier::new(&self.scalings, &alpha[0])
     }
@@ -205,19 +207,19 @@ impl Party {
         narrow: bool,
         x: &[u64],
         masks: &[u64],
-    ) -> Result<Vec<u8>, BadShape> {
+    ) -> Result<Vec<u8>, Error> {
         same_length("the masks", x.len(), masks.len())?;
         let peer = self.peer(peer)?;
         let work: Vec<_> = x.chunks(DEGREE).zip(masks.chunks(DEGREE)).collect();
-        let responses = super::fork_each(&work, &mut self.fork()?, |&(x, masks), entropy| {
+        let responses = fork_each(&work, &mut self.fork()?, |&(x, masks), entropy| {
             peer.public.scale(&self.scalings, alpha, narrow, (x, masks), entropy)
         })?;
         Ok(joined(responses))
     }
 
     /// alpha x + masks, of another party's [`Party::scale`] of `count` elements.
-    pub fn open_scaled(&self, count: usize, bytes: &[u8]) -> Result<Secret, BadShape> {
-        same_length("the responses, in bytes,", self.scaled_bytes(count), bytes.len())?;
+    pub fn open_scaled(&self, count: usize, bytes: &[u8]) -> Result<Secret, Error> {
+        due_length("the responses, in bytes,", self.scaled_bytes(count), bytes.len())?;
         let (p, mut rest) = (self.parameters(), bytes);
         let cut: Vec<_> = self
             .scaled(count)
@@ -312,7 +314,7 @@ mod tests {
             if narrow {
                 x.iter_mut().for_each(|x| *x &= (1 << NARROW) - 1);
                 x[1] = 1 << NARROW;
-                assert!(a.scale(1, &encrypted, narrow, &x, &r).unwrap_err().0.contains("16 bits"));
+                assert!(a.scale(1, &encrypted, narrow, &x, &r).unwrap_err().to_string().contains("16 bits"));
                 x[1] -= 1;
             }
             let answer = a.scale(1, &encrypted, narrow, &x, &r).unwrap();

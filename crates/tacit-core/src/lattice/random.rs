@@ -4,13 +4,17 @@
 //! The noise is centred binomial: |e| <= 21, variance 21/2, sigma 3.24 (the tables of `parameters` take 3.2). Its bound
 //! holds always, so a proven budget has no exceptions. Keys come from the operating system.
 
-use super::columns::WORD;
-use crate::error::BadShape;
-use crate::Prg;
+use crate::error::Error;
+use crate::prg::Prg;
+use crate::threads::each;
+use std::sync::{Mutex, PoisonError};
 use zeroize::Zeroizing;
 
 /// The largest |e|.
 pub const NOISE: u64 = 21;
+
+/// Bits of a word: words below 2^50 are exact in both kinds of arithmetic.
+pub(crate) const WORD: u32 = 48;
 
 /// A secret key for generators; every generator has a stream of its own.
 pub struct Entropy {
@@ -20,9 +24,9 @@ pub struct Entropy {
 
 impl Entropy {
     /// From the operating system.
-    pub fn from_os() -> Result<Entropy, BadShape> {
+    pub fn from_os() -> Result<Entropy, Error> {
         let mut key = Zeroizing::new([0; 32]);
-        getrandom::fill(&mut *key).map_err(|e| BadShape(format!("the system gives no randomness: {e}")))?;
+        getrandom::fill(&mut *key).map_err(|e| Error::Shape(format!("the system gives no randomness: {e}")))?;
         Ok(Entropy { key, next: 0 })
     }
 
@@ -32,22 +36,32 @@ impl Entropy {
     }
 
     /// A fresh generator.
-    pub fn prg(&mut self) -> Result<Prg, BadShape> {
+    pub fn prg(&mut self) -> Result<Prg, Error> {
         self.next += 1;
         Prg::new(&*self.key, self.next - 1)
     }
 
     /// A fresh key.
-    pub fn seed(&mut self) -> Result<Zeroizing<[u8; 32]>, BadShape> {
+    pub fn seed(&mut self) -> Result<Zeroizing<[u8; 32]>, Error> {
         let mut seed = Zeroizing::new([0; 32]);
         self.prg()?.bytes(&mut *seed)?;
         Ok(seed)
     }
 
     /// An independent source for each of `count` tasks.
-    pub fn fork(&mut self, count: usize) -> Result<Vec<Entropy>, BadShape> {
+    pub fn fork(&mut self, count: usize) -> Result<Vec<Entropy>, Error> {
         (0..count).map(|_| Ok(Entropy { key: self.seed()?, next: 0 })).collect()
     }
+}
+
+/// `work` on each item with randomness of its own, over threads: the same whatever their number.
+pub(crate) fn fork_each<T: Sync, R: Send>(
+    items: &[T],
+    entropy: &mut Entropy,
+    work: impl Fn(&T, &mut Entropy) -> Result<R, Error> + Sync,
+) -> Result<Vec<R>, Error> {
+    let tasks: Vec<_> = items.iter().zip(entropy.fork(items.len())?.into_iter().map(Mutex::new)).collect();
+    each(&tasks, |(item, entropy)| work(item, &mut entropy.lock().unwrap_or_else(PoisonError::into_inner)))
 }
 
 /// The hash of parts under a name; lengths are hashed too, so that parts cannot run into each other.
@@ -61,14 +75,14 @@ pub fn hash(name: &str, parts: &[&[u8]]) -> [u8; 32] {
 }
 
 /// t + 1 for `count` ternary secrets t.
-pub fn ternary(prg: &mut Prg, count: usize) -> Result<Zeroizing<Vec<u64>>, BadShape> {
+pub fn ternary(prg: &mut Prg, count: usize) -> Result<Zeroizing<Vec<u64>>, Error> {
     let mut t = Zeroizing::new(vec![0; count]);
     prg.below(&mut t, 3)?;
     Ok(t)
 }
 
 /// e + [`NOISE`] for `count` noises e.
-pub fn noise(prg: &mut Prg, count: usize) -> Result<Zeroizing<Vec<u64>>, BadShape> {
+pub fn noise(prg: &mut Prg, count: usize) -> Result<Zeroizing<Vec<u64>>, Error> {
     let mut e = Zeroizing::new(vec![0; count]);
     prg.below(&mut e, 1 << (2 * NOISE))?;
     let ones = |x: u64| (x & ((1 << NOISE) - 1)).count_ones() as u64;
@@ -78,7 +92,7 @@ pub fn noise(prg: &mut Prg, count: usize) -> Result<Zeroizing<Vec<u64>>, BadShap
 
 /// D uniform in [-2^(bits-1), 2^(bits-1)) for `columns` coefficients, independent of each other: words for
 /// [`Column::signed`](super::columns::Column::signed).
-pub(crate) fn uniform(prg: &mut Prg, columns: usize, bits: u32) -> Result<Secret, BadShape> {
+pub(crate) fn uniform(prg: &mut Prg, columns: usize, bits: u32) -> Result<Secret, Error> {
     let words = bits.div_ceil(WORD) as usize;
     let mut d = Zeroizing::new(vec![0; words * columns]);
     for (i, word) in d.chunks_exact_mut(columns.max(1)).enumerate() {

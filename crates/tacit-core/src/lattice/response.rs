@@ -9,11 +9,11 @@
 use super::ciphertext::Sum;
 use super::columns::{halves, Column};
 use super::encoding::canonical;
-use super::fork_each;
-use super::keys::PublicKey;
+use super::keys::{rounded, PublicKey, SecretKey};
 use super::parameters::{Level, Parameters};
-use super::random::{noise, ternary, uniform, Entropy, Secret, NOISE};
-use crate::error::{same_length, BadShape};
+use super::random::{fork_each, noise, ternary, uniform, Entropy, Secret, NOISE};
+use crate::error::{same_length, Error};
+use crate::threads::each;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -28,10 +28,10 @@ pub struct Response {
 
 impl Parameters {
     /// An error unless all positions are below N.
-    pub(crate) fn check_positions(&self, positions: &[usize]) -> Result<(), BadShape> {
+    pub(crate) fn check_positions(&self, positions: &[usize]) -> Result<(), Error> {
         match positions.iter().find(|&&k| k >= self.degree()) {
             None => Ok(()),
-            Some(k) => Err(BadShape(format!("coefficient {k} of a polynomial of degree {}", self.degree()))),
+            Some(k) => Err(Error::Shape(format!("coefficient {k} of a polynomial of degree {}", self.degree()))),
         }
     }
 }
@@ -45,7 +45,7 @@ impl PublicKey {
         positions: &[usize],
         masks: &[u64],
         entropy: &mut Entropy,
-    ) -> Result<Response, BadShape> {
+    ) -> Result<Response, Error> {
         Ok(self.drowned(sum, positions, masks, entropy)?.switched(&self.parameters.level, &self.parameters))
     }
 
@@ -56,12 +56,12 @@ impl PublicKey {
         positions: &[usize],
         masks: &[&[u64]],
         entropy: &mut Entropy,
-    ) -> Result<Vec<Response>, BadShape> {
+    ) -> Result<Vec<Response>, Error> {
         same_length("masks", sums.len(), masks.len())?;
         let work: Vec<_> = sums.into_iter().zip(masks).map(|(sum, r)| std::sync::Mutex::new(Some((sum, r)))).collect();
         fork_each(&work, entropy, |task, entropy| {
             let task = task.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-            let (sum, r) = task.ok_or_else(|| BadShape("a sum is answered once".into()))?;
+            let (sum, r) = task.ok_or_else(|| Error::Shape("a sum is answered once".into()))?;
             self.respond(sum, positions, r, entropy)
         })
     }
@@ -74,7 +74,7 @@ impl PublicKey {
         columns: &[Column],
         (positions, masks): (&[usize], &[u64]),
         entropy: &mut Entropy,
-    ) -> Result<Response, BadShape> {
+    ) -> Result<Response, Error> {
         let t = ternary(&mut entropy.prg()?, level.ring.degree())?;
         let u = [Column::small(&t, 1).times(2)];
         let [b, a] = level.ring.products([columns, &u], [b, &self.b, a, &self.a]);
@@ -82,7 +82,7 @@ impl PublicKey {
     }
 
     /// Before the switch, of a sum.
-    fn drowned(&self, sum: Sum, positions: &[usize], masks: &[u64], entropy: &mut Entropy) -> Result<Masked, BadShape> {
+    fn drowned(&self, sum: Sum, positions: &[usize], masks: &[u64], entropy: &mut Entropy) -> Result<Masked, Error> {
         self.parameters.same(&sum.parameters)?;
         let Sum { mut b, mut a, .. } = sum;
         self.add_product(&mut b, &mut a, 2, entropy)?;
@@ -98,7 +98,7 @@ impl PublicKey {
         mut a: Vec<u64>,
         (positions, masks): (&[usize], &[u64]),
         entropy: &mut Entropy,
-    ) -> Result<Masked, BadShape> {
+    ) -> Result<Masked, Error> {
         let (parameters, ring, n) = (&self.parameters, &level.ring, self.parameters.degree());
         parameters.check_positions(positions)?;
         same_length("the masks", positions.len(), masks.len())?;
@@ -114,8 +114,29 @@ impl PublicKey {
     }
 }
 
+impl SecretKey {
+    /// The coefficients of a response that were sent; `positions` are those it was made for.
+    pub fn open(&self, response: &Response, positions: &[usize]) -> Result<Secret, Error> {
+        self.parameters.same(&response.parameters)?;
+        same_length("the response", positions.len(), response.b.len())?;
+        let (tail, n) = (&self.parameters.tail, self.parameters.degree());
+        self.parameters.check_positions(positions)?;
+        let mut a = response.a.clone();
+        tail.forward(&mut a);
+        let x = self.phase(tail, None, &a);
+        let parts = tail.fractions(&mut gather(x, n, positions));
+        let opened = parts.iter().zip(&response.b).map(|(&part, &b)| rounded((part.wrapping_add(b) as u128) << 64));
+        Ok(Zeroizing::new(opened.collect()))
+    }
+
+    /// [`SecretKey::open`] of many, over threads.
+    pub fn open_all(&self, responses: &[Response], positions: &[usize]) -> Result<Vec<Secret>, Error> {
+        each(responses, |response| self.open(response, positions))
+    }
+}
+
 /// The coefficients at some positions, prime by prime.
-pub(crate) fn gather(x: Secret, n: usize, positions: &[usize]) -> Secret {
+fn gather(x: Secret, n: usize, positions: &[usize]) -> Secret {
     if positions.len() == n && positions.iter().enumerate().all(|(i, &k)| i == k) {
         return x;
     }

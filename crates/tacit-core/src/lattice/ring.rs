@@ -7,8 +7,9 @@
 use super::columns::{self, Column};
 use super::modulus::{Factor, Modulus};
 use super::ntt::Transform;
-use crate::error::BadShape;
-use crate::{Backend, Prg};
+use crate::backend::Backend;
+use crate::error::Error;
+use crate::prg::Prg;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -35,12 +36,12 @@ pub struct Ring {
 
 impl Ring {
     /// Degree N, a power of two, and different primes that are 1 mod 2N.
-    pub fn new(degree: usize, primes: &[u64]) -> Result<Ring, BadShape> {
+    pub fn new(degree: usize, primes: &[u64]) -> Result<Ring, Error> {
         Ring::on(Backend::best(), degree, primes)
     }
 
     /// The same with these instructions.
-    pub fn on(be: Backend, degree: usize, primes: &[u64]) -> Result<Ring, BadShape> {
+    pub fn on(be: Backend, degree: usize, primes: &[u64]) -> Result<Ring, Error> {
         let limb =
             |&q: &u64| Ok(Arc::new(Limb { modulus: Modulus::new(q)?, transform: Transform::new(be, degree, q)? }));
         Ok(Ring::of(be, degree, primes.iter().map(limb).collect::<Result<_, _>>()?))
@@ -184,7 +185,7 @@ impl Ring {
     }
 
     /// Uniform residues.
-    pub fn uniform(&self, prg: &mut Prg) -> Result<Vec<u64>, BadShape> {
+    pub fn uniform(&self, prg: &mut Prg) -> Result<Vec<u64>, Error> {
         let mut x = self.zero();
         for (limb, x) in self.limbs.iter().zip(x.chunks_exact_mut(self.degree)) {
             prg.below(x, limb.modulus.value())?;

@@ -7,14 +7,14 @@
 //! So MACs take fewer primes, and those of numbers that are known to be small fewer again. One ciphertext is switched once and serves
 //! for all MACs of a session. What is sent is the same, and who opens it need not know which primes it was made with.
 
+use super::ciphertext::Ciphertext;
 use super::columns::{halves, Column};
 use super::keys::PublicKey;
 use super::parameters::{Budget, Level, Parameters, TAIL};
 use super::proof::FACTOR;
 use super::random::{Entropy, Secret};
 use super::response::Response;
-use super::Ciphertext;
-use crate::error::BadShape;
+use crate::error::Error;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -38,11 +38,11 @@ pub struct Multiplier {
 
 impl Scaling {
     /// With as few primes as the noise allows: for elements of F_p, and for numbers below 2^[`NARROW`].
-    pub(crate) fn both(parameters: &Parameters) -> Result<[Scaling; 2], BadShape> {
+    pub(crate) fn both(parameters: &Parameters) -> Result<[Scaling; 2], Error> {
         Ok([Scaling::new(parameters, WHOLE)?, Scaling::new(parameters, NARROW)?])
     }
 
-    fn new(parameters: &Parameters, bits: u32) -> Result<Scaling, BadShape> {
+    fn new(parameters: &Parameters, bits: u32) -> Result<Scaling, Error> {
         let all = parameters.ring.limbs().len();
         let fits = |&primes: &usize| Budget::scaled(parameters, primes, bits).check().is_ok();
         let primes = (TAIL + 1..=all).find(fits).unwrap_or(all);
@@ -75,9 +75,9 @@ impl Scaling {
 
 impl Multiplier {
     /// Of a ciphertext that [`PublicKey::accept`] gave, of a constant polynomial.
-    pub(crate) fn new(scalings: &[Scaling; 2], c: &Ciphertext) -> Result<Multiplier, BadShape> {
+    pub(crate) fn new(scalings: &[Scaling; 2], c: &Ciphertext) -> Result<Multiplier, Error> {
         if c.terms != FACTOR {
-            return Err(BadShape(format!(
+            return Err(Error::Shape(format!(
                 "an encrypted number is proven, and worth {FACTOR} ciphertexts, not {}",
                 c.terms
             )));
@@ -96,12 +96,12 @@ impl PublicKey {
         narrow: bool,
         (x, masks): (&[u64], &[u64]),
         entropy: &mut Entropy,
-    ) -> Result<Response, BadShape> {
+    ) -> Result<Response, Error> {
         self.parameters.same(&alpha.parameters)?;
         let (scaling, [b, a]) = (&scalings[narrow as usize], &alpha.parts[narrow as usize]);
         let n = self.parameters.degree();
         if x.len() > n {
-            return Err(BadShape(format!("{} numbers do not fit into degree {n}", x.len())));
+            return Err(Error::Shape(format!("{} numbers do not fit into degree {n}", x.len())));
         }
         let mut all: Secret = Zeroizing::new(vec![0; n]);
         all[..x.len()].copy_from_slice(x);
@@ -109,7 +109,7 @@ impl PublicKey {
         let whole = if narrow { [Zeroizing::new(vec![]), Zeroizing::new(vec![])] } else { halves(&all) };
         let column = if narrow { Column::small(&all, 0) } else { Column::field(&whole) };
         if narrow && all.iter().fold(0, |any, x| any | x) >> scaling.bits != 0 {
-            return Err(BadShape(format!("a number of more than {} bits where all have fewer", scaling.bits)));
+            return Err(Error::Shape(format!("a number of more than {} bits where all have fewer", scaling.bits)));
         }
         let positions: Vec<usize> = (0..x.len()).collect();
         self.answer(&scaling.level, [b, a], &[column], (&positions, masks), entropy)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacit import field
-from tacit._core import Ciphertexts, LatticeLayout, LatticeParty, Multiplier
+from tacit._core import Ciphertexts, LatticeLayout, LatticeParty, Multiplier, PeerError
 from tacit.errors import CheatingDetected
 from tacit.field import Field, P
 from tacit.interaction.checks import Checks
@@ -123,10 +123,10 @@ class Link:
 
     @staticmethod
     def checked(party: int, work: Callable[..., T], *given: Any) -> T:
-        """`work` on what that party sent: what does not fit is cheating."""
+        """`work` on what that party sent: what an honest party does not send is cheating; a mistake of this one's own is not."""
         try:
             return work(*given)
-        except ValueError as error:
+        except PeerError as error:
             raise CheatingDetected(f"party {party} sent what it should not have: {error}") from None
 
     # MACs.

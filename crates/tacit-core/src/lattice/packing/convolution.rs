@@ -8,7 +8,7 @@
 
 use super::{fits, sizes, Packing, Places, Price, Side};
 use crate::conv::Conv;
-use crate::error::BadShape;
+use crate::error::Error;
 use crate::lattice::parameters::Parameters;
 
 /// Which element stands at (outer, inner, row, column), or zero.
@@ -38,7 +38,7 @@ fn grid(at: usize, before: usize, step: usize, end: usize) -> Option<usize> {
 
 impl Packing {
     /// out_(n,o,y,x): left the images, right the filters.
-    pub fn conv2d(parameters: &Parameters, s: Conv, encrypted: Side, most: usize) -> Result<Packing, BadShape> {
+    pub fn conv2d(parameters: &Parameters, s: Conv, encrypted: Side, most: usize) -> Result<Packing, Error> {
         let ((h, v), (kh, kw)) = (s.output()?, s.kernel);
         let lengths = lengths(s, |x, w, y| [x, w, y])?;
         let planes = Planes {
@@ -60,7 +60,7 @@ impl Packing {
     }
 
     /// The gradient by the input: left g, right the filters.
-    pub fn conv2d_input(parameters: &Parameters, s: Conv, encrypted: Side, most: usize) -> Result<Packing, BadShape> {
+    pub fn conv2d_input(parameters: &Parameters, s: Conv, encrypted: Side, most: usize) -> Result<Packing, Error> {
         let ((h, v), (kh, kw)) = (s.output()?, s.kernel);
         let lengths = lengths(s, |x, w, y| [y, w, x])?;
         let planes = Planes {
@@ -85,7 +85,7 @@ impl Packing {
     }
 
     /// The gradient by the weights: left the images, right g.
-    pub fn conv2d_weight(parameters: &Parameters, s: Conv, encrypted: Side, most: usize) -> Result<Packing, BadShape> {
+    pub fn conv2d_weight(parameters: &Parameters, s: Conv, encrypted: Side, most: usize) -> Result<Packing, Error> {
         let ((h, v), (kh, kw)) = (s.output()?, s.kernel);
         let lengths = lengths(s, |x, w, y| [x, y, w])?;
         let planes = Planes {
@@ -111,7 +111,7 @@ impl Packing {
 }
 
 /// Elements of x, w and y, in the order that a form has them.
-fn lengths(s: Conv, order: impl Fn(usize, usize, usize) -> [usize; 3]) -> Result<[usize; 3], BadShape> {
+fn lengths(s: Conv, order: impl Fn(usize, usize, usize) -> [usize; 3]) -> Result<[usize; 3], Error> {
     let (h, v) = s.output()?;
     let count = |parts: [usize; 4]| parts.iter().try_fold(1usize, |a, &b| a.checked_mul(b)).unwrap_or(usize::MAX);
     let lengths = order(
@@ -142,7 +142,7 @@ impl Planes<'_> {
     }
 
     /// The cheapest blocks.
-    fn choose(&self, degree: usize, price: &Price) -> Result<Blocks, BadShape> {
+    fn choose(&self, degree: usize, price: &Price) -> Result<Blocks, Error> {
         let mut best: Option<(usize, Blocks)> = None;
         for rows in sizes(self.outputs().0) {
             let plane = self.height(rows).saturating_mul(self.size.1);
@@ -155,11 +155,12 @@ impl Planes<'_> {
                 }
             }
         }
-        let (_, blocks) = best.ok_or_else(|| BadShape(format!("a correlation of {:?} has no packing", self.size)))?;
+        let (_, blocks) =
+            best.ok_or_else(|| Error::Shape(format!("a correlation of {:?} has no packing", self.size)))?;
         Ok(blocks)
     }
 
-    fn pack(&self, parameters: &Parameters, encrypted: Side, most: usize) -> Result<Packing, BadShape> {
+    fn pack(&self, parameters: &Parameters, encrypted: Side, most: usize) -> Result<Packing, Error> {
         let blocks = self.choose(parameters.degree(), &Price::new(parameters, encrypted, most))?;
         let [images, channels, filters, rows] = blocks;
         let ((kh, kw), width, (height_out, width_out)) = (self.kernel, self.size.1, self.outputs());

@@ -4,7 +4,7 @@
 //! It is right for blocks m x k by k x n with m k n <= N: what wraps around falls below k - 1, the first output.
 
 use super::{fits, sizes, Packing, Places, Price, Side};
-use crate::error::BadShape;
+use crate::error::Error;
 use crate::lattice::parameters::Parameters;
 
 /// Calls `visit(local, index)` for the part of `0..total` that belongs to a block.
@@ -19,7 +19,7 @@ impl Packing {
         (m, k, n): (usize, usize, usize),
         encrypted: Side,
         most: usize,
-    ) -> Result<Packing, BadShape> {
+    ) -> Result<Packing, Error> {
         let lengths = [m.saturating_mul(k), k.saturating_mul(n), m.saturating_mul(n)];
         fits(lengths)?;
         let (price, degree) = (Price::new(parameters, encrypted, most), parameters.degree());
@@ -31,7 +31,7 @@ impl Packing {
                 best = found.into_iter().chain(best).min();
             }
         }
-        let too_long = || BadShape(format!("sums of {most} ciphertexts are too short for a depth of {k}"));
+        let too_long = || Error::Shape(format!("sums of {most} ciphertexts are too short for a depth of {k}"));
         let (_, [bm, bk, bn]) = best.ok_or_else(too_long)?;
         let (rows, depth, cols) = (m.div_ceil(bm), k.div_ceil(bk), n.div_ceil(bn));
         let place = |to: usize, from: usize| (to as u32, from as u32);

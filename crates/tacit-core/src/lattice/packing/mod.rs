@@ -6,13 +6,14 @@
 mod convolution;
 mod matrix;
 
+use super::ciphertext::{Ciphertext, Sum};
 use super::encoding::{Operand, Plaintext};
 use super::keys::{PublicKey, SecretKey};
 use super::parameters::Parameters;
-use super::random::{Entropy, Secret};
+use super::random::{fork_each, Entropy, Secret};
 use super::response::Response;
-use super::{each, fork_each, Ciphertext, Sum};
-use crate::error::{same_length, BadShape};
+use crate::error::{same_length, Error};
+use crate::threads::each;
 use zeroize::Zeroizing;
 
 /// Which operand of a form.
@@ -71,20 +72,20 @@ fn sizes(n: usize) -> Vec<usize> {
     std::iter::successors(Some(n), smaller).collect()
 }
 
-fn polynomial(places: &Places, x: &[u64], parameters: &Parameters) -> Result<Plaintext, BadShape> {
+fn polynomial(places: &Places, x: &[u64], parameters: &Parameters) -> Result<Plaintext, Error> {
     let mut v = Zeroizing::new(vec![0; parameters.degree()]);
     places.iter().for_each(|&(to, from)| v[to as usize] = x[from as usize]);
     Plaintext::from_coefficients(parameters, &v)
 }
 
-fn pack(places: &[Places], length: usize, x: &[u64], parameters: &Parameters) -> Result<Vec<Plaintext>, BadShape> {
+fn pack(places: &[Places], length: usize, x: &[u64], parameters: &Parameters) -> Result<Vec<Plaintext>, Error> {
     same_length("the operand", length, x.len())?;
     places.iter().map(|places| polynomial(places, x, parameters)).collect()
 }
 
 impl Packing {
     /// The plaintexts of one operand: left row by row of the blocks, right row by row.
-    pub fn pack(&self, parameters: &Parameters, side: Side, x: &[u64]) -> Result<Vec<Plaintext>, BadShape> {
+    pub fn pack(&self, parameters: &Parameters, side: Side, x: &[u64]) -> Result<Vec<Plaintext>, Error> {
         match side {
             Side::Left => pack(&self.left, self.lengths[0], x, parameters),
             Side::Right => pack(&self.right, self.lengths[1], x, parameters),
@@ -118,7 +119,7 @@ impl Packing {
         operand: &[u64],
         masks: &[u64],
         entropy: &mut Entropy,
-    ) -> Result<Vec<Response>, BadShape> {
+    ) -> Result<Vec<Response>, Error> {
         let (parameters, depth) = (public.parameters(), self.depth);
         let (lines, of_each, length) = match side {
             Side::Left => (self.cols, self.rows, self.lengths[1]),
@@ -158,7 +159,7 @@ impl Packing {
     }
 
     /// The form plus the responder's masks.
-    pub fn open(&self, secret: &SecretKey, responses: &[Response]) -> Result<Secret, BadShape> {
+    pub fn open(&self, secret: &SecretKey, responses: &[Response]) -> Result<Secret, Error> {
         same_length("responses", self.outputs.len(), responses.len())?;
         let blocks: Vec<usize> = (0..responses.len()).collect();
         let opened = each(&blocks, |&block| secret.open(&responses[block], &self.positions(block)))?;
@@ -171,11 +172,11 @@ impl Packing {
 }
 
 /// An error if a form has no elements, or more than an index can name.
-fn fits(lengths: [usize; 3]) -> Result<(), BadShape> {
+fn fits(lengths: [usize; 3]) -> Result<(), Error> {
     if lengths.iter().all(|n| (1..1 << 32).contains(n)) {
         return Ok(());
     }
-    Err(BadShape("a form to be packed has no elements, or too many".into()))
+    Err(Error::Shape("a form to be packed has no elements, or too many".into()))
 }
 
 #[cfg(test)]

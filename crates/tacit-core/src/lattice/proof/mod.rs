@@ -18,10 +18,13 @@ use super::ciphertext::Ciphertext;
 use super::encoding::Plaintext;
 use super::keys::{PublicKey, SecretKey};
 use super::modulus::Modulus;
-use super::random::{hash, Entropy, Secret};
+use super::random::{fork_each, hash, Entropy, Secret};
 use super::ring::Ring;
-use crate::error::{same_length, BadShape};
-use crate::{field, vector, Backend, Prg};
+use crate::backend::Backend;
+use crate::error::{due_length, Error};
+use crate::prg::Prg;
+use crate::threads::each;
+use crate::{field, vector};
 use relation::{Image, Integers, Relation};
 use zeroize::Zeroizing;
 
@@ -71,7 +74,7 @@ fn digest(ring: &Ring, elements: &[&[u64]]) -> [u8; 32] {
 
 impl Relation<'_> {
     /// The challenges that a hash stands for, row by row.
-    fn challenges(&self, seed: &[u8; 32]) -> Result<Vec<u64>, BadShape> {
+    fn challenges(&self, seed: &[u8; 32]) -> Result<Vec<u64>, Error> {
         let n = self.parameters().degree();
         let mut c = vec![0; relation::rows(n) * self.count];
         Prg::new(seed, 0)?.below(&mut c, relation::challenges(n))?;
@@ -107,10 +110,10 @@ impl Relation<'_> {
         z: &[Vec<Secret>],
         images: &[Image],
         challenges: &[u64],
-    ) -> Result<Vec<Vec<[u8; 32]>>, BadShape> {
+    ) -> Result<Vec<Vec<[u8; 32]>>, Error> {
         let (ring, n) = (&self.parameters().ring, self.parameters().degree());
         let primes: Vec<usize> = (0..ring.limbs().len()).collect();
-        super::each(&primes, |&i| {
+        each(&primes, |&i| {
             let (ring, m) = (ring.single(i), &ring.limbs()[i].modulus);
             let coefficients = |image: &Image| {
                 let mut image = image.iter().map(|x| &x[i * n..][..n]).collect::<Vec<_>>().concat();
@@ -130,11 +133,11 @@ impl Relation<'_> {
     }
 
     /// H(context, key, images, t), of the digests of t.
-    fn hash(&self, context: &[u8], images: &[Image], t: &[Vec<[u8; 32]>]) -> Result<[u8; 32], BadShape> {
+    fn hash(&self, context: &[u8], images: &[Image], t: &[Vec<[u8; 32]>]) -> Result<[u8; 32], Error> {
         let parameters = self.parameters();
         let key = vec![&self.public.b[..], &self.public.a];
         let elements: Vec<&Image> = [&key].into_iter().chain(images).collect();
-        let elements = super::each(&elements, |x| Ok(digest(&parameters.ring, x)))?;
+        let elements = each(&elements, |x| Ok(digest(&parameters.ring, x)))?;
         let (parameters, count) = (parameters.digest(), (self.count as u64).to_le_bytes());
         let mut all: Vec<&[u8]> = vec![context, &parameters, &count];
         all.extend(elements.iter().chain(t.iter().flatten()).map(|p| &p[..]));
@@ -142,7 +145,7 @@ impl Relation<'_> {
     }
 
     /// A fresh mask.
-    fn mask(&self, entropy: &mut Entropy) -> Result<Integers, BadShape> {
+    fn mask(&self, entropy: &mut Entropy) -> Result<Integers, Error> {
         let n = self.parameters().degree();
         let mut y = Zeroizing::new(Vec::with_capacity(3 * n));
         let mut prg = entropy.prg()?;
@@ -168,10 +171,10 @@ impl Relation<'_> {
         images: &[Image],
         witnesses: &[Integers],
         entropy: &mut Entropy,
-    ) -> Result<Proof, BadShape> {
+    ) -> Result<Proof, Error> {
         let rows = vec![(); relation::rows(self.parameters().degree())];
         for _ in 0..ATTEMPTS {
-            let masked = super::fork_each(&rows, entropy, |(), entropy| {
+            let masked = fork_each(&rows, entropy, |(), entropy| {
                 let y = self.mask(entropy)?;
                 let words = self.words(&y);
                 Ok((y, words))
@@ -185,22 +188,22 @@ impl Relation<'_> {
                 return Ok(Proof { challenge, z: z.into_iter().map(|z| z.to_vec()).collect() });
             }
         }
-        Err(BadShape(format!("no proof in {ATTEMPTS} attempts: the witness is larger than stated")))
+        Err(Error::Shape(format!("no proof in {ATTEMPTS} attempts: the witness is larger than stated")))
     }
 
-    fn verify(&self, context: &[u8], images: &[Image], proof: &Proof) -> Result<(), BadShape> {
+    fn verify(&self, context: &[u8], images: &[Image], proof: &Proof) -> Result<(), Error> {
         let n = self.parameters().degree();
-        same_length("the proof", relation::rows(n), proof.z.len())?;
+        due_length("the proof", relation::rows(n), proof.z.len())?;
         // A proof of another statement may have as many rows, of fewer parts.
-        proof.z.iter().try_for_each(|z| same_length("a proof's response", self.statement.parts() * n, z.len()))?;
+        proof.z.iter().try_for_each(|z| due_length("a proof's response", self.statement.parts() * n, z.len()))?;
         if !proof.z.iter().all(|z| self.inside(z)) {
-            return Err(BadShape("a proof's response is out of its range".into()));
+            return Err(Error::Proof("a proof's response is out of its range".into()));
         }
         let challenges = self.challenges(&proof.challenge)?;
-        let words = super::each(&proof.z, |z| Ok(self.words(z)))?;
+        let words = each(&proof.z, |z| Ok(self.words(z)))?;
         let t = self.commitments(&words, images, &challenges)?;
         if self.hash(context, images, &t)? != proof.challenge {
-            return Err(BadShape("a proof does not fit what it is about".into()));
+            return Err(Error::Proof("a proof does not fit what it is about".into()));
         }
         Ok(())
     }
@@ -213,7 +216,7 @@ impl SecretKey {
         label: &[u8],
         context: &[u8],
         entropy: &mut Entropy,
-    ) -> Result<(PublicKey, Proof), BadShape> {
+    ) -> Result<(PublicKey, Proof), Error> {
         let (public, e) = self.public_and_noise(label, entropy)?;
         let relation = Relation { public: &public, statement: Statement::Key, count: 1 };
         let witness = relation.key_witness(&self.ternary, &e);
@@ -224,7 +227,7 @@ impl SecretKey {
 
 impl PublicKey {
     /// Refuses a key without its proof.
-    pub fn verify(&self, context: &[u8], proof: &Proof) -> Result<(), BadShape> {
+    pub fn verify(&self, context: &[u8], proof: &Proof) -> Result<(), Error> {
         let relation = Relation { public: self, statement: Statement::Key, count: 1 };
         let slack = Statement::Key.slack(self.parameters.degree(), 1);
         within("a key", slack, self.parameters.demand().key_slack)?;
@@ -239,10 +242,10 @@ impl PublicKey {
         context: &[u8],
         messages: &[Plaintext],
         entropy: &mut Entropy,
-    ) -> Result<(Vec<Ciphertext>, Proof), BadShape> {
+    ) -> Result<(Vec<Ciphertext>, Proof), Error> {
         let relation = self.relation(statement, messages.len())?;
         let quarter = field::inv(FACTOR.into());
-        let encrypted = super::fork_each(messages, entropy, |message, entropy| {
+        let encrypted = fork_each(messages, entropy, |message, entropy| {
             let mut part = Zeroizing::new(vec![0; message.coefficients().len()]);
             vector::scale(Backend::best(), &mut part, message.coefficients(), quarter)?;
             let part = Plaintext { coefficients: part };
@@ -263,7 +266,7 @@ impl PublicKey {
         context: &[u8],
         mut ciphertexts: Vec<Ciphertext>,
         proof: &Proof,
-    ) -> Result<Vec<Ciphertext>, BadShape> {
+    ) -> Result<Vec<Ciphertext>, Error> {
         let relation = self.relation(statement, ciphertexts.len())?;
         for c in &ciphertexts {
             self.parameters.same(&c.parameters)?;
@@ -274,13 +277,13 @@ impl PublicKey {
         Ok(ciphertexts)
     }
 
-    fn relation(&self, statement: Statement, count: usize) -> Result<Relation<'_>, BadShape> {
+    fn relation(&self, statement: Statement, count: usize) -> Result<Relation<'_>, Error> {
         let fits = match statement {
             Statement::Key => false,
             Statement::Ciphertexts => (1..=1 << 16).contains(&count),
         };
         if !fits {
-            return Err(BadShape(format!("a batch of {count} is not proven as {statement:?}")));
+            return Err(Error::Shape(format!("a batch of {count} is not proven as {statement:?}")));
         }
         let slack = statement.slack(self.parameters.degree(), count);
         within("a batch", slack, self.parameters.demand().slack)?;
@@ -289,11 +292,11 @@ impl PublicKey {
 }
 
 /// An error if a proof leaves a cheater more than the budget hides.
-fn within(what: &str, slack: f64, proven: f64) -> Result<(), BadShape> {
+fn within(what: &str, slack: f64, proven: f64) -> Result<(), Error> {
     if slack <= proven {
         return Ok(());
     }
-    Err(BadShape(format!(
+    Err(Error::Shape(format!(
         "the proof of {what} leaves a slack of 2^{:.1}, the parameters hide 2^{:.1}",
         slack.log2(),
         proven.log2()

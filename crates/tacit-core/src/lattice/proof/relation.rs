@@ -3,13 +3,13 @@
 //! A ciphertext: (b, a) = (pk_b u + x / p, pk_a u + e_1) with x = M + p e_0, where M = -q m mod p in (-p/2, p/2): so the
 //! rounding of (q/p) m is linear over the integers. A key: b = a (-s) + e.
 
+use crate::field::P;
 use crate::lattice::ciphertext::Ciphertext;
-use crate::lattice::columns::{Column, WORD};
+use crate::lattice::columns::Column;
 use crate::lattice::keys::PublicKey;
 use crate::lattice::parameters::Parameters;
-use crate::lattice::random::{Secret, NOISE};
+use crate::lattice::random::{Secret, NOISE, WORD};
 use crate::lattice::ring::Ring;
-use crate::P;
 use zeroize::Zeroizing;
 
 /// Integer polynomials, one after another.

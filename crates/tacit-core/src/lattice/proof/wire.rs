@@ -2,7 +2,7 @@
 
 use super::relation::{rows, Statement};
 use super::Proof;
-use crate::error::{same_length, BadShape};
+use crate::error::{same_length, Error};
 use crate::lattice::bytes::{packed, Reader, Writer};
 use crate::lattice::parameters::Parameters;
 
@@ -23,7 +23,7 @@ impl Statement {
 
 impl Proof {
     /// For the other parties.
-    pub fn to_bytes(&self, parameters: &Parameters, statement: Statement, count: usize) -> Result<Vec<u8>, BadShape> {
+    pub fn to_bytes(&self, parameters: &Parameters, statement: Statement, count: usize) -> Result<Vec<u8>, Error> {
         let n = parameters.degree();
         same_length("the proof", rows(n), self.z.len())?;
         let mut out = Writer::new(b"LprT", parameters, statement.body(n, count)).raw(&self.challenge);
@@ -44,10 +44,10 @@ impl Proof {
         statement: Statement,
         count: usize,
         bytes: &[u8],
-    ) -> Result<Proof, BadShape> {
+    ) -> Result<Proof, Error> {
         let n = parameters.degree();
         if count == 0 || count > 1 << 16 {
-            return Err(BadShape(format!("a proof of a batch of {count}")));
+            return Err(Error::Shape(format!("a proof of a batch of {count}")));
         }
         let mut reader = Reader::new(bytes, b"LprT", parameters, statement.body(n, count))?;
         let challenge = reader.raw(32)?.try_into().expect("32 bytes were read");
