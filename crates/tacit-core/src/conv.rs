@@ -1,9 +1,9 @@
 //! Correlations as torch has them:  out_(n,o,y,x) += sum_(c,i,j) x_(n,c, y s_h + i - p_h, x s_w + j - p_w) w_(o,c,i,j).
 
-use crate::backend::Backend;
+use crate::backend::kernels::{Left, Tile};
+use crate::backend::{kernels, Backend};
 use crate::error::{same_length, Error};
 use crate::field;
-use crate::kernel::{kernels, Left, Tile};
 use crate::matmul::{add_to, matmul, Matrix, DEPTH, MIN_WORK};
 use crate::threads::{for_rows, map_ranges, try_rows};
 use std::borrow::Cow;
@@ -127,7 +127,7 @@ pub fn conv2d(be: Backend, out: &mut [u64], x: &[u64], w: &[u64], s: Conv) -> Re
         return Ok(());
     }
     let kernels = kernels(be);
-    let ((ph, pw), (kh, kw), width) = (s.padded(), s.kernel, kernels.width);
+    let ((ph, pw), (kh, kw), width, most) = (s.padded(), s.kernel, kernels.width(), kernels.rows());
     // Position q reads element base_q + offset_t of the padded image for tap t.
     let base: Vec<usize> = (0..h * v).map(|q| q / v * s.stride.0 * pw + q % v * s.stride.1).collect();
     let offset: Vec<usize> = (0..s.taps()).map(|t| (t / (kh * kw) * ph + t / kw % kh) * pw + t % kw).collect();
@@ -148,12 +148,11 @@ pub fn conv2d(be: Backend, out: &mut [u64], x: &[u64], w: &[u64], s: Conv) -> Re
                         let plane = &plane[offset..];
                         lanes.iter_mut().zip(base).for_each(|(lane, &base)| *lane = plane[base]);
                     }
-                    for (i, rows) in out.chunks_mut(kernels.rows * h * v).enumerate() {
-                        let left =
-                            Left { data: &w[i * kernels.rows * s.taps() + t0..], row_step: s.taps(), col_step: 1 };
+                    for (i, rows) in out.chunks_mut(most * h * v).enumerate() {
+                        let left = Left { data: &w[i * most * s.taps() + t0..], row_step: s.taps(), col_step: 1 };
                         let count = rows.len() / (h * v);
                         let tile = Tile { rows: count, cols: base.len(), step: h * v, data: &mut rows[p * width..] };
-                        (kernels.panel)(tile, left, &panel, offset.len());
+                        kernels.panel(tile, left, &panel, offset.len());
                     }
                 }
             }

@@ -1,11 +1,11 @@
 //! Fixed-point numbers:  a = round(x 2^s) mod p, and the local part of a truncation by d.
 
-use crate::backend::Backend;
-use crate::divide::Divisor;
+pub use crate::backend::kernels::Truncation;
+use crate::backend::{kernels, variants, Backend};
 use crate::error::{same_length, Error};
-use crate::field::{self, reduce128, P};
+use crate::field::{self, P};
 use crate::threads::for_rows;
-use crate::vector::{signed, variants};
+use crate::vector::signed;
 use std::cmp::Ordering::Less;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -68,43 +68,13 @@ pub fn decode(out: &mut [f64], a: &[u64], scale: i32) -> Result<(), Error> {
     Ok(())
 }
 
-/// The operands of [`truncation_local`].
-#[derive(Clone, Copy)]
-pub struct Truncation<'a> {
-    /// The opened masked value.
-    pub c: &'a [u64],
-    /// A share of the mask's top bit.
-    pub top: &'a [u64],
-    /// A share of the mask's high part.
-    pub high: &'a [u64],
-    /// This party's part of the public constant one.
-    pub k: u64,
-    /// d.
-    pub divisor: Divisor,
-    /// The constant to take off.
-    pub constant: u64,
-}
-
 /// out = k (floor(c / d) - constant) + [c < (p-1)/2] (floor((c + p) / d) - floor(c / d)) top - high.
 pub fn truncation_local(be: Backend, out: &mut [u64], v: Truncation) -> Result<(), Error> {
     for (name, part) in [("c", v.c), ("top", v.top), ("high", v.high)] {
         same_length(name, out.len(), part.len())?;
     }
     let offset = field::neg(field::mul(v.k, v.constant));
-    for_rows(out, 1, MIN, |at, out| {
-        #[cfg(target_arch = "x86_64")]
-        if let (Backend::Avx512Ifma, Some(f)) = (be.checked(), v.divisor.shift()) {
-            return crate::ifma::truncation_local(out, v, f, offset, at);
-        }
-        let here = at..at + out.len();
-        let parts = v.c[here.clone()].iter().zip(&v.top[here.clone()]).zip(&v.high[here]);
-        for (o, ((&c, &top), &high)) in out.iter_mut().zip(parts) {
-            let below = ((c < (P - 1) / 2) as u64).wrapping_neg();
-            let quotient = v.divisor.quotient(c);
-            let wrap = v.divisor.quotient(c + P) - quotient;
-            let wide = v.k as u128 * quotient as u128 + (wrap & below) as u128 * top as u128;
-            *o = reduce128(wide + offset as u128 + (P - high) as u128);
-        }
-    });
+    let kernels = kernels(be);
+    for_rows(out, 1, MIN, |at, out| kernels.truncation_local(out, v, offset, at));
     Ok(())
 }

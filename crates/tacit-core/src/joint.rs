@@ -4,13 +4,13 @@
 //!
 //! Dealing ([`mix`]):  out_r = sum_c w_(r, c) column_c, the columns being arrays and what generators draw, a chunk at a time.
 
-use crate::backend::Backend;
+use crate::backend::{variants, Backend};
 use crate::divide::Divisor;
 use crate::error::{same_length, Error};
 use crate::field::{reduce128, P};
 use crate::prg::{Prg, CHUNK, MIN_CHUNKS};
 use crate::threads::for_rows;
-use crate::vector::{variants, weighted};
+use crate::vector::weighted;
 use zeroize::Zeroize;
 
 /// Generators and their weights.

@@ -3,8 +3,6 @@
 //! Elements are canonical: `u64` in `[0, p)`. Every kernel takes a [`Backend`]; all backends give equal results.
 //! No branch and no index depends on an element's value, except where a doc comment says so by name.
 
-#[cfg(target_arch = "x86_64")]
-mod avx2;
 pub mod backend;
 pub mod binary;
 pub mod code;
@@ -13,12 +11,7 @@ pub mod divide;
 pub mod error;
 pub mod field;
 pub mod fixed;
-#[cfg(target_arch = "x86_64")]
-mod ifma;
 pub mod joint;
-mod kernel;
-#[cfg(target_arch = "x86_64")]
-mod lanes;
 pub mod lattice;
 pub mod matmul;
 pub mod prg;

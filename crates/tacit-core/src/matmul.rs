@@ -1,9 +1,9 @@
 //! Matrix products:  out_(i, j) += sum_k a_(i, k) b_(k, j).
 
-use crate::backend::Backend;
+use crate::backend::kernels::{Kernels, Left, Packed, Tile, MAX_K};
+use crate::backend::{kernels, Backend};
 use crate::error::{same_length, Error};
 use crate::field;
-use crate::kernel::{kernels, Kernels, Left, Packed, Tile, MAX_K};
 use crate::threads::for_rows;
 use crate::toom::{self, Source, POINTS};
 
@@ -80,12 +80,12 @@ pub fn matmul(be: Backend, out: &mut [u64], a: Matrix, b: Matrix) -> Result<(), 
         return Ok(());
     }
     let kernels = kernels(be);
-    let (m, k, n) = (a.rows, a.cols, b.cols);
-    let waste = n.next_multiple_of(kernels.width) * 4 > n * 5;
-    match kernels.packed {
+    let (m, k, n, width) = (a.rows, a.cols, b.cols, kernels.width());
+    let waste = n.next_multiple_of(width) * 4 > n * 5;
+    match kernels.packed() {
         Some(packed) if worth_packing(m, k, n, &packed) => by_packing(packed, out, a, b),
-        _ if n == 1 && kernels.width <= 8 => by_dots(kernels, out, a, b), // a panel would be zeros but for a column
-        _ if (waste || b.transposed && m <= 8) && k >= 128 && kernels.width > 8 => by_dots(kernels, out, a, b),
+        _ if n == 1 && width <= 8 => by_dots(kernels, out, a, b), // a panel would be zeros but for a column
+        _ if (waste || b.transposed && m <= 8) && k >= 128 && width > 8 => by_dots(kernels, out, a, b),
         _ => by_panels(kernels, out, a, b),
     }
     Ok(())
@@ -112,8 +112,8 @@ fn steps(a: &Matrix) -> (usize, usize) {
 }
 
 /// Columns of b in packed panels, each against blocks of rows of a as they lie.
-fn by_panels(kernels: Kernels, out: &mut [u64], a: Matrix, b: Matrix) {
-    let (k, n, width) = (a.cols, b.cols, kernels.width);
+fn by_panels(kernels: &dyn Kernels, out: &mut [u64], a: Matrix, b: Matrix) {
+    let (k, n, width, most) = (a.cols, b.cols, kernels.width(), kernels.rows());
     let mut panels = vec![0; n.div_ceil(width) * k * width];
     let (line, step) = steps(&b);
     for_rows(&mut panels, k * width, min_rows(k, width), |first, panels| {
@@ -139,11 +139,11 @@ fn by_panels(kernels: Kernels, out: &mut [u64], a: Matrix, b: Matrix) {
                 let depth = DEPTH.min(k - k0);
                 for (p, panel) in panels.chunks_exact(k * width).enumerate() {
                     let (j0, cols) = (p * width, width.min(n - p * width));
-                    for (i, rows) in out.chunks_mut(kernels.rows * n).enumerate() {
-                        let row = at + block * PANEL_BLOCK + i * kernels.rows;
+                    for (i, rows) in out.chunks_mut(most * n).enumerate() {
+                        let row = at + block * PANEL_BLOCK + i * most;
                         let left = Left { data: &a.data[row * row_step + k0 * col_step..], row_step, col_step };
                         let tile = Tile { rows: rows.len() / n, cols, step: n, data: &mut rows[j0..] };
-                        (kernels.panel)(tile, left, &panel[k0 * width..], depth);
+                        kernels.panel(tile, left, &panel[k0 * width..], depth);
                     }
                 }
             }
@@ -152,7 +152,7 @@ fn by_panels(kernels: Kernels, out: &mut [u64], a: Matrix, b: Matrix) {
 }
 
 /// Rows of a against columns of b, both contiguous: for few columns.
-fn by_dots(kernels: Kernels, out: &mut [u64], a: Matrix, b: Matrix) {
+fn by_dots(kernels: &dyn Kernels, out: &mut [u64], a: Matrix, b: Matrix) {
     let (k, n) = (a.cols, b.cols);
     let left = a.row_major();
     let right = Matrix { transposed: !b.transposed, rows: b.cols, cols: b.rows, data: b.data };
@@ -163,7 +163,7 @@ fn by_dots(kernels: Kernels, out: &mut [u64], a: Matrix, b: Matrix) {
             let depth = DOT_DEPTH.min(k - k0);
             for (i, rows) in out.chunks_mut(ROW_BLOCK * n).enumerate() {
                 let left = &left[(at + i * ROW_BLOCK) * k + k0..];
-                (kernels.dots)(&mut tile, left, rows.len() / n, &right[k0..], n, depth, k);
+                kernels.dots(&mut tile, left, rows.len() / n, &right[k0..], n, depth, k);
                 add_to(rows, &tile);
             }
         }

@@ -5,11 +5,10 @@
 //! same output. Words are little-endian 64-bit halves of blocks. Elements are words cut to the bit length of the bound,
 //! rejected until below it; only rejected words, which nobody uses, influence the time.
 
-use crate::backend::Backend;
+use crate::backend::{kernels, Backend};
 use crate::binary::gf64_dot;
 use crate::error::{same_length, Error};
 use crate::field::{self, P};
-use crate::kernel::kernels;
 use crate::threads::{for_rows, map_ranges};
 use crate::vector;
 use aes::cipher::{Block, BlockCipherEncrypt, KeyInit};
@@ -165,7 +164,7 @@ impl Prg {
             same_length(&format!("array {i}"), n, a.len())?;
         }
         let first = self.take(n.div_ceil(CHUNK))?;
-        let dot = kernels(be).dot;
+        let kernels = kernels(be);
         let parts = map_ranges(n.div_ceil(CHUNK), MIN_CHUNKS, |range| {
             let mut sums = vec![0; arrays.len()];
             let mut chi = vec![0; CHUNK.min(n)];
@@ -174,7 +173,7 @@ impl Prg {
                 let chi = &mut chi[..CHUNK.min(n - at)];
                 self.chunk_below(chi, first + chunk as u64, P);
                 for (s, a) in sums.iter_mut().zip(arrays) {
-                    *s = field::add(*s, dot(chi, &a[at..at + chi.len()]));
+                    *s = field::add(*s, kernels.dot(chi, &a[at..at + chi.len()]));
                 }
             }
             sums
@@ -191,7 +190,7 @@ impl Prg {
         same_length("the first array", out.len(), a.len())?;
         same_length("the second array", out.len(), b.len())?;
         let first = self.take(out.len().div_ceil(CHUNK))?;
-        let dot = kernels(be).dot;
+        let kernels = kernels(be);
         let sum = Mutex::new(0);
         let work = |this: &Prg, part: &mut [u64], chunk: u64| {
             let at = chunk as usize * CHUNK;
@@ -199,7 +198,7 @@ impl Prg {
             let mut chi = vec![0; part.len()];
             this.chunk_below(&mut chi, first + chunk, P);
             vector::mul(be, part, &chi, a).expect("of one length");
-            let s = dot(&chi, b);
+            let s = kernels.dot(&chi, b);
             let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
             *sum = field::add(*sum, s);
         };

@@ -1,51 +1,13 @@
 //! Elementwise kernels:  out_i = f(a_i, b_i, ...), one pass and one reduction each.
 
-use crate::backend::Backend;
+pub use crate::backend::kernels::MaskedProduct;
+use crate::backend::{kernels, variants, Backend};
 use crate::error::{same_length, Error};
-use crate::field::{self, canon, fold, reduce128, reduce64, P};
-use crate::kernel::kernels;
+use crate::field::{self, canon, fold, reduce64, P};
 use crate::threads::{for_rows, map_ranges};
 
 /// The least number of elements worth a thread.
 const MIN: usize = 1 << 19;
-
-/// Compiles a loop for each backend and chooses at run time.
-macro_rules! variants {
-    ($be:expr, ($($arg:ident: $type:ty = $value:expr),*) $body:block) => {{
-        #[inline(always)]
-        fn portable($($arg: $type),*) $body
-        #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = "avx2,bmi2")]
-        fn avx2($($arg: $type),*) { portable($($arg),*) }
-        #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = "avx512f,avx512dq,avx512vl,bmi2")]
-        fn avx512($($arg: $type),*) { portable($($arg),*) }
-        match $be.checked() {
-            // SAFETY: `checked` found the instructions on this machine.
-            #[cfg(target_arch = "x86_64")]
-            Backend::Avx2 => unsafe { avx2($($value),*) },
-            // SAFETY: as above.
-            #[cfg(target_arch = "x86_64")]
-            Backend::Avx512Ifma => unsafe { avx512($($value),*) },
-            _ => portable($($value),*),
-        }
-    }};
-}
-
-pub(crate) use variants;
-
-/// Runs the form of this name in lanes of the backend, if it has any.
-macro_rules! lanes {
-    ($be:expr, $name:ident($($arg:expr),*), $otherwise:expr) => {{
-        match $be.checked() {
-            #[cfg(target_arch = "x86_64")]
-            Backend::Avx512Ifma => crate::ifma::$name($($arg),*),
-            #[cfg(target_arch = "x86_64")]
-            Backend::Avx2 => crate::lanes::$name($($arg),*),
-            _ => $otherwise,
-        }
-    }};
-}
 
 /// out_i = a_i + b_i.
 pub fn add(be: Backend, out: &mut [u64], a: &[u64], b: &[u64]) -> Result<(), Error> {
@@ -79,9 +41,8 @@ pub fn sub(be: Backend, out: &mut [u64], a: &[u64], b: &[u64]) -> Result<(), Err
 
 /// out_i = a_i b_i.
 pub fn mul(be: Backend, out: &mut [u64], a: &[u64], b: &[u64]) -> Result<(), Error> {
-    binary(out, a, b, |out, a, b| {
-        lanes!(be, mul(out, a, b), out.iter_mut().zip(a).zip(b).for_each(|((o, &a), &b)| *o = field::mul(a, b)))
-    })
+    let kernels = kernels(be);
+    binary(out, a, b, |out, a, b| kernels.mul(out, a, b))
 }
 
 /// out_i = -a_i.
@@ -104,14 +65,9 @@ pub fn add_scalar(be: Backend, out: &mut [u64], a: &[u64], k: u64) -> Result<(),
 
 /// out_i = k a_i.
 pub fn scale(be: Backend, out: &mut [u64], a: &[u64], k: u64) -> Result<(), Error> {
-    binary(out, a, a, |out, a, _| {
-        lanes!(be, scale(out, a, k), out.iter_mut().zip(a).for_each(|(o, &a)| *o = field::mul(a, k)))
-    })
+    let kernels = kernels(be);
+    binary(out, a, a, |out, a, _| kernels.scale(out, a, k))
 }
-
-/// Products whose wide sum and one reduction are as cheap as a reduction of each in lanes of AVX2.
-#[cfg(target_arch = "x86_64")]
-const MANY: usize = 16;
 
 /// out_i = sum_k c_k a_{k,i}: one pass.
 pub fn weighted(be: Backend, out: &mut [u64], c: &[u64], a: &[&[u64]]) -> Result<(), Error> {
@@ -119,28 +75,8 @@ pub fn weighted(be: Backend, out: &mut [u64], c: &[u64], a: &[&[u64]]) -> Result
     for part in a {
         same_length("an operand", out.len(), part.len())?;
     }
-    for_rows(out, 1, MIN / 2, |at, out| {
-        #[cfg(target_arch = "x86_64")]
-        if be.checked() == Backend::Avx2 && c.len() < MANY {
-            return crate::lanes::weighted(out, c, a, at);
-        }
-        variants!(be, (out: &mut [u64] = out, c: &[u64] = c, a: &[&[u64]] = a, at: usize = at) {
-            // A block of sums at a time: each is below 2^128 as long as at most 63 products are added to a reduced one.
-            let mut sums = [0u128; 256];
-            for (block, out) in out.chunks_mut(sums.len()).enumerate() {
-                let (sums, from) = (&mut sums[..out.len()], at + block * 256);
-                sums.fill(0);
-                for (k, (&c, a)) in c.iter().zip(a).enumerate() {
-                    let a = &a[from..from + sums.len()];
-                    sums.iter_mut().zip(a).for_each(|(s, &a)| *s += c as u128 * a as u128);
-                    if k % 62 == 61 {
-                        sums.iter_mut().for_each(|s| *s = reduce128(*s) as u128);
-                    }
-                }
-                out.iter_mut().zip(sums).for_each(|(o, s)| *o = reduce128(*s));
-            }
-        })
-    });
+    let kernels = kernels(be);
+    for_rows(out, 1, MIN / 2, |at, out| kernels.weighted(out, c, a, at));
     Ok(())
 }
 
@@ -160,50 +96,22 @@ fn binary(
     Ok(())
 }
 
-/// The operands of [`multiply_open`].
-#[derive(Clone, Copy)]
-pub struct MaskedProduct<'a> {
-    /// The opened difference of the left factor.
-    pub d: &'a [u64],
-    /// The right factor's share.
-    pub y: &'a [u64],
-    /// The left factor's share.
-    pub x: &'a [u64],
-    /// The opened difference of the right factor.
-    pub e: &'a [u64],
-    /// This party's part of the public constant one.
-    pub k: u64,
-    /// A share to add.
-    pub c: Option<&'a [u64]>,
-}
-
-impl MaskedProduct<'_> {
-    /// One element of it.
-    #[inline(always)]
-    pub(crate) fn one(&self, i: usize) -> u64 {
-        let right = field::sub(self.y[i], field::mul(self.k, self.e[i]));
-        let wide = self.d[i] as u128 * right as u128 + self.x[i] as u128 * self.e[i] as u128;
-        reduce128(wide + self.c.map_or(0, |c| c[i]) as u128)
-    }
-}
-
 /// out_i = d_i (y_i - k e_i) + x_i e_i + c_i: the local part of a masked product.
 pub fn multiply_open(be: Backend, out: &mut [u64], v: MaskedProduct) -> Result<(), Error> {
     let n = out.len();
     for (name, part) in [("d", v.d), ("y", v.y), ("x", v.x), ("e", v.e), ("c", v.c.unwrap_or(v.d))] {
         same_length(name, n, part.len())?;
     }
-    for_rows(out, 1, MIN / 4, |at, out| {
-        lanes!(be, multiply_open(out, v, at), out.iter_mut().zip(at..).for_each(|(o, i)| *o = v.one(i)))
-    });
+    let kernels = kernels(be);
+    for_rows(out, 1, MIN / 4, |at, out| kernels.multiply_open(out, v, at));
     Ok(())
 }
 
 /// sum_i a_i b_i.
 pub fn dot(be: Backend, a: &[u64], b: &[u64]) -> Result<u64, Error> {
     same_length("the second operand", a.len(), b.len())?;
-    let part = kernels(be).dot;
-    let parts = map_ranges(a.len(), MIN / 4, |r| part(&a[r.clone()], &b[r]));
+    let kernels = kernels(be);
+    let parts = map_ranges(a.len(), MIN / 4, |r| kernels.dot(&a[r.clone()], &b[r]));
     Ok(parts.into_iter().fold(0, field::add))
 }
 

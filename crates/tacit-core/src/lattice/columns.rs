@@ -6,9 +6,8 @@
 use super::float::{float, fused, Float};
 use super::modulus::Modulus;
 use super::random::{Secret, WORD};
-use crate::backend::Backend;
-use crate::field::P;
-use crate::{field, vector};
+use crate::backend::{variants, Backend};
+use crate::field::{self, P};
 use zeroize::Zeroizing;
 
 /// Columns that are summed at a time.
@@ -155,7 +154,7 @@ pub(crate) fn products(be: Backend, m: &Modulus, x: &mut [u64], y: [&[u64]; 2], 
 
 /// sum_j v_j (w_j + f_j) mod 2^64, rounded, for v_j below 2^44 and fractions f_j: to (1/2 + 2^-7) for two of them.
 pub(crate) fn fractions(be: Backend, out: &mut [u64], terms: &[(&[u64], u64, f64)]) {
-    vector::variants!(be, (out: &mut [u64] = out, terms: &[(&[u64], u64, f64)] = terms) {
+    variants!(be, (out: &mut [u64] = out, terms: &[(&[u64], u64, f64)] = terms) {
         for (i, out) in out.chunks_mut(WIDE).enumerate() {
             let (mut whole, mut rest) = ([0u64; WIDE], [0.0; WIDE]);
             for (v, w, f) in terms {
@@ -173,7 +172,7 @@ pub(crate) fn fractions(be: Backend, out: &mut [u64], terms: &[(&[u64], u64, f64
 
 /// round(sum_j v_j f_j) for v_j below 2^50 and fractions f_j, without any fused step: the same on every machine.
 pub(crate) fn quotients(be: Backend, out: &mut [u64], terms: &[(&[u64], f64)]) {
-    vector::variants!(be, (out: &mut [u64] = out, terms: &[(&[u64], f64)] = terms) {
+    variants!(be, (out: &mut [u64] = out, terms: &[(&[u64], f64)] = terms) {
         for (i, out) in out.chunks_mut(WIDE).enumerate() {
             let mut sums = [0.0; WIDE];
             for (v, f) in terms {

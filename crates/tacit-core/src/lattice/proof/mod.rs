@@ -20,7 +20,7 @@ use super::keys::{PublicKey, SecretKey};
 use super::modulus::Modulus;
 use super::random::{fork_each, hash, Entropy, Secret};
 use super::ring::Ring;
-use crate::backend::Backend;
+use crate::backend::{variants, Backend};
 use crate::error::{due_length, Error};
 use crate::prg::Prg;
 use crate::threads::each;
@@ -54,7 +54,7 @@ fn add_rotated<T>(sum: &mut [T], w: &[T], n: usize, j: usize, apply: impl Fn(&mu
 /// sum += w or sum -= w, mod 2^64.
 fn accumulate(be: Backend, sum: &mut [u64], w: &[u64], minus: bool) {
     let sign = 0u64.wrapping_sub(minus as u64);
-    vector::variants!(be, (sum: &mut [u64] = sum, w: &[u64] = w, sign: u64 = sign) {
+    variants!(be, (sum: &mut [u64] = sum, w: &[u64] = w, sign: u64 = sign) {
         sum.iter_mut().zip(w).for_each(|(s, &w)| *s = s.wrapping_add((w ^ sign).wrapping_sub(sign)));
     })
 }

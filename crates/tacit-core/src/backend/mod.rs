@@ -1,6 +1,14 @@
 //! Which instructions a kernel uses, chosen at run time. Every backend computes the same function.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+pub(crate) mod kernels;
+mod portable;
+
 use crate::error::Error;
+use kernels::Kernels;
 use std::sync::OnceLock;
 
 /// A family of instructions.
@@ -83,6 +91,44 @@ impl Backend {
         })
     }
 }
+
+/// The kernels of this backend.
+pub(crate) fn kernels(be: Backend) -> &'static dyn Kernels {
+    match be.checked() {
+        Backend::Portable => &portable::Portable,
+        #[cfg(target_arch = "x86_64")]
+        Backend::Avx2 => &avx2::Avx2,
+        #[cfg(target_arch = "x86_64")]
+        Backend::Avx512Ifma => &avx512::Avx512,
+        #[cfg(not(target_arch = "x86_64"))]
+        _ => &portable::Portable,
+    }
+}
+
+/// Compiles a loop for each backend and chooses at run time.
+macro_rules! variants {
+    ($be:expr, ($($arg:ident: $type:ty = $value:expr),*) $body:block) => {{
+        #[inline(always)]
+        fn portable($($arg: $type),*) $body
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2,bmi2")]
+        fn avx2($($arg: $type),*) { portable($($arg),*) }
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx512f,avx512dq,avx512vl,bmi2")]
+        fn avx512($($arg: $type),*) { portable($($arg),*) }
+        match $be.checked() {
+            // SAFETY: `checked` found the instructions on this machine.
+            #[cfg(target_arch = "x86_64")]
+            $crate::backend::Backend::Avx2 => unsafe { avx2($($value),*) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            $crate::backend::Backend::Avx512Ifma => unsafe { avx512($($value),*) },
+            _ => portable($($value),*),
+        }
+    }};
+}
+
+pub(crate) use variants;
 
 #[cfg(test)]
 mod tests {

@@ -1,14 +1,79 @@
-//! Elementwise products on AVX2, four at a time:  x y = ll + (lh + hl) 2^32 + hh 2^64  from 32-bit halves, reduced once.
+//! AVX2. Elementwise products, four at a time:  x y = ll + (lh + hl) 2^32 + hh 2^64  from 32-bit halves, reduced once.
 //!
 //! With h = floor(x y / 2^61) = h1 2^40 + h0:  h (2^21 - 1) = h0 2^21 + h1 2^61 - h, and 2^61 = 2^21 - 1 (mod p) once more.
+//!
+//! Large matrices: four Toom values at a time,  s_j += a b_j  by the 32 x 32 -> 64-bit multiplication (values are below 2^24).
 
+use super::kernels::{Kernels, Left, MaskedProduct, Packed, Tile, Truncation};
+use super::portable::{self, Portable};
 use crate::field::{self, C, MASK, P};
-use crate::vector::MaskedProduct;
+use crate::toom::{self, Source};
 use std::arch::x86_64::*;
 
 const LANES: usize = 4;
 /// Folded products and a folded sum that stay below 2^64.
 const TERMS: usize = 6;
+/// Products whose wide sum and one reduction are as cheap as a reduction of each.
+const MANY: usize = 16;
+/// Rows of a Toom tile.
+const ROWS: usize = 4;
+/// Columns of a Toom tile.
+const WIDTH: usize = 8;
+
+const PACKED: Packed = Packed { rows: ROWS, width: WIDTH, worth: 30, pack, point, finish };
+
+/// Machines with AVX2 and BMI2; only [`super::kernels`] gives it, which found the instructions.
+pub(crate) struct Avx2;
+
+impl Kernels for Avx2 {
+    fn width(&self) -> usize {
+        Portable.width()
+    }
+
+    fn rows(&self) -> usize {
+        Portable.rows()
+    }
+
+    fn panel(&self, out: Tile, a: Left, b: &[u64], k: usize) {
+        Portable.panel(out, a, b, k);
+    }
+
+    fn dots(&self, out: &mut [u64], a: &[u64], rows: usize, b: &[u64], cols: usize, k: usize, step: usize) {
+        Portable.dots(out, a, rows, b, cols, k, step);
+    }
+
+    fn dot(&self, a: &[u64], b: &[u64]) -> u64 {
+        Portable.dot(a, b)
+    }
+
+    fn packed(&self) -> Option<Packed> {
+        Some(PACKED)
+    }
+
+    fn mul(&self, out: &mut [u64], a: &[u64], b: &[u64]) {
+        mul(out, a, b);
+    }
+
+    fn scale(&self, out: &mut [u64], a: &[u64], k: u64) {
+        weighted(out, &[k], &[a], 0);
+    }
+
+    fn weighted(&self, out: &mut [u64], c: &[u64], a: &[&[u64]], at: usize) {
+        if c.len() < MANY {
+            weighted(out, c, a, at);
+        } else {
+            wide(out, c, a, at);
+        }
+    }
+
+    fn multiply_open(&self, out: &mut [u64], v: MaskedProduct, at: usize) {
+        multiply_open(out, v, at);
+    }
+
+    fn truncation_local(&self, out: &mut [u64], v: Truncation, offset: u64, at: usize) {
+        Portable.truncation_local(out, v, offset, at);
+    }
+}
 
 /// x and x >> 32.
 type Halves = [__m256i; 2];
@@ -75,7 +140,7 @@ fn product(x: Halves, y: Halves) -> __m256i {
 }
 
 /// out_i = a_i b_i over equal lengths.
-pub(crate) fn mul(out: &mut [u64], a: &[u64], b: &[u64]) {
+fn mul(out: &mut [u64], a: &[u64], b: &[u64]) {
     #[target_feature(enable = "avx2,bmi2")]
     fn run(out: &mut [u64], a: &[u64], b: &[u64]) {
         let whole = out.len() / LANES * LANES;
@@ -85,17 +150,12 @@ pub(crate) fn mul(out: &mut [u64], a: &[u64], b: &[u64]) {
         }
         last.iter_mut().zip(&a[whole..]).zip(&b[whole..]).for_each(|((o, &a), &b)| *o = field::mul(a, b));
     }
-    // SAFETY: `vector` found the instructions.
+    // SAFETY: instructions as in `pack`.
     unsafe { run(out, a, b) }
 }
 
-/// out_i = k a_i.
-pub(crate) fn scale(out: &mut [u64], a: &[u64], k: u64) {
-    weighted(out, &[k], &[a], 0);
-}
-
 /// out_i = sum_k c_k a_{k,i} for the elements from `at`.
-pub(crate) fn weighted(out: &mut [u64], c: &[u64], a: &[&[u64]], at: usize) {
+fn weighted(out: &mut [u64], c: &[u64], a: &[&[u64]], at: usize) {
     #[target_feature(enable = "avx2,bmi2")]
     fn run(out: &mut [u64], c: &[u64], a: &[&[u64]], at: usize) {
         let whole = out.len() / LANES * LANES;
@@ -113,12 +173,22 @@ pub(crate) fn weighted(out: &mut [u64], c: &[u64], a: &[&[u64]], at: usize) {
             *o = c.iter().zip(a).fold(0, |sum, (&c, a)| field::add(sum, field::mul(c, a[i])));
         }
     }
-    // SAFETY: `vector` found the instructions.
+    // SAFETY: instructions as in `pack`.
+    unsafe { run(out, c, a, at) }
+}
+
+/// The same in 128-bit sums.
+fn wide(out: &mut [u64], c: &[u64], a: &[&[u64]], at: usize) {
+    #[target_feature(enable = "avx2,bmi2")]
+    fn run(out: &mut [u64], c: &[u64], a: &[&[u64]], at: usize) {
+        portable::weighted(out, c, a, at);
+    }
+    // SAFETY: instructions as in `pack`.
     unsafe { run(out, c, a, at) }
 }
 
 /// out_i = d_i (y_i - k e_i) + x_i e_i + c_i for the elements from `at`.
-pub(crate) fn multiply_open(out: &mut [u64], v: MaskedProduct, at: usize) {
+fn multiply_open(out: &mut [u64], v: MaskedProduct, at: usize) {
     #[target_feature(enable = "avx2,bmi2")]
     fn run(out: &mut [u64], v: MaskedProduct, at: usize) {
         let k = split(splat(v.k));
@@ -135,6 +205,53 @@ pub(crate) fn multiply_open(out: &mut [u64], v: MaskedProduct, at: usize) {
         let whole = out.len() / LANES * LANES;
         out[whole..].iter_mut().zip(at + whole..).for_each(|(o, i)| *o = v.one(i));
     }
-    // SAFETY: `vector` found the instructions.
+    // SAFETY: instructions as in `pack`.
     unsafe { run(out, v, at) }
+}
+
+fn pack(out: &mut [u64], s: Source, lines: usize, depth: usize, width: usize) {
+    #[target_feature(enable = "avx2,bmi2")]
+    fn run(out: &mut [u64], s: Source, lines: usize, depth: usize, width: usize) {
+        toom::pack(out, s, lines, depth, width);
+    }
+    // SAFETY: whoever holds `Avx2` has the instructions.
+    unsafe { run(out, s, lines, depth, width) }
+}
+
+fn finish(out: &mut [u64], sums: &[u64]) {
+    #[target_feature(enable = "avx2,bmi2")]
+    fn run(out: &mut [u64], sums: &[u64]) {
+        toom::interpolate_tile(out, sums);
+    }
+    // SAFETY: as in `pack`.
+    unsafe { run(out, sums) }
+}
+
+fn point(sums: &mut [u64], a: &[u64], b: &[u64], k: usize) {
+    assert!(sums.len() >= ROWS * WIDTH && a.len() >= k * ROWS && b.len() >= k * WIDTH);
+    // SAFETY: AVX2 as in `pack`; the pointers stay within the slices because of the assertion.
+    unsafe { point_avx2(sums.as_mut_ptr(), a.as_ptr(), b.as_ptr(), k) }
+}
+
+#[target_feature(enable = "avx2")]
+unsafe fn point_avx2(sums: *mut u64, a: *const u64, b: *const u64, k: usize) {
+    let mut s = [[_mm256_setzero_si256(); 2]; ROWS];
+    for i in 0..k {
+        // SAFETY: i < k, and the caller gives k * WIDTH and k * ROWS elements.
+        let right: [__m256i; 2] =
+            std::array::from_fn(|v| unsafe { _mm256_loadu_si256(b.add(i * WIDTH + 4 * v).cast()) });
+        for (r, s) in s.iter_mut().enumerate() {
+            // SAFETY: as above.
+            let left = _mm256_set1_epi64x(unsafe { *a.add(i * ROWS + r) } as i64);
+            for (s, &right) in s.iter_mut().zip(&right) {
+                *s = _mm256_add_epi64(*s, _mm256_mul_epu32(left, right));
+            }
+        }
+    }
+    for (r, s) in s.iter().enumerate() {
+        for (v, &s) in s.iter().enumerate() {
+            // SAFETY: the caller gives ROWS * WIDTH elements.
+            unsafe { _mm256_storeu_si256(sums.add(r * WIDTH + 4 * v).cast(), s) };
+        }
+    }
 }

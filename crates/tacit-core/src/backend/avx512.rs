@@ -4,11 +4,10 @@
 //! The multiply-add ignores bits above 52, so an element is its own low limb. Each step adds less than 3 2^52 to the
 //! middle sum: [`MAX_K`] steps stay below 2^64, and the high sum stays below 2^37 (see [`reduce`]).
 
+use super::kernels::{Kernels, Left, MaskedProduct, Packed, Tile, Truncation, MAX_K};
+use super::portable::{self, Portable};
 use crate::field::{self, reduce64, C, MASK, P};
-use crate::fixed::Truncation;
-use crate::kernel::{Kernels, Left, Packed, Tile, MAX_K};
 use crate::toom::{self, Source};
-use crate::vector::MaskedProduct;
 use std::arch::x86_64::*;
 
 const LANES: usize = 8;
@@ -19,14 +18,59 @@ const ROWS: usize = 4;
 /// Rows of a Toom tile: 12 x 2 sums.
 const TOOM_ROWS: usize = 12;
 
-pub(crate) const KERNELS: Kernels = Kernels {
-    width: WIDTH,
-    rows: ROWS,
-    panel,
-    dots,
-    dot,
-    packed: Some(Packed { rows: TOOM_ROWS, width: WIDTH, worth: 105, pack, point, finish }),
-};
+const PACKED: Packed = Packed { rows: TOOM_ROWS, width: WIDTH, worth: 105, pack, point, finish };
+
+/// Machines with AVX-512 and its 52-bit multiply-add; only [`super::kernels`] gives it, which found the instructions.
+pub(crate) struct Avx512;
+
+impl Kernels for Avx512 {
+    fn width(&self) -> usize {
+        WIDTH
+    }
+
+    fn rows(&self) -> usize {
+        ROWS
+    }
+
+    fn panel(&self, out: Tile, a: Left, b: &[u64], k: usize) {
+        panel(out, a, b, k);
+    }
+
+    fn dots(&self, out: &mut [u64], a: &[u64], rows: usize, b: &[u64], cols: usize, k: usize, step: usize) {
+        dots(out, a, rows, b, cols, k, step);
+    }
+
+    fn dot(&self, a: &[u64], b: &[u64]) -> u64 {
+        dot(a, b)
+    }
+
+    fn packed(&self) -> Option<Packed> {
+        Some(PACKED)
+    }
+
+    fn mul(&self, out: &mut [u64], a: &[u64], b: &[u64]) {
+        mul(out, a, b);
+    }
+
+    fn scale(&self, out: &mut [u64], a: &[u64], k: u64) {
+        scale(out, a, k);
+    }
+
+    fn weighted(&self, out: &mut [u64], c: &[u64], a: &[&[u64]], at: usize) {
+        weighted(out, c, a, at);
+    }
+
+    fn multiply_open(&self, out: &mut [u64], v: MaskedProduct, at: usize) {
+        multiply_open(out, v, at);
+    }
+
+    fn truncation_local(&self, out: &mut [u64], v: Truncation, offset: u64, at: usize) {
+        match v.divisor.shift() {
+            Some(f) => truncation_local(out, v, f, offset, at),
+            None => Portable.truncation_local(out, v, offset, at),
+        }
+    }
+}
 
 /// Three sums with weights 1, 2^52 and 2^104.
 type Sums = [__m512i; 3];
@@ -147,7 +191,7 @@ fn store(out: &mut [u64], x: __m512i) {
 
 fn panel(out: Tile, a: Left, b: &[u64], k: usize) {
     assert!(k <= MAX_K && b.len() >= k * WIDTH && a.data.len() >= a.end(out.rows, k) && out.cols <= WIDTH);
-    // SAFETY: this table is only reached through `kernels`, which found the instructions; sizes were asserted.
+    // SAFETY: whoever holds `Avx512` has the instructions; sizes were asserted.
     unsafe {
         match out.rows {
             0 => {}
@@ -309,19 +353,19 @@ unsafe fn point_ifma(sums: &mut [u64], a: *const u64, b: *const u64, k: usize) {
 }
 
 /// out_i = a_i b_i over equal lengths.
-pub(crate) fn mul(out: &mut [u64], a: &[u64], b: &[u64]) {
+fn mul(out: &mut [u64], a: &[u64], b: &[u64]) {
     #[target_feature(enable = "avx512f,avx512ifma")]
     fn run(out: &mut [u64], a: &[u64], b: &[u64]) {
         for ((o, a), b) in out.chunks_mut(LANES).zip(a.chunks(LANES)).zip(b.chunks(LANES)) {
             store(o, reduce(accumulate(zero(), split(load(a)), split(load(b)))));
         }
     }
-    // SAFETY: `vector` found the instructions.
+    // SAFETY: instructions as in `panel`.
     unsafe { run(out, a, b) }
 }
 
 /// out_i = k a_i.
-pub(crate) fn scale(out: &mut [u64], a: &[u64], k: u64) {
+fn scale(out: &mut [u64], a: &[u64], k: u64) {
     #[target_feature(enable = "avx512f,avx512ifma")]
     fn run(out: &mut [u64], a: &[u64], k: u64) {
         let k = split(splat(k));
@@ -329,12 +373,22 @@ pub(crate) fn scale(out: &mut [u64], a: &[u64], k: u64) {
             store(o, reduce(accumulate(zero(), split(load(a)), k)));
         }
     }
-    // SAFETY: `vector` found the instructions.
+    // SAFETY: instructions as in `panel`.
     unsafe { run(out, a, k) }
 }
 
+/// In 128-bit sums: one reduction for many products.
+fn weighted(out: &mut [u64], c: &[u64], a: &[&[u64]], at: usize) {
+    #[target_feature(enable = "avx512f,avx512dq,avx512vl,bmi2")]
+    fn run(out: &mut [u64], c: &[u64], a: &[&[u64]], at: usize) {
+        portable::weighted(out, c, a, at);
+    }
+    // SAFETY: instructions as in `panel`.
+    unsafe { run(out, c, a, at) }
+}
+
 /// out_i = d_i (y_i - k e_i) + x_i e_i + c_i for the elements from `at`.
-pub(crate) fn multiply_open(out: &mut [u64], v: MaskedProduct, at: usize) {
+fn multiply_open(out: &mut [u64], v: MaskedProduct, at: usize) {
     #[target_feature(enable = "avx512f,avx512ifma")]
     fn run(out: &mut [u64], v: MaskedProduct, at: usize) {
         let k = split(splat(v.k));
@@ -350,12 +404,12 @@ pub(crate) fn multiply_open(out: &mut [u64], v: MaskedProduct, at: usize) {
             store(o, reduce(s));
         }
     }
-    // SAFETY: `vector` found the instructions.
+    // SAFETY: instructions as in `panel`.
     unsafe { run(out, v, at) }
 }
 
 /// out_i = k (c_i >> f) + [c_i < (p-1)/2] (((c_i + p) >> f) - (c_i >> f)) top_i + offset - high_i for the elements from `at`.
-pub(crate) fn truncation_local(out: &mut [u64], v: Truncation, f: u32, offset: u64, at: usize) {
+fn truncation_local(out: &mut [u64], v: Truncation, f: u32, offset: u64, at: usize) {
     #[target_feature(enable = "avx512f,avx512ifma")]
     fn run(out: &mut [u64], v: Truncation, f: u32, offset: u64, at: usize) {
         let (k, base) = (split(splat(v.k)), splat(offset + P));
@@ -373,7 +427,7 @@ pub(crate) fn truncation_local(out: &mut [u64], v: Truncation, f: u32, offset: u
             store(o, reduce(s));
         }
     }
-    // SAFETY: `fixed` found the instructions.
+    // SAFETY: instructions as in `panel`.
     unsafe { run(out, v, f, offset, at) }
 }
 
