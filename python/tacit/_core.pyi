@@ -16,7 +16,7 @@ Words = NDArray[np.uint64]
 Octets = NDArray[np.uint8]
 
 class PeerError(Exception):
-    """What a peer sent is malformed, or its proof does not hold. A caller's own mistake is a ValueError."""
+    """A peer sent something malformed, or a proof that does not hold. A caller's own mistake is a ValueError."""
 
 @final
 class LatticeLayout:
