@@ -43,7 +43,7 @@ check-full: check
 FUZZ := crates/tacit-core/fuzz
 
 fuzz: install
-	$(BIN)/python -m pip install --quiet ".[fuzz]"
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[torch,data,dev,fuzz]"
 	$(BIN)/python -m tests.hostile.fuzz
 	for target in lattice code; do \
 		mkdir -p target/fuzz/$$target && \
