@@ -72,7 +72,7 @@ class Game:
 
 @dataclass(frozen=True)
 class Bet:
-    """What the cheater does in the steps of these names; who would have to look away for a right guess to pass."""
+    """A cheater's errors in the steps of these names, and the checks that a right guess passes if they are taken out."""
 
     script: Callable
     lies: dict[str, Callable]
@@ -240,7 +240,7 @@ def deals_more(game):
 
 
 def expected(game, shares):
-    """What party 0's share of a factor, which is off, makes of a product."""
+    """The error of a product that follows from party 0's wrong share of a factor."""
     at = shares.group.multipliers.index(VICTIM)
     return fp.scale(game.share(), shares._reduce[at] * DELTA % P)
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2] / "python" / "tacit"
 
 
 def of_a_check(node):
-    """Whether it makes such an error, or ends a session with one that was caught."""
+    """Return whether the call makes such an error, or ends a session with one that was caught."""
     if not isinstance(node, ast.Call):
         return False
     return getattr(node.func, "id", "") in ERRORS or getattr(node.func, "attr", "") == "cheated"

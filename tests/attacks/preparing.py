@@ -35,7 +35,7 @@ def keys(**changes):
 
 
 def opening(which):
-    """Of what the sacrifice shows."""
+    """Alter an opening of the sacrifice."""
 
     def alter(link):
         honest = link.open
@@ -61,7 +61,7 @@ def commitment(label):
 
 
 def sigmas(*errors):
-    """What it says of its sigmas, which fixes them, one after the other."""
+    """Add these errors to the statements that fix the sigmas, one after the other."""
 
     def alter(link):
         honest, left = link.everyone, list(errors)
@@ -84,7 +84,7 @@ def sigmas(*errors):
 
 
 def settled(at):
-    """What the check opens at last: the combination of what hides the sigmas, or its MAC."""
+    """Alter the last opening of the check: the combination that hides the sigmas, or its MAC."""
 
     def alter(link):
         honest = link.exchange

@@ -177,7 +177,7 @@ def test_more_suspects_than_liars_that_could_be_corrected():
 
 
 def test_an_input_of_which_too_few_say_the_same_after_a_loss():
-    """Of the three that are left of four, one owns the data, and one was told something else: the third cannot tell who lies."""
+    """Three of four are left. One owns the data, and one was told something else: the third cannot tell who lies."""
     tampered = []
 
     def tamper(peer, number, payload, label):

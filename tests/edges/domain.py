@@ -4,9 +4,12 @@ A row is a function of tensors and the inputs to take it of; its oracle is PyTor
 2^12, the default format; so are the results of every row, whatever lies between.
 """
 
-import elementwise  # noqa: F401
-import gradients  # noqa: F401
-import layers  # noqa: F401
+import elementwise
+import gradients
+import layers
 from rows import TABLE, WITHIN
 
-__all__ = ["TABLE", "WITHIN"]
+__all__ = ["FILES", "TABLE", "WITHIN"]
+
+FILES = (elementwise, gradients, layers)
+"""The files of rows; each enters its own into the table."""

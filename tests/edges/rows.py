@@ -10,7 +10,7 @@ import torch.nn.functional as F
 UNIT = 2.0**-16
 MOST = 4096 - UNIT
 EXACT = 2.0**-23
-"""Of what is revealed as float32."""
+"""The relative error of a value that is revealed as float32."""
 WITHIN = 2.0**-9
 """Relative to 1 and to the value: twice what functions state, for roundings on the way."""
 

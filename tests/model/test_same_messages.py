@@ -44,7 +44,10 @@ def test_spdz():
     def play(w):
         heard = Heard()
         values = [np.arange(5, dtype=np.uint64), np.ones(5, np.uint64)]
-        work = lambda product, x, y: product(square_of_a_square(product, x), y)  # noqa: E731
+
+        def work(product, x, y):
+            return product(square_of_a_square(product, x), y)
+
         ran(w, lines(PARTIES, heard), lines(PARTIES + 1, heard), values, (0, 1), work)
         return heard
 

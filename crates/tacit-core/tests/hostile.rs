@@ -118,7 +118,7 @@ fn the_readers_own_mistakes() {
     own(b.multiplier(&[]));
 }
 
-/// What was honest, in a place where it is not.
+/// Honest messages in a place where they are not.
 #[test]
 fn replays() {
     let (mut a, mut b) = (party(0), party(1));

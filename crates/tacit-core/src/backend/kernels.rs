@@ -1,4 +1,4 @@
-//! What a backend computes. Operands are checked by whoever calls: lengths fit, elements are canonical.
+//! The operations of a backend. Callers check the operands: lengths fit, elements are canonical.
 
 use crate::divide::Divisor;
 use crate::field::{self, reduce128};
