@@ -55,7 +55,7 @@ def reveal_module(
     a = session.arithmetic
     receivers = [to] if isinstance(to, int) else to
     secrets = {name: x for name, x in _tensors(module).items() if is_secret(x)}
-    values = a.reveal([number(x) for x in secrets.values()], receivers, purpose)  # type: ignore[arg-type]
+    values = a.reveal([number(x) for x in secrets.values()], receivers, purpose)
     for (name, x), value in zip(secrets.items(), values, strict=True):
         if value is not None:
             _swap(name, x, plain(value, x.dtype))

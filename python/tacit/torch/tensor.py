@@ -6,7 +6,7 @@ nothing here belongs to a process or a thread.
 """
 
 import itertools
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeGuard
 
 import torch
 
@@ -284,7 +284,7 @@ def wrap(arithmetic: Arithmetic, number: Number, dtype: torch.dtype = torch.floa
     return SecretTensor(Cell(arithmetic, number, name), (), number.shape, dtype)
 
 
-def is_secret(x: object) -> bool:
+def is_secret(x: object) -> TypeGuard[SecretTensor]:
     return isinstance(x, SecretTensor)
 
 
