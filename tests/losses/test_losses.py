@@ -139,6 +139,14 @@ def test_two_losses_at_once_and_one_after_the_other():
         right(run(compute, 7, 2, {5: at(first, "die"), 6: at(second, "hang")}, timeout=0.5), 0, 1, 2, 3, 4)
 
 
+def test_two_that_die_at_once_are_not_waited_for():
+    """Some notice one first, some the other, and call for who they still reach. A call that is false by now is made anew."""
+    for turn in range(14, 26):
+        outcome = run(compute, 6, 1, {2: at(turn, "die"), 5: at(turn, "die")}, timeout=20)
+        right(outcome, 0, 1, 3, 4)
+        assert outcome.seconds < 20, turn
+
+
 def test_the_owner_of_data_is_lost_after_it_gave_them():
     total = max(rounds(compute, 5, 1).values())
     right(run(compute, 5, 1, {0: at(total - 4, "die")}), 1, 2, 3, 4)

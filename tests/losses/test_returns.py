@@ -120,7 +120,6 @@ def test_who_is_back_is_a_full_member():
     assert all(np.abs(result - X).max() < 1e-2 for _, result in outcome.results.values())
 
 
-@pytest.mark.slow  # the others step on while two catch up: on a slow machine they never do
 def test_two_parties_come_back_at_once():
     outcome = Nodes(
         Long(2), 6, 1, lambda me, life: at(60, "die") if me in (2, 5) and life == 0 else None, timeout=20.0

@@ -112,7 +112,8 @@ class Count:
         while True:
             out = self._owed(turn)
             waiting = {p for p in self._lines if self._record.direct.get(p, 0) < turn}
-            through = self._relays(turn, cut)
+            # A line that was cut since makes this party's call false, for which others may wait: the next turn has a true one.
+            through = set() if cut & self._mine.call.reaches else self._relays(turn, cut)
             if not (out or waiting or through):
                 return None
             cut |= self._exchange(out, (waiting | through) - self._channel.early.keys(), turn)
